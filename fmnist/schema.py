@@ -1,0 +1,175 @@
+"""What a row holds: the metrics (name, unit, direction, meaning) and the Parquet schema. The one place for both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+import pyarrow as pa
+
+from fmnist.hyperparameters import Hyperparameters
+from fmnist.study import Seeds
+
+STATUSES = ("ok", "failed", "diverged", "pruned")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A figure that a run is judged by; tables, figures and tests read its name, unit and direction here."""
+
+    name: str  # column of the row
+    label: str  # how a reader sees it
+    unit: str  # unit of the shown value
+    scale: float  # shown value = stored value * scale
+    direction: Literal["up", "down"]  # which way is better
+    kind: Literal["accuracy", "time", "memory", "size"]
+    meaning: str  # the sentence that says what it measures
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            name="test_accuracy", label="test accuracy", unit="%", scale=100, direction="up", kind="accuracy",
+            meaning="Share of the 10,000 test images classified rightly by the final weights; scored once, at the end.",
+        ),
+        Metric(
+            name="validation_accuracy", label="validation accuracy", unit="%", scale=100, direction="up",
+            kind="accuracy",
+            meaning="Share of the run's 5,000 held-back training images classified rightly by the final weights.",
+        ),
+        Metric(
+            name="train_accuracy", label="training accuracy", unit="%", scale=100, direction="up", kind="accuracy",
+            meaning="Share of the 55,000 training images, without augmentation and dropout, classified rightly by the"
+            " final weights.",
+        ),
+        Metric(
+            name="test_loss", label="test loss", unit="nats", scale=1, direction="down", kind="accuracy",
+            meaning="Mean cross-entropy (negative log-likelihood) of the test images under the final weights.",
+        ),
+        Metric(
+            name="train_seconds", label="training time", unit="s", scale=1, direction="down", kind="time",
+            meaning="Wall time of the training steps alone: no import, no compilation, no evaluation.",
+        ),
+        Metric(
+            name="epoch_seconds", label="time per epoch", unit="s", scale=1, direction="down", kind="time",
+            meaning="Median wall time of one pass over the training images, compilation and evaluation left out.",
+        ),
+        Metric(
+            name="total_seconds", label="total time", unit="s", scale=1, direction="down", kind="time",
+            meaning="Wall time of the run from its start to its row: compilation, training and evaluation; not the"
+            " start of its process.",
+        ),
+        Metric(
+            name="host_peak_bytes", label="peak host memory", unit="MiB", scale=2**-20, direction="down", kind="memory",
+            meaning="Peak resident memory of the run's process above that of the same process idle, TensorFlow loaded.",
+        ),
+        Metric(
+            name="device_peak_bytes", label="peak device memory", unit="MiB", scale=2**-20, direction="down",
+            kind="memory",
+            meaning="Peak memory that TensorFlow had in use on the GPU; none on a CPU.",
+        ),
+        Metric(
+            name="parameter_count", label="parameters", unit="", scale=1, direction="down", kind="size",
+            meaning="Number of weights of the model, those that are not trained included.",
+        ),
+    )
+}  # fmt: skip
+
+EPOCH = pa.struct(
+    [
+        ("epoch", pa.int32()),  # from 1
+        ("train_accuracy", pa.float64()),  # running mean over the epoch's steps, dropout and augmentation on
+        ("train_loss", pa.float64()),
+        ("validation_accuracy", pa.float64()),
+        ("validation_loss", pa.float64()),
+        ("learning_rate", pa.float64()),  # the rate the epoch was trained with
+        ("seconds", pa.float64()),  # wall time of the epoch's training steps
+    ]
+)
+
+_ARROW_TYPES = {
+    "str": pa.string(),
+    "float": pa.float64(),
+    "int": pa.int64(),
+    "bool": pa.bool_(),
+    "int | None": pa.int64(),
+}
+
+_GROUPS: dict[str, list[pa.Field]] = {
+    "identity": [
+        pa.field("run_id", pa.string(), nullable=False),  # hash of all that decides the outcome
+        pa.field("configuration_id", pa.string(), nullable=False),  # the same without the seeds
+        pa.field("study", pa.string(), nullable=False),  # the study that asked for the run first
+        pa.field("label", pa.string(), nullable=False),  # the configuration's name in that study
+        pa.field("architecture", pa.string(), nullable=False),
+        pa.field("repeat", pa.int32(), nullable=False),
+        *(pa.field(f"seed_{seed.name}", pa.int64(), nullable=False) for seed in fields(Seeds)),
+    ],
+    "hyperparameters": [pa.field(item.name, _ARROW_TYPES[str(item.type)]) for item in fields(Hyperparameters)],
+    "status": [
+        pa.field("status", pa.string(), nullable=False),  # one of STATUSES
+        pa.field("error", pa.string()),  # what ended a failed or diverged run
+        pa.field("attempts", pa.int32(), nullable=False),  # starts of the run, the successful one included
+        pa.field("resumed", pa.bool_(), nullable=False),  # went on from a checkpoint: left out of timings
+    ],
+    "accuracy": [
+        pa.field("test_accuracy", pa.float64()),
+        pa.field("validation_accuracy", pa.float64()),
+        pa.field("train_accuracy", pa.float64()),
+        pa.field("test_loss", pa.float64()),
+        pa.field("validation_loss", pa.float64()),
+        pa.field("train_loss", pa.float64()),
+        pa.field("best_epoch", pa.int32()),  # epoch of the lowest validation loss, from 1
+        pa.field("epochs_run", pa.int32()),
+    ],
+    "time": [
+        pa.field("compile_seconds", pa.float64()),  # building the model, tracing and compiling its functions
+        pa.field("train_seconds", pa.float64()),
+        pa.field("epoch_seconds", pa.float64()),
+        pa.field("evaluate_seconds", pa.float64()),  # validation after each epoch and the final scores
+        pa.field("total_seconds", pa.float64()),
+    ],
+    "memory": [
+        pa.field("parameter_count", pa.int64()),
+        pa.field("host_peak_bytes", pa.int64()),
+        pa.field("host_baseline_bytes", pa.int64()),  # the idle process that the peak is counted from
+        pa.field("device_peak_bytes", pa.int64()),
+        pa.field("device_nvml_bytes", pa.int64()),  # the process's memory on the GPU as NVML gives it
+    ],
+    "placement": [
+        pa.field("placement", pa.string(), nullable=False),  # shared or exclusive
+        pa.field("neighbours", pa.int32()),  # other runs on the node when this one started
+        pa.field("threads", pa.int32()),  # TensorFlow's threads
+        pa.field("gpus", pa.float64()),  # fraction of a GPU given to the run
+        pa.field("device_model", pa.string()),  # CPU or GPU model that computed the run
+        pa.field("device_kind", pa.string()),  # CPU or GPU
+        pa.field("compute_dtype", pa.string()),  # what `precision` came to on this device
+        pa.field("node", pa.string()),
+    ],
+    "history": [pa.field("history", pa.list_(EPOCH))],
+    "predictions": [
+        pa.field("test_predicted", pa.list_(pa.uint8())),  # class of each test image, in the test set's order
+        pa.field("test_confidence", pa.list_(pa.float16())),  # probability given to that class
+    ],
+    "provenance": [
+        pa.field("commit", pa.string()),
+        pa.field("dirty", pa.bool_()),  # the work tree differed from the commit
+        pa.field("python_version", pa.string()),
+        pa.field("tensorflow_version", pa.string()),
+        pa.field("keras_version", pa.string()),
+        pa.field("numpy_version", pa.string()),
+        pa.field("ray_version", pa.string()),  # null where the run was not started by Ray
+        pa.field("data_fingerprint", pa.string(), nullable=False),
+        pa.field("started_at", pa.timestamp("us", tz="UTC")),
+    ],
+}
+
+SCHEMA = pa.schema([item for group in _GROUPS.values() for item in group])
+HEAVY_COLUMNS = ("history", "test_predicted", "test_confidence")
+SCALAR_COLUMNS = tuple(name for name in SCHEMA.names if name not in HEAVY_COLUMNS)
+
+
+def columns_of(group: str) -> list[str]:
+    """Names of the columns of one group (identity, hyperparameters, status, accuracy, ...)."""
+    return [item.name for item in _GROUPS[group]]

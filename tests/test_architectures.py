@@ -1,0 +1,175 @@
+"""Each architecture to the layer: kinds in order, exact parameter counts, output shape, identity of its structure."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from fmnist.architectures import (
+    ARCHITECTURES,
+    architecture,
+    build_model,
+    find_architecture,
+    structure_fingerprint,
+)
+from fmnist.hyperparameters import Hyperparameters
+
+# efficientnet_small by hand; a batch normalisation of c channels holds 4c weights, two of them trained:
+#   first convolution          3*3*1*32 = 288, BN 128                                     =     416
+#   block 32 -> 64             depthwise 3*3*32 = 288, BN 128, pointwise 2048, BN 256      =   2,720
+#   block 64 -> 128            576 + 256 + 8,192 + 512                                     =   9,536
+#   block 128 -> 256           1,152 + 512 + 32,768 + 1,024                                =  35,456
+#   block 256 -> 256           2,304 + 1,024 + 65,536 + 1,024                              =  69,888
+#   block 256 -> 512           2,304 + 1,024 + 131,072 + 2,048                             = 136,448
+#   dense 128                  512*128 + 128                                               =  65,664
+#   output                     128*10 + 10                                                 =   1,290
+#   sum                                                                                    = 321,418
+PARAMETER_COUNTS = {
+    "lenet5": 61_706,
+    "brownlee": 542_230,
+    "own_v1": 225_034,
+    "own_v2": 225_034,
+    "own_v3": 225_930,
+    "efficientnet_small": 321_418,
+}
+
+_OWN = ["Conv2D", "MaxPooling2D", "Conv2D", "MaxPooling2D", "Flatten", "Dropout", "Dense", "Dense"]
+_BLOCK = ["DepthwiseConv2D", "BatchNormalization", "Activation", "Conv2D", "BatchNormalization", "Activation"]
+LAYER_KINDS = {
+    "lenet5": ["Conv2D", "MaxPooling2D", "Conv2D", "MaxPooling2D", "Flatten", "Dense", "Dense", "Dense"],
+    "brownlee": ["Conv2D", "AveragePooling2D", "Flatten", "Dense", "Dense"],
+    "own_v1": _OWN,
+    "own_v2": _OWN,
+    "own_v3": [
+        *["Conv2D", "BatchNormalization", "MaxPooling2D", "Conv2D", "BatchNormalization", "MaxPooling2D"],
+        *["Flatten", "Dropout", "Dense", "BatchNormalization", "Dense"],
+    ],
+    "efficientnet_small": [
+        *["Conv2D", "BatchNormalization", "Activation"],
+        *_BLOCK * 5,
+        *["GlobalAveragePooling2D", "Dense", "Dense"],
+    ],
+}
+
+
+def test_every_architecture_is_held_by_this_file():
+    assert set(ARCHITECTURES) == set(PARAMETER_COUNTS) == set(LAYER_KINDS)
+
+
+@pytest.mark.parametrize("name", PARAMETER_COUNTS)
+def test_layers_parameters_and_output(name):
+    model = build_model(name)
+    assert model.count_params() == PARAMETER_COUNTS[name]
+    assert [type(layer).__name__ for layer in model.layers[1:]] == LAYER_KINDS[name]
+    assert model.input_shape == (None, 28, 28, 1)
+    probabilities = np.asarray(model(np.zeros((3, 28, 28, 1), "float32")))
+    assert probabilities.shape == (3, 10)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+def activations(model):
+    return [layer.get_config()["activation"] for layer in model.layers if "activation" in layer.get_config()]
+
+
+def test_activations_and_pooling_are_the_reports():
+    assert activations(build_model("lenet5")) == ["tanh", "tanh", "tanh", "tanh", "softmax"]
+    assert activations(build_model("brownlee")) == ["relu", "relu", "softmax"]
+    assert activations(build_model("own_v3")) == ["relu", "relu", "relu", "softmax"]
+    assert activations(build_model("efficientnet_small")) == [*["linear", "silu"] * 11, "silu", "softmax"]
+
+
+def initializers(model):
+    return [
+        layer.kernel_initializer.__class__.__name__
+        for layer in model.layers
+        if type(layer).__name__ in ("Conv2D", "Dense")
+    ]
+
+
+def test_initialisers_are_the_reports():
+    assert initializers(build_model("brownlee")) == ["HeUniform", "HeUniform", "GlorotUniform"]
+    assert initializers(build_model("own_v1")) == ["HeUniform", "GlorotUniform", "GlorotUniform", "GlorotUniform"]
+    assert initializers(build_model("own_v3")) == ["HeUniform", "HeUniform", "HeUniform", "GlorotUniform"]
+
+
+def test_strides_of_efficientnet_small():
+    strides = [layer.strides[0] for layer in build_model("efficientnet_small").layers if hasattr(layer, "strides")]
+    assert strides == [2, 1, 1, 2, 1, 2, 1, 1, 1, 1, 1]
+
+
+def test_default_settings_are_the_reports():
+    defaults = {name: found.defaults for name, found in ARCHITECTURES.items()}
+    brownlee = defaults["brownlee"]
+    assert (brownlee.optimizer, brownlee.learning_rate, brownlee.momentum) == ("sgd", 0.01, 0.9)
+    assert (brownlee.batch_size, brownlee.epochs) == (32, 10)
+    assert [defaults[name].dropout_rate for name in ("own_v1", "own_v2", "own_v3")] == [0.5, 0.25, 0.4]
+    assert defaults["own_v2"].learning_rate == pytest.approx(defaults["own_v1"].learning_rate / 10)
+    small = defaults["efficientnet_small"]
+    assert (small.optimizer, small.learning_rate, small.epochs, small.plateau_factor) == ("adam", 1e-3, 30, 0.5)
+    assert small.augments
+    assert small.early_stopping_patience is not None
+    assert small.plateau_patience is not None
+
+
+def test_dropout_rate_reaches_the_layer():
+    model = build_model("own_v1", dataclasses.replace(ARCHITECTURES["own_v1"].defaults, dropout_rate=0.125))
+    assert [layer.rate for layer in model.layers if type(layer).__name__ == "Dropout"] == [0.125]
+
+
+def test_fingerprint_ignores_names_and_sees_structure():
+    import keras
+
+    def model(name="a", filters=4, activation="relu", order=("conv", "pool")):
+        kinds = {
+            "conv": keras.layers.Conv2D(filters, 3, padding="same", activation=activation, name=f"{name}_conv"),
+            "pool": keras.layers.MaxPooling2D(2, name=f"{name}_pool"),
+        }
+        x = inputs = keras.Input((28, 28, 1), name=name)
+        for kind in order:
+            x = kinds[kind](x)
+        return keras.Model(inputs, x, name=name)
+
+    reference = structure_fingerprint(model())
+    assert structure_fingerprint(model(name="b")) == reference
+    others = [model(filters=5), model(activation="tanh"), model(order=("pool", "conv"))]
+    assert len({reference, *map(structure_fingerprint, others)}) == 4
+
+
+def test_fingerprint_sees_connections():
+    import keras
+
+    def model(skip):
+        inputs = keras.Input((8,))
+        first = keras.layers.Dense(8)(inputs)
+        second = keras.layers.Dense(8)(first)
+        return keras.Model(inputs, keras.layers.Add()([second, inputs if skip else first]))
+
+    assert structure_fingerprint(model(skip=True)) != structure_fingerprint(model(skip=False))
+
+
+def test_fingerprints_never_change():
+    # another value here makes every stored run of that architecture a stranger; own_v1 and own_v2 differ by dropout
+    assert {name: structure_fingerprint(build_model(name)) for name in ARCHITECTURES} == {
+        "lenet5": "4f523ec1d5d0522d",
+        "brownlee": "e173997b8f91b2ea",
+        "own_v1": "59f12e122b0b7b11",
+        "own_v2": "b6fdf4abee1e8aba",
+        "own_v3": "3bb3dcdd5caa7505",
+        "efficientnet_small": "4115afcb85156be4",
+    }
+
+
+def test_second_architecture_of_the_same_name_is_refused():
+    def lenet5(images, _layers, _hyperparameters):
+        return images
+
+    with pytest.raises(ValueError, match="'lenet5' is defined twice"):
+        architecture(Hyperparameters())(lenet5)
+
+
+def test_unknown_architecture_lists_the_known_ones():
+    with pytest.raises(ValueError, match="got 'alexnet', expected one of lenet5, brownlee"):
+        find_architecture("alexnet")

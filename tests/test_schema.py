@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pyarrow as pa
+
+from fmnist.hyperparameters import Hyperparameters
+from fmnist.schema import HEAVY_COLUMNS, METRICS, SCALAR_COLUMNS, SCHEMA, columns_of
+from fmnist.study import DEFAULT_MARGINS, Seeds
+
+
+def test_every_hyperparameter_and_seed_is_a_column():
+    assert columns_of("hyperparameters") == [field.name for field in dataclasses.fields(Hyperparameters)]
+    assert {f"seed_{field.name}" for field in dataclasses.fields(Seeds)} <= set(columns_of("identity"))
+
+
+def test_every_metric_is_a_numeric_column_and_says_what_it_measures():
+    for name, metric in METRICS.items():
+        kind = SCHEMA.field(name).type
+        assert metric.name == name
+        assert pa.types.is_floating(kind) or pa.types.is_integer(kind)
+        assert metric.meaning.endswith(".")
+        assert metric.scale > 0
+    assert set(DEFAULT_MARGINS) <= set(METRICS)
+
+
+def test_no_column_is_named_twice_and_each_is_scalar_or_heavy():
+    assert len(set(SCHEMA.names)) == len(SCHEMA.names)
+    assert {*SCALAR_COLUMNS, *HEAVY_COLUMNS} == set(SCHEMA.names)

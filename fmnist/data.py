@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fmnist.data_sources import fetch
+from fmnist.directories import user_cache
 
 CLASS_NAMES = (
     "T-shirt/top",
@@ -84,8 +85,8 @@ def load_data(directory: Path | None = None) -> Dataset:
 
 
 def cache_directory() -> Path:
-    """Where fetched files are kept: `fmnist/fashion-mnist` in XDG_CACHE_HOME, else in ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fmnist" / "fashion-mnist"
+    """Where fetched files are kept."""
+    return user_cache() / "fashion-mnist"
 
 
 def draw_split(train_labels: ByteArray, seed: int, validation_count: int = 5000) -> Split:

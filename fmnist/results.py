@@ -1,48 +1,146 @@
-"""The store of results: one Parquet file a run, in place whole or not at all; read, compared by run, compacted."""
+"""The store of results: one Parquet file a run, in place whole or not at all; read as one table; studies' manifests."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from fmnist.rows import KEY_COLUMNS, row_bytes, winners
-from fmnist.schema import SCHEMA
-from fmnist.storage import Storage
+from fmnist.compaction import COMPACTED, Compaction, compact
+from fmnist.directories import user_cache
+from fmnist.row_files import RowFiles
+from fmnist.rows import KEY_COLUMNS, BestRows, entries_of, row_bytes, schema_of
+from fmnist.storage import TRIES, Storage, StoredFile
+from fmnist.study import digest
+
+LISTINGS = 10  # a file can be compacted away between listing and reading: list again, at most so many times
+
+log = logging.getLogger(__name__)
 
 
 class Store:
-    """Results under a folder or any URI pyarrow opens: `runs/`, `compacted/` and `studies/` below it."""
+    """Results under a folder or any URI pyarrow opens: `runs/`, `compacted/` and `studies/` below it.
+
+    A row that cannot be written is kept on this machine and sent when the store answers again.
+    """
 
     def __init__(self, uri: str | Path) -> None:
+        self.uri = str(uri)
         self.storage = Storage(uri)
+        address = digest([self.storage.filesystem.type_name, self.storage.root])
+        self.unsent = Storage(user_cache() / "unsent" / address)
+        self._row_files = RowFiles(self.storage)
+
+    @property
+    def damaged(self) -> Mapping[str, str]:
+        """Files that could not be read so far, and why."""
+        return self._row_files.damaged
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Put one row in place, whole or not at all, replacing the one of the same run and placement."""
+        """Put one row in place, whole or not at all; if the store fails, keep it on this machine and say so.
+
+        No row overwrites another one: the file's name holds a hash of its content, and readers choose among the rows
+        of a run. ValueError if `row` does not fit the schema, OSError if it cannot be kept on this machine either.
+        """
         content = row_bytes(row)
-        self.storage.put(f"runs/{row['run_id']}.{row['placement']}.parquet", content)
+        content_hash = hashlib.sha256(content).hexdigest()[:8]
+        path = f"runs/{row['run_id']}.{row['placement']}.{content_hash}.parquet"
+        try:
+            self.storage.put(path, content, tries=1 if self._waiting() else TRIES)
+        except OSError as error:
+            self.unsent.put(path, content)
+            log.warning("%s. The row is kept in %s and sent when the store answers again", error, self.unsent.uri)
+        else:
+            self.flush()
+
+    def flush(self) -> int:
+        """Send the rows that could not be written before; return how many are still waiting on this machine."""
+        waiting = self._waiting()
+        for index, file in enumerate(waiting):
+            try:
+                self.storage.put(file.path, self.unsent.get(file.path), tries=1)
+            except FileNotFoundError:  # another process has sent it
+                continue
+            except OSError as error:
+                log.warning("%s. Rows that wait in %s: %d", error, self.unsent.uri, len(waiting) - index)
+                return len(waiting) - index
+            self.unsent.delete([file.path])
+        return 0
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Read all rows, or some columns of all rows; of several rows for one run and placement the best one."""
-        wanted = list(SCHEMA.names if columns is None else columns)
-        needed = list(dict.fromkeys([*wanted, *KEY_COLUMNS]))
-        paths = [path for folder in ("runs", "compacted") for path in self.storage.names(folder, ".parquet")]
-        schema = pa.schema([SCHEMA.field(name) for name in needed])
-        tables = [schema.empty_table()]
-        for path in paths:
-            with self.storage.filesystem.open_input_file(f"{self.storage.root}/{path}") as stream:
-                tables.append(pq.read_table(stream, columns=needed).select(needed).cast(schema))
-        table = pa.concat_tables(tables)
-        return table.take(winners(table)).select(wanted)
+        """Read all rows, or some columns of all rows, sorted by run_id and placement.
+
+        Of several rows of one run and placement one is given (see BestRows). A file that is damaged is left out, with
+        a warning, and named in `damaged`.
+        """
+        names = schema_of(columns).names
+        needed = list(dict.fromkeys([*names, *KEY_COLUMNS]))
+        self.flush()
+        for _ in range(LISTINGS):
+            best = BestRows()
+            try:
+                tables = list(self._row_files.tables(self._files(), needed))
+            except FileNotFoundError:
+                continue
+            for table in tables:
+                best.add(entries_of(table))
+            whole = pa.concat_tables([schema_of(needed).empty_table(), *(best.take(table) for table in tables)])
+            return whole.sort_by([("run_id", "ascending"), ("placement", "ascending")]).select(names)
+        raise self._unsteady()
+
+    def batches(
+        self, columns: Sequence[str] | None = None, configurations: Collection[str] | None = None
+    ) -> Iterator[pa.Table]:
+        """Read what `read` reads in tables of some hundred rows, in no order that counts: memory stays bounded.
+
+        `configurations` restricts it to rows with one of these configuration_ids.
+        """
+        names = schema_of(columns).names
+        needed = list(dict.fromkeys([*names, *KEY_COLUMNS]))
+        self.flush()
+        best = BestRows()
+        for _ in range(LISTINGS):
+            best.compete_again()
+            try:
+                files = self._files()
+                for entries in self._row_files.entries(files).values():
+                    best.add(entries)
+                for table in self._row_files.tables(files, needed, configurations):
+                    chosen = best.take(table)
+                    if chosen.num_rows:
+                        yield chosen.select(names)
+                return
+            except FileNotFoundError:
+                continue
+        raise self._unsteady()
 
     def present(self) -> set[tuple[str, str, str]]:
-        """List what is there: (run_id, placement, status) of each row."""
-        table = self.read(["run_id", "placement", "status"])
-        return set(zip(*(column.to_pylist() for column in table.columns), strict=True))
+        """List what is there: (run_id, placement, status) of each row. A file read once is not read again."""
+        self.flush()
+        for _ in range(LISTINGS):
+            best = BestRows()
+            try:
+                for entries in self._row_files.entries(self._files()).values():
+                    best.add(entries)
+            except FileNotFoundError:
+                continue
+            return {(entry.run_id, entry.placement, entry.status) for entry in best.chosen()}
+        raise self._unsteady()
+
+    def compact(self) -> Compaction:
+        """Merge small files into few large ones. It may be killed, or run twice at once: no row is lost or doubled."""
+        self.flush()
+        for _ in range(LISTINGS):
+            try:
+                return compact(self.storage, self._row_files, self._files())
+            except FileNotFoundError:  # another compaction was faster
+                continue
+        raise self._unsteady()
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Put a study's manifest in place under its `name`."""
@@ -50,12 +148,37 @@ class Store:
         self.storage.put(f"studies/{manifest['name']}.json", content.encode())
 
     def read_manifest(self, name: str) -> dict[str, Any] | None:
-        """Read a study's manifest; None if no study of that name was run here."""
-        content = self.storage.get(f"studies/{name}.json")
-        return None if content is None else json.loads(content)
+        """Read a study's manifest; None if no study of that name was run here. ValueError if it is damaged."""
+        path = f"studies/{name}.json"
+        try:
+            manifest = json.loads(self.storage.get(path))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise ValueError(
+                f"results: {path} in {self.uri} is damaged ({error}); run the study again to write it anew"
+            ) from error
+        if not isinstance(manifest, dict):
+            raise ValueError(f"results: {path} in {self.uri} holds {manifest!r:.80}, expected a study's manifest")
+        return manifest
 
     def manifests(self) -> list[dict[str, Any]]:
         """Read the manifests of all studies run here, by name."""
-        names = [Path(path).stem for path in self.storage.names("studies", ".json")]
+        names = [PurePosixPath(file.path).stem for file in self.storage.files("studies", ".json")]
         found = (self.read_manifest(name) for name in names)
         return [manifest for manifest in found if manifest is not None]
+
+    def _files(self) -> list[StoredFile]:
+        """List the files of rows so that no row is missed while another process compacts.
+
+        A merged file is in place before its parts go. A listing may pass by a file that comes while it runs and not see
+        one that goes meanwhile: what went during the first two listings stands in a file that the last one shows.
+        """
+        listed = [file for folder in (COMPACTED, "runs", COMPACTED) for file in self.storage.files(folder, ".parquet")]
+        return list(dict.fromkeys(listed))
+
+    def _waiting(self) -> list[StoredFile]:
+        return self.unsent.files("runs", ".parquet")
+
+    def _unsteady(self) -> OSError:
+        return OSError(f"results: {self.uri} changes faster than it can be read; wait for the compactions that run")

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fmnist.schema import SCHEMA
+from fmnist.schema import SCHEMA, STATUSES
 
-KEY_COLUMNS = ("run_id", "placement", "status", "started_at")
 RANKS: Mapping[str, int] = {"ok": 3, "diverged": 2, "pruned": 1, "failed": 0}  # of two rows the higher one counts
+ERRORS = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError)
+
+
+class Entry(NamedTuple):
+    """What the store needs to know of a row to choose it and to place it."""
+
+    run_id: str
+    placement: str
+    status: str
+    started_at: int  # microseconds since 1970, 0 where the row does not say
+    configuration_id: str
+    repeat: int
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Of several rows with the same key one counts."""
+        return self.run_id, self.placement
+
+    @property
+    def merit(self) -> tuple[int, int]:
+        """The row with the greatest merit counts."""
+        return RANKS.get(self.status, -1), self.started_at
+
+
+KEY_COLUMNS = Entry._fields
 
 
 def to_table(row: Mapping[str, Any]) -> pa.Table:
@@ -24,6 +46,8 @@ def to_table(row: Mapping[str, Any]) -> pa.Table:
     unknown = sorted(set(row) - set(SCHEMA.names))
     if unknown:
         raise ValueError(f"row: got {', '.join(unknown)}, expected columns of the schema: {', '.join(SCHEMA.names)}")
+    if row.get("status") not in STATUSES:
+        raise ValueError(f"row: column status: got {row.get('status')!r}, expected one of {', '.join(STATUSES)}")
     return pa.Table.from_arrays([_column(field, row.get(field.name)) for field in SCHEMA], schema=SCHEMA)
 
 
@@ -31,22 +55,59 @@ def row_bytes(row: Mapping[str, Any]) -> bytes:
     """Write one row as a Parquet file in memory."""
     sink = pa.BufferOutputStream()
     pq.write_table(to_table(row), sink, compression="zstd", write_statistics=False, write_page_checksum=True)
-    return sink.getvalue().to_pybytes()
+    return bytes(sink.getvalue())
 
 
-def winners(table: pa.Table) -> npt.NDArray[np.int64]:
-    """Choose one row for each run and placement, and return their indices in the table's order.
+def schema_of(columns: Sequence[str] | None) -> pa.Schema:
+    """The schema of some columns, or of all; ValueError names the ones that there are not."""
+    unknown = sorted(set(columns or ()) - set(SCHEMA.names))
+    if unknown:
+        raise ValueError(f"columns: got {', '.join(unknown)}, expected some of {', '.join(SCHEMA.names)}")
+    return SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
+
+
+def entries_of(table: pa.Table) -> list[Entry]:
+    """List the entries of a table that has the KEY_COLUMNS."""
+    started = table["started_at"].cast(pa.int64()).fill_null(0)
+    columns = [started if name == "started_at" else table[name] for name in KEY_COLUMNS]
+    return [Entry(*values) for values in zip(*(column.to_pylist() for column in columns), strict=True)]
+
+
+class BestRows:
+    """Chooses one row for each run and placement.
 
     A finished row beats a diverged one, that a pruned one, that a failed one; of equals the one started last counts.
+    First `add` all entries, then `take` from each table what counts; of rows that are alike the first one is taken.
     """
-    ranks = [RANKS.get(status, -1) for status in table["status"].to_pylist()]
-    started = table["started_at"].cast(pa.int64()).fill_null(0).to_pylist()
-    best: dict[tuple[str, str], tuple[int, int, int]] = {}
-    keys = zip(table["run_id"].to_pylist(), table["placement"].to_pylist(), strict=True)
-    for index, (key, rank, start) in enumerate(zip(keys, ranks, started, strict=True)):
-        if key not in best or (rank, start) > best[key][:2]:
-            best[key] = (rank, start, index)
-    return np.array(sorted(index for _, _, index in best.values()), dtype=np.int64)
+
+    def __init__(self) -> None:
+        self._best: dict[tuple[str, str], Entry] = {}
+        self._taken: set[tuple[str, str]] = set()
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Let rows compete."""
+        for entry in entries:
+            best = self._best.get(entry.key)
+            if best is None or entry.merit > best.merit:
+                self._best[entry.key] = entry
+
+    def chosen(self) -> Collection[Entry]:
+        """The rows that count."""
+        return self._best.values()
+
+    def take(self, table: pa.Table) -> pa.Table:
+        """Keep the rows of a table with the KEY_COLUMNS that count and were not taken before, in their order."""
+        kept = []
+        for index, entry in enumerate(entries_of(table)):
+            best = self._best.get(entry.key)
+            if best is not None and best.merit == entry.merit and entry.key not in self._taken:
+                self._taken.add(entry.key)
+                kept.append(index)
+        return table if len(kept) == table.num_rows else table.take(pa.array(kept, pa.int64()))
+
+    def compete_again(self) -> None:
+        """Forget what competed, but not what was taken."""
+        self._best.clear()
 
 
 def _column(field: pa.Field, value: Any) -> pa.Array:
@@ -54,6 +115,7 @@ def _column(field: pa.Field, value: Any) -> pa.Array:
         raise ValueError(f"row: column {field.name}: got nothing, expected {field.type}; it may not be left out")
     try:
         return pa.array([value], type=field.type)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
-        shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:80] + "..."
+    except ERRORS as error:
+        shown = repr(value)
+        shown = shown if len(shown) <= 80 else f"{shown[:80]}..."
         raise ValueError(f"row: column {field.name}: got {shown}, expected {field.type} ({error})") from error

@@ -1,79 +1,193 @@
-"""Files on a folder or on any filesystem pyarrow opens: a file appears whole or not at all. No rows here, only bytes."""
+"""Bytes in a folder or on any filesystem pyarrow opens: a file appears whole or not at all. Knows nothing of rows."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
+import time
+import urllib.parse
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, TypeVar
 
+import pyarrow as pa
 from pyarrow import fs
+
+Result = TypeVar("Result")
 
 # a file of these appears when its upload is complete, and there is no rename; elsewhere a temporary name is renamed
 OBJECT_STORES = ("s3", "gcs", "abfs")
 TEMPORARY_PREFIX = "."  # of names that are not complete yet: left out of every listing
+TEMPORARY_LIFE = timedelta(days=1)  # after that its writer is dead
+THREADS = 16  # requests in flight: an object store answers each one late, but many at once
+
+TRIES = 5
+FIRST_WAIT_SECONDS = 0.5  # before the second try, doubled before each further one: 7.5 s in all
+
+# what an object store answers, and what to do; none of these gets better by trying again
+ANSWERS = {
+    "NO_SUCH_BUCKET": "the bucket does not exist. Check its name, and AWS_ENDPOINT_URL if the server is not Amazon's",
+    "ACCESS_DENIED": "no permission. Check whose AWS_ACCESS_KEY_ID this is and what the bucket's policy allows",
+    "INVALID_ACCESS_KEY_ID": "the access key is unknown there. Check AWS_ACCESS_KEY_ID",
+    "INVALID_CLIENT_TOKEN_ID": "the access key is unknown there. Check AWS_ACCESS_KEY_ID",
+    "SIGNATURE_DOES_NOT_MATCH": "the secret key is wrong. Check AWS_SECRET_ACCESS_KEY",
+    "EXPIRED_TOKEN": "the session token has expired. Renew AWS_SESSION_TOKEN",
+    "MISSING_AUTHENTICATION_TOKEN": "no credentials were sent. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A complete file: its path relative to the storage's root, and its size in bytes."""
+
+    path: str
+    size: int
 
 
 class Storage:
-    """One folder, local or remote; paths are relative to it."""
+    """One folder, local or remote; paths are relative to it.
+
+    A remote one is asked again, with growing pauses, when it does not answer. What is left is an OSError that says
+    what was tried, what the answer was and what to do.
+    """
 
     def __init__(self, uri: str | Path) -> None:
         self.uri = str(uri)
-        if "://" in self.uri:
-            self.filesystem, self.root = fs.FileSystem.from_uri(self.uri)
-        else:
-            self.filesystem, self.root = fs.LocalFileSystem(), str(Path(self.uri).expanduser().absolute())
+        self.filesystem, self.root = _open(self.uri)
 
-    def put(self, path: str, content: bytes) -> None:
+    def put(self, path: str, content: bytes, *, tries: int = TRIES) -> None:
         """Write a file, replacing what is there; readers see the old one or the new one, never a part."""
-        target = self._full(path)
+        self._attempt(f"write {path}", lambda: self._put(self._full(path), content), tries)
+
+    def get(self, path: str) -> bytes:
+        """Read a whole file. FileNotFoundError if it is not there."""
+
+        def read() -> bytes:
+            with self.filesystem.open_input_file(self._full(path)) as stream:
+                return bytes(stream.read())
+
+        return self._attempt(f"read {path}", read)
+
+    def open(self, path: str) -> pa.NativeFile:
+        """Open a file of which only parts will be read. FileNotFoundError if it is not there."""
+        return self._attempt(f"open {path}", lambda: self.filesystem.open_input_file(self._full(path)))
+
+    def files(self, folder: str, suffix: str) -> list[StoredFile]:
+        """List the complete files of a folder that end in `suffix`, by name. No folder is an empty list."""
+        return [
+            StoredFile(posixpath.join(folder, info.base_name), info.size)
+            for info in self._list(folder)
+            if info.base_name.endswith(suffix) and not info.base_name.startswith(TEMPORARY_PREFIX)
+        ]
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Delete files; one that is gone already is no error."""
+
+        def delete(path: str) -> None:
+            with contextlib.suppress(FileNotFoundError):
+                self._attempt(f"delete {path}", lambda: self.filesystem.delete_file(self._full(path)))
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(delete, paths))
+
+    def delete_temporaries(self, folder: str) -> None:
+        """Delete what writers left that were killed more than a day ago."""
+        limit = datetime.now(UTC) - TEMPORARY_LIFE
+        found = (info for info in self._list(folder) if info.base_name.startswith(TEMPORARY_PREFIX))
+        self.delete(posixpath.join(folder, info.base_name) for info in found if info.mtime < limit)
+
+    def _full(self, path: str) -> str:
+        return posixpath.join(self.root, path)
+
+    def _list(self, folder: str) -> list[fs.FileInfo]:
+        selector = fs.FileSelector(self._full(folder), allow_not_found=True)
+        found = self._attempt(f"list {folder}", lambda: self.filesystem.get_file_info(selector))
+        if not found and self.filesystem.type_name == "s3":
+            self._require_bucket()
+        return sorted((info for info in found if info.is_file), key=lambda info: str(info.base_name))
+
+    def _require_bucket(self) -> None:
+        """Raise if there is no such bucket: a listing takes that for an empty folder."""
+        bucket = self.root.split("/")[0]
+        info = self._attempt(f"find bucket {bucket}", lambda: self.filesystem.get_file_info(bucket))
+        if info.type == fs.FileType.NotFound:
+            raise OSError(f"results: {self.uri}: {ANSWERS['NO_SUCH_BUCKET']}")
+
+    def _put(self, target: str, content: bytes) -> None:
         if self.filesystem.type_name in OBJECT_STORES:
-            self._write(target, content)
+            with self.filesystem.open_output_stream(target) as stream:
+                stream.write(content)
             return
         folder, name = posixpath.split(target)
         temporary = posixpath.join(folder, f"{TEMPORARY_PREFIX}{name}.{uuid.uuid4().hex}")
         self.filesystem.create_dir(folder, recursive=True)
         try:
-            self._write(temporary, content)
+            self._write_durably(temporary, content)
             self.filesystem.move(temporary, target)
         except BaseException:
-            if self.filesystem.get_file_info(temporary).type != fs.FileType.NotFound:
+            with contextlib.suppress(OSError):
                 self.filesystem.delete_file(temporary)
             raise
 
-    def get(self, path: str) -> bytes | None:
-        """Read a whole file; None if it is not there."""
-        try:
-            with self.filesystem.open_input_file(self._full(path)) as stream:
-                return bytes(stream.read())
-        except FileNotFoundError:
-            return None
-
-    def names(self, folder: str, suffix: str) -> list[str]:
-        """List the complete files of a folder that end in `suffix`, as paths relative to the root, sorted."""
-        selector = fs.FileSelector(self._full(folder), allow_not_found=True)
-        found = (info.base_name for info in self.filesystem.get_file_info(selector) if info.is_file)
-        names = (name for name in found if name.endswith(suffix) and not name.startswith(TEMPORARY_PREFIX))
-        return sorted(posixpath.join(folder, name) for name in names)
-
-    def delete(self, paths: Sequence[str]) -> None:
-        """Delete files; one that is gone already is no error."""
-        for path in paths:
-            try:
-                self.filesystem.delete_file(self._full(path))
-            except FileNotFoundError:
-                continue
-
-    def _full(self, path: str) -> str:
-        return posixpath.join(self.root, path)
-
-    def _write(self, path: str, content: bytes) -> None:
+    def _write_durably(self, path: str, content: bytes) -> None:
         if self.filesystem.type_name == "local":
             with Path(path).open("wb") as stream:
                 stream.write(content)
                 stream.flush()
-                os.fsync(stream.fileno())
+                os.fsync(stream.fileno())  # else a crash of the machine can leave the name without the content
             return
         with self.filesystem.open_output_stream(path) as stream:
             stream.write(content)
+
+    def _attempt(self, doing: str, action: Callable[[], Result], tries: int = TRIES) -> Result:
+        for attempt in range(tries):
+            try:
+                return action()
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                answer = next((answer for answer in ANSWERS if answer in str(error)), None)
+                if answer:
+                    raise OSError(f"results: cannot {doing} at {self.uri}: {ANSWERS[answer]}") from error
+                if self.filesystem.type_name == "local" or attempt == tries - 1:
+                    raise OSError(f"results: cannot {doing} at {self.uri}: {error}") from error
+                time.sleep(FIRST_WAIT_SECONDS * 2**attempt)
+        raise ValueError(f"tries: got {tries}, expected at least 1")
+
+
+def _open(uri: str) -> tuple[fs.FileSystem, str]:
+    """Open what a URI names: the filesystem, and the folder's path in it."""
+    if "://" not in uri:
+        return fs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
+    if uri.startswith("s3://"):
+        return _open_s3(urllib.parse.urlsplit(uri))
+    filesystem, root = fs.FileSystem.from_uri(uri)
+    return filesystem, str(root)
+
+
+def _open_s3(parts: urllib.parse.SplitResult) -> tuple[fs.FileSystem, str]:
+    """Open a bucket: credentials, region and endpoint are found as other AWS programs find them.
+
+    The query may name pyarrow's options of S3FileSystem, as in `s3://bucket/results?region=eu-central-1`.
+    `allow_delayed_open` makes a small file a single PUT; a larger one is a multipart upload. Both appear at the end.
+    """
+    options: dict[str, Any] = dict(urllib.parse.parse_qsl(parts.query))
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if endpoint:
+        options.setdefault("endpoint_override", endpoint)
+    if region:
+        options.setdefault("region", region)
+    if not {"region", "endpoint_override"} & set(options):
+        with contextlib.suppress(OSError):  # the first request will tell what is wrong
+            options["region"] = fs.resolve_s3_region(parts.netloc)
+    try:
+        filesystem = fs.S3FileSystem(allow_delayed_open=True, **options)
+    except TypeError as error:
+        raise ValueError(f"results: {parts.geturl()}: {error}; expected options of pyarrow.fs.S3FileSystem") from error
+    return filesystem, f"{parts.netloc}{parts.path}".rstrip("/")

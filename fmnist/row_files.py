@@ -1,0 +1,134 @@
+"""Parquet files of rows: read some columns of many, whatever state they are in, and of large ones part by part."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fmnist.rows import KEY_COLUMNS, Entry, entries_of, schema_of
+from fmnist.storage import THREADS, Storage, StoredFile
+
+WHOLE_BYTES = 2**20  # a file up to this size is read in one request, of a larger one only what is needed
+FILES_AT_ONCE = 256  # small files that make one table
+CHUNK_BYTES = 2**24
+
+log = logging.getLogger(__name__)
+
+
+class DamagedFileError(ValueError):
+    """A file that is not a Parquet file of rows, or not a whole one."""
+
+
+class RowFiles:
+    """Reads the Parquet files of a storage; keeps in `damaged` why which file could not be read, and warns once."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self.damaged: dict[str, str] = {}
+        self._known: dict[StoredFile, list[Entry]] = {}
+
+    def entries(self, files: Sequence[StoredFile]) -> dict[StoredFile, list[Entry]]:
+        """List the entries of each file. A file is read once: its name changes with its content."""
+        unknown = [file for file in files if file not in self._known]
+        with ThreadPoolExecutor(THREADS) as pool:
+            read = list(pool.map(self._read_entries, unknown))
+        self._known |= zip(unknown, read, strict=True)
+        return {file: self._known[file] for file in files}
+
+    def tables(
+        self, files: Sequence[StoredFile], columns: Sequence[str], configurations: Collection[str] | None = None
+    ) -> Iterator[pa.Table]:
+        """Read `columns` of the rows of `configurations` (None: of all rows), in tables that fit in memory.
+
+        FileNotFoundError if a file has gone since it was listed.
+        """
+        small = [file.path for file in files if file.size <= WHOLE_BYTES]
+        large = [file.path for file in files if file.size > WHOLE_BYTES]
+        with ThreadPoolExecutor(THREADS) as pool:
+            for start in range(0, len(small), FILES_AT_ONCE):
+                paths = small[start : start + FILES_AT_ONCE]
+                read = pool.map(lambda path: list(self.parts(path, columns, configurations)), paths)
+                parts = list(itertools.chain.from_iterable(read))
+                if parts:
+                    yield pa.concat_tables(parts).combine_chunks()
+        for path in large:
+            yield from self.parts(path, columns, configurations, whole=False)
+
+    def parts(
+        self, path: str, columns: Sequence[str], configurations: Collection[str] | None = None, *, whole: bool = True
+    ) -> Iterator[pa.Table]:
+        """Read one file, one table for each of its row groups; of a damaged one what can be read."""
+        try:
+            source = pa.BufferReader(self.storage.get(path)) if whole else self.storage.open(path)
+            with source:
+                yield from _row_groups(source, columns, configurations)
+        except FileNotFoundError:
+            raise
+        except (DamagedFileError, pa.ArrowException, OSError) as error:
+            if not whole:
+                self._require_readable(path)
+            self._report(path, str(error))
+
+    def _read_entries(self, file: StoredFile) -> list[Entry]:
+        parts = self.parts(file.path, KEY_COLUMNS, whole=file.size <= WHOLE_BYTES)
+        return [entry for table in parts for entry in entries_of(table)]
+
+    def _require_readable(self, path: str) -> None:
+        """Raise OSError if it is the storage that fails, not the file that is damaged."""
+        with self.storage.open(path) as stream:
+            while stream.read(CHUNK_BYTES):
+                pass
+
+    def _report(self, path: str, reason: str) -> None:
+        if path not in self.damaged:
+            log.warning(
+                "results: %s in %s is damaged or no file of rows, and was left out (%s)", path, self.storage.uri, reason
+            )
+        self.damaged[path] = reason
+
+
+def _row_groups(
+    source: pa.NativeFile, columns: Sequence[str], configurations: Collection[str] | None
+) -> Iterator[pa.Table]:
+    with pq.ParquetFile(source, pre_buffer=True, page_checksum_verification=True) as file:
+        available = _check(file.schema_arrow)
+        wanted = [name for name in columns if name in available]
+        for index in range(file.num_row_groups):
+            if configurations is None:
+                yield _complete(file.read_row_group(index, columns=wanted), columns)
+                continue
+            keep = pc.is_in(
+                file.read_row_group(index, columns=["configuration_id"])["configuration_id"],
+                value_set=pa.array(configurations, pa.string()),
+            )
+            if pc.any(keep).as_py():
+                yield _complete(file.read_row_group(index, columns=wanted).filter(keep), columns)
+
+
+def _check(found: pa.Schema) -> set[str]:
+    """Name the columns of the schema that a file has; DamagedFileError if it does not hold rows.
+
+    A column that may be null can be missing: the row is older than the column.
+    """
+    for field in schema_of(None):
+        if field.name not in found.names:
+            if not field.nullable:
+                raise DamagedFileError(f"it has no column {field.name}")
+        elif found.field(field.name).type != field.type:
+            raise DamagedFileError(f"column {field.name} is {found.field(field.name).type}, expected {field.type}")
+    return set(found.names)
+
+
+def _complete(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    schema = schema_of(columns)
+    arrays = [
+        table[field.name] if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)

@@ -1,0 +1,212 @@
+"""One run from its specification to its row: train, stop, score once on the test set, measure. No Ray here."""
+
+from __future__ import annotations
+
+import math
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from fmnist import measure
+from fmnist.architectures import build_model
+from fmnist.data import Dataset, Split, draw_split
+from fmnist.devices import choose_policy, prepare_process
+from fmnist.engine import Engine, Scores
+from fmnist.hyperparameters import Hyperparameters
+from fmnist.progress import Array, Progress, Snapshot
+from fmnist.schema import SCHEMA
+from fmnist.study import RunSpec
+
+__all__ = ["prepare_process", "train_run"]
+
+Row = dict[str, Any]
+OnEpoch = Callable[[dict[str, float], Callable[[], bytes]], None]
+
+_VALIDATION_SHARE = 12  # one training image in so many is held back: 5,000 of Fashion-MNIST's 60,000
+
+
+def train_run(
+    spec: RunSpec,
+    data: Dataset,
+    *,
+    threads: int = 1,
+    gpus: float = 0.0,
+    on_epoch: OnEpoch | None = None,
+    state: bytes | None = None,
+    save_model: Path | None = None,
+) -> Row:
+    """Train one run in this process and return its row: every column of the schema, null where there is nothing.
+
+    `on_epoch(record, snapshot)` is called after each epoch with its entry of the history and a function that serialises
+    the whole state of the run; `state` goes on from such bytes. `save_model` names a .keras file for the final model.
+    A loss that is not finite ends the run with status `diverged`; any other error is raised.
+    """
+    prepare_process(threads, gpus)
+    started_at = datetime.now(UTC)
+    run = _Run(spec, data, Snapshot.from_bytes(state) if state else None)
+    error = run.train(on_epoch)
+    scores = run.score() if error is None else {}
+    if save_model is not None:
+        run.model.save(save_model)
+    row: Row = dict.fromkeys(SCHEMA.names)
+    row |= _identity(spec) | asdict(spec.configuration.hyperparameters) | measure.provenance() | scores
+    row |= {"status": "ok" if error is None else "diverged", "error": error}
+    row |= {"attempts": 1, "resumed": state is not None, "started_at": started_at}
+    row |= {"threads": threads, "gpus": float(gpus), "node": platform.node()}
+    return row | run.measurements()
+
+
+def _identity(spec: RunSpec) -> Row:
+    return {
+        "run_id": spec.run_id,
+        "configuration_id": spec.configuration_id,
+        "study": spec.study,
+        "label": spec.configuration.label,
+        "architecture": spec.configuration.architecture,
+        "repeat": spec.repeat,
+        "placement": spec.placement,
+        "data_fingerprint": spec.data_fingerprint,
+        **{f"seed_{name}": seed for name, seed in asdict(spec.seeds).items()},
+    }
+
+
+def build_for(architecture: str, settings: Hyperparameters, seed: int) -> keras.Model:
+    """Build a model in the precision that the settings come to on this device, its weights drawn from `seed`."""
+    policy = settings.precision
+    if policy == "auto":
+        policy = choose_policy(policy, build_model(architecture, settings))
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        keras.utils.set_random_seed(seed)
+        return build_model(architecture, settings)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+class _Run:
+    """A run under way: model, engine, progress and clocks."""
+
+    def __init__(self, spec: RunSpec, data: Dataset, snapshot: Snapshot | None) -> None:
+        self.spec = spec
+        self.settings = spec.configuration.hyperparameters
+        self.data = data
+        self.split: Split = draw_split(
+            data.train_labels, spec.seeds.split, validation_count=len(data.train_labels) // _VALIDATION_SHARE
+        )
+        measure.reset_device_peak()
+        self.host_memory = measure.HostMemory()
+        self.clocks = measure.Clocks(snapshot.clocks if snapshot else None)
+        self.start = time.perf_counter() - self.clocks.seconds.get("total", 0.0)
+        with self.clocks.timing("compile"):
+            self.model = build_for(spec.configuration.architecture, self.settings, spec.seeds.initialisation)
+            self.engine = Engine(self.model, self.settings, spec.seeds, data.train_images, data.train_labels)
+            self.engine.compile()
+        self.progress = Progress(learning_rate=self.settings.learning_rate)
+        self.best_weights: list[Array] = []
+        self.earlier_host_peak: int | None = None
+        if snapshot:
+            self._go_on_from(snapshot)
+
+    def _go_on_from(self, snapshot: Snapshot) -> None:
+        if snapshot.run_id != self.spec.run_id:
+            raise ValueError(
+                f"state: got the snapshot of run {snapshot.run_id}, expected run {self.spec.run_id}; give its own or none"
+            )
+        self.progress = snapshot.progress
+        self.best_weights = list(snapshot.best_weights)
+        self.earlier_host_peak = snapshot.host_peak_bytes
+        for variable, value in zip(self.engine.variables, snapshot.variables, strict=True):
+            variable.assign(value)
+
+    def snapshot(self) -> bytes:
+        """Serialise the run as it stands between two epochs."""
+        return Snapshot(
+            run_id=self.spec.run_id,
+            progress=self.progress,
+            clocks={**self.clocks.seconds, "total": time.perf_counter() - self.start},
+            host_peak_bytes=self._host_peak_bytes(),
+            variables=[variable.numpy() for variable in self.engine.variables],
+            best_weights=self.best_weights,
+        ).to_bytes()
+
+    def train(self, on_epoch: OnEpoch | None) -> str | None:
+        """Train to the end; return None, or what is wrong with a loss that is not finite."""
+        while not self.progress.finished:
+            entry = self._one_epoch()
+            for name in ("train_loss", "validation_loss"):
+                if not math.isfinite(entry[name]):
+                    return f"{name} became {entry[name]} in epoch {entry['epoch']}"
+            is_best = self.progress.record(entry, self.settings)
+            if is_best and self.settings.restore_best_weights:
+                self.best_weights = [variable.numpy() for variable in self.model.variables]
+            if on_epoch is not None:
+                on_epoch(entry, self.snapshot)
+        for variable, value in zip(self.model.variables, self.best_weights, strict=False):
+            variable.assign(value)
+        return None
+
+    def _one_epoch(self) -> dict[str, float]:
+        done = len(self.progress.history)
+        chosen = self.split.train_indices
+        steps = math.ceil(len(chosen) / self.settings.batch_size)
+        order = np.random.default_rng([self.spec.seeds.order, done]).permutation(chosen).astype(np.int32)
+        before = self.clocks.seconds.get("train", 0.0)
+        with self.clocks.timing("train"):
+            accuracy, loss = self.engine.train_epoch(order, done * steps, self.progress.learning_rate)
+        entry: dict[str, float] = {"epoch": done + 1, "train_accuracy": accuracy, "train_loss": loss}
+        validation = self._scores(self.split.validation_indices) if math.isfinite(loss) else None
+        return entry | {
+            "validation_accuracy": validation.accuracy if validation else math.nan,
+            "validation_loss": validation.loss if validation else math.nan,
+            "learning_rate": self.progress.learning_rate,
+            "seconds": self.clocks.seconds["train"] - before,
+        }
+
+    def _scores(self, indices: Array) -> Scores:
+        with self.clocks.timing("evaluate"):
+            return self.engine.evaluate(self.data.train_images, self.data.train_labels, indices)
+
+    def score(self) -> Row:
+        """Score the final weights on all three sets. The only place that looks at the test set."""
+        sets = {"train": self._scores(self.split.train_indices)}
+        sets["validation"] = self._scores(self.split.validation_indices)
+        with self.clocks.timing("evaluate"):
+            every = np.arange(len(self.data.test_labels))
+            test = self.engine.evaluate(self.data.test_images, self.data.test_labels, every)
+        sets["test"] = test
+        scores = {f"{name}_accuracy": scored.accuracy for name, scored in sets.items()}
+        losses = {f"{name}_loss": scored.loss for name, scored in sets.items()}
+        return scores | losses | {"test_predicted": test.predicted, "test_confidence": test.confidence}
+
+    def _host_peak_bytes(self) -> int | None:
+        known = [peak for peak in (self.earlier_host_peak, self.host_memory.peak_bytes()) if peak is not None]
+        return max(known) if known else None
+
+    def measurements(self) -> Row:
+        """Clocks, memory, device and history as they stand."""
+        history = self.progress.history
+        return {
+            "best_epoch": self.progress.best_epoch,
+            "epochs_run": len(history),
+            "history": history,
+            **{f"{name}_seconds": self.clocks.seconds.get(name, 0.0) for name in ("compile", "train", "evaluate")},
+            "epoch_seconds": statistics.median(entry["seconds"] for entry in history) if history else None,
+            "total_seconds": time.perf_counter() - self.start,
+            "parameter_count": self.model.count_params(),
+            "host_peak_bytes": self._host_peak_bytes(),
+            "host_baseline_bytes": self.host_memory.baseline_bytes,
+            "device_peak_bytes": measure.device_peak_bytes(),
+            "device_nvml_bytes": measure.device_nvml_bytes(),
+            "device_model": measure.device_model(),
+            "device_kind": measure.device_kind(),
+            "compute_dtype": self.model.layers[1].compute_dtype,
+        }

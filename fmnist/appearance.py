@@ -1,0 +1,133 @@
+"""How figures look: one colour, marker and line for each configuration, the same in every figure; sizes and saving."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO, StringIO
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from fmnist.architectures import ARCHITECTURES
+
+LineStyle = str | tuple[int, tuple[int, ...]]
+
+COLUMN_INCHES = 3.5  # the width of a journal's column, and about that of a phone
+# Okabe and Ito's colours (2008), told apart by the colour-blind too, but for yellow, too pale on paper; then darker
+# ones of Paul Tol's
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000",
+           "#56B4E9", "#882255", "#999933", "#332288", "#44AA99", "#661100")  # fmt: skip
+MARKERS = ("o", "s", "^", "v", "D", "P", "X", "p", "<", ">", "h", "*")
+LINES: tuple[LineStyle, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
+HATCHES = ("", "////", "\\\\\\\\", "....", "xxxx", "----", "||||", "++++", "oooo", "//", "\\\\", "..")
+
+INK = "#222222"
+QUIET = "#8a8a8a"
+
+SETTINGS = {
+    "font.size": 8.0,
+    "axes.labelsize": 8.0,
+    "axes.titlesize": 8.5,
+    "axes.titlelocation": "left",
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "axes.linewidth": 0.7,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4.5,
+    "hatch.linewidth": 0.5,
+    "axes.axisbelow": True,
+    "figure.dpi": 150,
+    "savefig.dpi": 200,
+    "svg.hashsalt": "fmnist",  # the same rows give the same file
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What tells a configuration from the others, with colour and without."""
+
+    colour: str
+    marker: str
+    line: LineStyle
+    hatch: str
+
+
+def looks_of(labels: Iterable[str]) -> dict[str, Look]:
+    """Give each label its look. An architecture's name always gets the same one; other labels take what is left.
+
+    After twelve labels the colours come again with another marker, line and hatch.
+    """
+    wanted = list(dict.fromkeys(labels))
+    fixed = {name: place for place, name in enumerate(ARCHITECTURES) if place < len(COLOURS)}
+    taken = {fixed[label] for label in wanted if label in fixed}
+    free = (place for place in range(len(wanted) + len(fixed)) if place not in taken)
+    return {label: _look(fixed[label] if label in fixed else next(free)) for label in wanted}
+
+
+def _look(place: int) -> Look:
+    turn = place // len(COLOURS)
+    return Look(
+        colour=COLOURS[place % len(COLOURS)],
+        marker=MARKERS[(place + 5 * turn) % len(MARKERS)],
+        line=LINES[(place + turn) % len(LINES)],
+        hatch=HATCHES[(place + 5 * turn) % len(HATCHES)],
+    )
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw and save within this: the settings hold inside and nowhere else."""
+    with mpl.rc_context(SETTINGS):
+        yield
+
+
+def new_axes(width: float = COLUMN_INCHES, height: float = 2.6) -> Axes:
+    """Make a figure with one Axes; sizes in inches."""
+    return new_figure(width, height).add_subplot()
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Make an empty figure that lays itself out; sizes in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def rows_height(rows: int, each: float = 0.26, around: float = 0.75) -> float:
+    """Inches that a figure with one line for each configuration needs."""
+    return around + each * max(rows, 2)
+
+
+def save_figure(figure: Figure, directory: Path, name: str) -> str:
+    """Write NAME.svg and NAME.pdf into `directory`, without dates in them, and return the SVG's text."""
+    text = StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    (directory / f"{name}.svg").write_text(text.getvalue(), encoding="utf-8")
+    figure.savefig(directory / f"{name}.pdf", format="pdf", metadata={"CreationDate": None})
+    return text.getvalue()
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """Draw the figure as a PNG image."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def numbered(labels: Sequence[str], counts: Sequence[int]) -> list[str]:
+    """Add to each label the number of runs behind it."""
+    return [f"{label} (n={count:,})" for label, count in zip(labels, counts, strict=True)]

@@ -1,0 +1,150 @@
+"""Tables of a report: raw numbers for CSV, the same numbers as text with n, spread and unit for HTML and LaTeX."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fmnist.intervals import FEWEST_FOR_HONEST_BOOTSTRAP, Interval, Summary
+from fmnist.schema import Metric
+
+NOTHING = "–"  # what a table shows where a value is not available
+DIGITS = {"%": 2, "nats": 4, "s": 1, "MiB": 1, "": 0}  # after the point, by the unit a metric is shown in
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """One table. `frame` holds raw numbers in stored units; `shown` has its rows as text, under headings with units."""
+
+    name: str  # of its files
+    title: str
+    frame: pd.DataFrame
+    shown: pd.DataFrame
+    note: str = ""  # what a reader must know: basis, definition, caveat
+
+    def write(self, directory: Path) -> None:
+        """Write NAME.csv (raw numbers) and NAME.tex (text, booktabs) into `directory`."""
+        self.frame.to_csv(directory / f"{self.name}.csv", index=False)
+        (directory / f"{self.name}.tex").write_text(self.latex(), encoding="utf-8")
+
+    def latex(self) -> str:
+        """Give a LaTeX table with caption and label, for the package booktabs."""
+        escaped = self.shown.map(latex_text)
+        escaped.columns = pd.Index([latex_text(name) for name in self.shown.columns])
+        align = "".join("l" if is_text(self.shown[name]) else "r" for name in self.shown.columns)
+        caption = " ".join(latex_text(text) for text in (f"{self.title}.", self.note) if text)
+        return str(
+            escaped.to_latex(
+                index=False, escape=False, column_format=align, caption=caption, label=f"tab:{self.name}", position="tbp"
+            )
+        )
+
+
+_LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+          "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--", "×": r"$\times$",
+          "≤": r"$\leq$", "≥": r"$\geq$", "<": r"$<$", ">": r"$>$", "−": r"$-$", "δ": r"$\delta$"}  # fmt: skip
+
+
+def latex_text(text: str) -> str:
+    """Write text so that LaTeX prints it as it stands."""
+    return "".join(_LATEX.get(character, character) for character in str(text))
+
+
+def is_text(column: pd.Series) -> bool:
+    """Whether a shown column holds words (set flush left) and not figures."""
+    starts = [str(value).lstrip("+-−[<≥≤ ")[:1] for value in column if str(value) != NOTHING]
+    return bool(starts) and not all(start.isdigit() for start in starts)
+
+
+def number(value: Any, digits: int, *, signed: bool = False) -> str:
+    """Write a number with thousands separated; an unavailable one as a dash, an endless one in words."""
+    if value is None or value is pd.NA or math.isnan(value):
+        return NOTHING
+    if math.isinf(value):
+        return "never" if value > 0 else "-never"
+    text = f"{value:{'+' if signed else ''},.{digits}f}"
+    return text.replace("-", "−")
+
+
+def in_unit(value: Any, metric: Metric, *, signed: bool = False, more_digits: int = 0) -> str:
+    """Write a stored value of a metric in the unit it is shown in, without the unit."""
+    missing = value is None or value is pd.NA
+    return number(value if missing else value * metric.scale, DIGITS[metric.unit] + more_digits, signed=signed)
+
+
+def bounds(interval: Interval, metric: Metric, *, signed: bool = False) -> str:
+    """Write an interval in the unit of its metric: [low, high]."""
+    if not interval.known:
+        return NOTHING
+    return f"[{in_unit(interval.lower, metric, signed=signed)}, {in_unit(interval.upper, metric, signed=signed)}]"
+
+
+def p_value(p: float) -> str:
+    """Write a p value to two significant digits, very small ones as a bound."""
+    if math.isnan(p):
+        return NOTHING
+    return "<0.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+
+
+def heading(metric: Metric) -> str:
+    """Name a metric as a column heading, with its unit."""
+    return f"{metric.label}, {metric.unit}" if metric.unit else metric.label
+
+
+def interval_of(summary: Summary) -> Interval:
+    """Choose the interval of the mean to read: Student's t where n is too small for an honest bootstrap."""
+    return summary.mean_t_interval if summary.n < FEWEST_FOR_HONEST_BOOTSTRAP else summary.mean_interval
+
+
+def metric_table(metric: Metric, summaries: Mapping[str, Summary], basis: str) -> Table:
+    """One metric of every configuration: n, mean, standard deviation, median, quartiles, extremes, interval.
+
+    `basis` says in words what rows the figures are from.
+    """
+    raw, shown = [], []
+    for label, item in summaries.items():
+        interval = interval_of(item)
+        raw.append(
+            {"label": label, "n": item.n, "mean": item.mean, "standard_deviation": item.standard_deviation,
+             "median": item.median, "minimum": item.minimum, "lower_quartile": item.lower_quartile,
+             "upper_quartile": item.upper_quartile, "maximum": item.maximum, "interval_lower": interval.lower,
+             "interval_upper": interval.upper, "confidence": interval.confidence, "interval_method": interval.method,
+             "note": item.note}
+        )  # fmt: skip
+        shown.append(
+            {
+                "configuration": label,
+                "n": f"{item.n:,}",
+                "mean": in_unit(item.mean, metric),
+                "std. dev.": in_unit(item.standard_deviation, metric, more_digits=1),
+                "median": in_unit(item.median, metric),
+                "minimum": in_unit(item.minimum, metric),
+                "maximum": in_unit(item.maximum, metric),
+                f"{interval.confidence:.0%} interval of the mean": bounds(interval, metric),
+            }
+        )
+    better = "higher is better" if metric.direction == "up" else "lower is better"
+    unit = f" ({metric.unit}, {better})" if metric.unit else f" ({better})"
+    title = f"{metric.label.capitalize()}{unit}"
+    note = " ".join(text for text in (metric.meaning, basis, _notes_by_label(summaries)) if text)
+    return Table(f"metric-{metric.name}", title, pd.DataFrame(raw), pd.DataFrame(shown), note)
+
+
+def _notes_by_label(summaries: Mapping[str, Summary]) -> str:
+    """Say what is special about some of the samples, each remark once."""
+    labels: dict[str, list[str]] = {}
+    for label, item in summaries.items():
+        labels.setdefault(item.note, []).append(label)
+    everyone = len(labels) == 1
+    return " ".join(note if everyone else f"{', '.join(of)}: {note}" for note, of in labels.items() if note)
+
+
+def records_table(name: str, title: str, raw: Sequence[Mapping[str, Any]], shown: Sequence[Mapping[str, str]],
+                  note: str = "") -> Table:  # fmt: skip
+    """Make a table of rows given twice: raw numbers for CSV, text for reading."""
+    return Table(name, title, pd.DataFrame(list(raw)), pd.DataFrame(list(shown)), note)

@@ -1,0 +1,75 @@
+"""A laboratory of hosts on one machine (lab.sh): may it run here, run an operator's script in it, what it found."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+PROJECT = FOLDER.parent.parent
+COMMANDS = {"ip": "iproute2", "sshd": "openssh-server", "rsync": "rsync", "unshare": "util-linux"}
+
+# Ray as quick as it can be to see that a host is gone; the token and the usage report as on any cluster
+HOST_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_failure_threshold": "3",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+}
+
+
+def why_not() -> str | None:
+    """Say what the laboratory lacks on this machine, or None where it can run."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return "the laboratory of network namespaces needs root on Linux"
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    missing = sorted(package for command, package in COMMANDS.items() if not shutil.which(command, path=path))
+    if missing:
+        return f"the laboratory needs the Debian package {' and '.join(missing)}"
+    trial = subprocess.run(["unshare", "--mount", "--net", "--pid", "--fork", "true"], check=False)
+    return None if trial.returncode == 0 else "this machine lets even root make no namespaces"
+
+
+def run_in_lab(
+    folder: Path, script: str, *, hosts: int, first: int = 1, environment: dict[str, str] | None = None, timeout: float
+) -> dict[str, Any]:
+    """Run an operator's script (of this folder) beside `hosts` hosts, the first of them 10.77.0.`first`.
+
+    Returns what the script wrote as JSON into $LAB/found.json. RuntimeError holds its output if it failed.
+    """
+    variables = HOST_ENVIRONMENT | (environment or {})
+    folder.mkdir(parents=True, exist_ok=True)
+    exports = [f"export {name}={value}\n" for name, value in variables.items()]
+    (folder / "hosts.env").write_text("".join(exports))
+    lab = {
+        "LAB": str(folder),
+        "VENV": sys.prefix,
+        "KEEP": f"{sys.base_prefix} {PROJECT}",
+        "FIRST": str(first),
+        "PROJECT": str(PROJECT),
+        "RAY_UP_enable_autoscaler_v2": "0",
+        "PYTHONUNBUFFERED": "1",
+    }
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    result = subprocess.run(
+        ["bash", str(FOLDER / "lab.sh"), str(hosts), sys.executable, str(FOLDER / script)],
+        env=kept | {"HOME": str(Path.home())} | variables | lab,
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    (folder / "operator.log").write_text(result.stdout)
+    if result.returncode != 0:
+        raise RuntimeError(f"{script} ended with {result.returncode}:\n{result.stdout[-8000:]}")
+    found: dict[str, Any] = json.loads((folder / "found.json").read_text())
+    return found

@@ -1,0 +1,262 @@
+"""cluster.yaml and its siblings: what Ray, EC2's own shapes and a mocked EC2 say of them."""
+
+import json
+import os
+import re
+from importlib.metadata import requires, version
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+from botocore.exceptions import ClientError
+from botocore.session import Session
+from botocore.validate import ParamValidator
+from moto import mock_aws
+from moto.core import set_initial_no_auth_action_count
+from packaging.requirements import Requirement
+from ray.autoscaler._private import commands
+from ray.autoscaler._private.aws import utils as aws_utils
+from ray.autoscaler._private.util import prepare_config, validate_config
+from ray.autoscaler.tags import NODE_KIND_HEAD, NODE_KIND_WORKER, TAG_RAY_LAUNCH_CONFIG, TAG_RAY_NODE_KIND
+
+PROJECT = Path(__file__).parent.parent
+CONFIGURATIONS = [PROJECT / "cluster.yaml", PROJECT / "clusters" / "local.yaml"]
+NODE_TYPES = ["head", "gpu-on-demand", "gpu-spot"]
+
+
+def read(path: Path) -> dict[str, Any]:
+    cluster: dict[str, Any] = yaml.safe_load(path.read_text())
+    return cluster
+
+
+@pytest.fixture
+def aws() -> dict[str, Any]:
+    return read(PROJECT / "cluster.yaml")
+
+
+def commands_of(cluster: dict[str, Any]) -> str:
+    names = ["setup_commands", "worker_setup_commands", "head_start_ray_commands", "worker_start_ray_commands"]
+    return "\n".join(line for name in names for line in cluster.get(name, []))
+
+
+class TestSchema:
+    @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.name)
+    def test_ray_accepts_it(self, path: Path) -> None:
+        validate_config(prepare_config(read(path)))
+
+    def test_ray_would_refuse_an_unknown_key(self, aws: dict[str, Any]) -> None:
+        aws["idle_timeout"] = 5
+        with pytest.raises(Exception, match="idle_timeout"):
+            validate_config(prepare_config(aws))
+
+    @pytest.mark.parametrize("node_type", NODE_TYPES)
+    def test_ec2_knows_every_key_of_a_node(self, aws: dict[str, Any], node_type: str) -> None:
+        node = aws["available_node_types"][node_type]["node_config"]
+        assert complaints(node) == ""
+        assert "Ebs" in complaints(node | {"BlockDeviceMappings": [{"Ebs": {"Size": 1}}]})
+
+    @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.name)
+    def test_a_setting_has_its_reason_beside_it(self, path: Path) -> None:
+        lines = path.read_text().splitlines()
+        bare = [line for line in lines if re.search(r"(InstanceType|ImageId|min_workers|idle_timeout|IamIns\w+):", line)]
+        reasons = [index for index, line in enumerate(lines) if "#" in line]
+        for line in bare:
+            index = lines.index(line)
+            assert any(index - 2 <= reason <= index for reason in reasons), line
+
+
+def complaints(node: dict[str, Any]) -> str:
+    """What botocore finds wrong in the parameters of RunInstances."""
+    shape = Session().get_service_model("ec2").operation_model("RunInstances").input_shape
+    report: str = ParamValidator().validate(node | {"MinCount": 1, "MaxCount": 1}, shape).generate_report()
+    return report
+
+
+class TestPromises:
+    def test_nothing_but_the_head_costs_while_no_run_waits(self, aws: dict[str, Any]) -> None:
+        workers = {name: kind for name, kind in aws["available_node_types"].items() if name != aws["head_node_type"]}
+        assert {kind["min_workers"] for kind in workers.values()} == {0}
+        assert sum(kind["max_workers"] for kind in workers.values()) == aws["max_workers"]
+        assert aws["provider"]["cache_stopped_nodes"] is False
+
+    def test_spot_for_shared_runs_and_on_demand_for_exclusive_ones(self, aws: dict[str, Any]) -> None:
+        spot, on_demand = (aws["available_node_types"][name] for name in ("gpu-spot", "gpu-on-demand"))
+        assert spot["node_config"].pop("InstanceMarketOptions") == {"MarketType": "spot"}
+        assert spot["node_config"] == on_demand["node_config"]
+        assert on_demand["resources"] == {"exclusive": 1}
+        assert spot["resources"] == {}
+
+    @pytest.mark.parametrize("node_type", NODE_TYPES)
+    def test_disks_are_encrypted_and_go_with_the_node(self, aws: dict[str, Any], node_type: str) -> None:
+        node = aws["available_node_types"][node_type]["node_config"]
+        for disk in node["BlockDeviceMappings"]:
+            assert disk["Ebs"]["Encrypted"] is True
+            assert disk["Ebs"]["DeleteOnTermination"] is True
+        assert node["MetadataOptions"] == {"HttpTokens": "required"}
+
+    @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.name)
+    def test_no_dashboard_is_open_and_every_start_asks_for_the_token(self, path: Path) -> None:
+        cluster = read(path)
+        starts = [line for line in commands_of(cluster).splitlines() if "ray start" in line]
+        assert len(starts) == 2
+        assert all("export RAY_AUTH_MODE=token;" in line for line in starts)
+        assert "--dashboard-host=127.0.0.1" in starts[0]
+        assert "~/.ray/auth_token" in cluster["file_mounts"]
+        assert all("ulimit -n 65536" in line for line in starts)
+
+    @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.name)
+    def test_ray_and_tensorflow_are_pinned_to_the_versions_tested_here(self, path: Path) -> None:
+        pins = dict(re.findall(r"'(\w+)(?:\[[\w,-]+\])?==([\d.]+)'", commands_of(read(path))))
+        assert pins == {"ray": version("ray"), "tensorflow": version("tensorflow")}
+        declared = {item.name: item for item in map(Requirement, requires("fmnist") or [])}
+        assert all(pins[name] in declared[name].specifier for name in pins)
+
+    def test_the_extras_it_installs_exist(self) -> None:
+        extras = {item.split("extra ==")[1].strip(" '\"") for item in requires("fmnist") or [] if "extra ==" in item}
+        for path in CONFIGURATIONS:
+            asked = re.findall(r"~/fmnist\[(\w+)\]", commands_of(read(path)))
+            assert asked
+            assert set(asked) <= extras
+
+
+@pytest.fixture
+def mocked_aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An account as docs/cluster.md has one make it: the two roles, each with its policy, and a bucket."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "user")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        forget_clients()
+        iam = boto3.client("iam")
+        for name in ("head", "worker"):
+            iam.create_role(RoleName=f"fmnist-{name}", AssumeRolePolicyDocument=policy("trust"))
+            iam.put_role_policy(RoleName=f"fmnist-{name}", PolicyName="fmnist", PolicyDocument=policy(name))
+            iam.create_instance_profile(InstanceProfileName=f"fmnist-{name}")
+            iam.add_role_to_instance_profile(InstanceProfileName=f"fmnist-{name}", RoleName=f"fmnist-{name}")
+        yield boto3.client("ec2")
+    forget_clients()
+
+
+def forget_clients() -> None:
+    aws_utils.resource_cache.cache_clear()
+    aws_utils.client_cache.cache_clear()
+
+
+def policy(name: str) -> str:
+    text = (PROJECT / "clusters" / "aws" / f"{name}.json").read_text().replace("BUCKET", "fmnist-results")
+    return json.dumps(json.loads(text))
+
+
+def keys_with_policy(name: str) -> dict[str, str]:
+    """Credentials that may do what one of the two roles may."""
+    iam = boto3.client("iam")
+    iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName=name, PolicyDocument=policy(name))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
+
+
+def states(ec2: Any) -> list[tuple[str, str, str]]:
+    """(Ray's node kind, market, state) of every instance."""
+    reservations = ec2.describe_instances()["Reservations"]
+    instances = [instance for reservation in reservations for instance in reservation["Instances"]]
+    return sorted(
+        (
+            {tag["Key"]: tag["Value"] for tag in instance["Tags"]}[TAG_RAY_NODE_KIND],
+            instance.get("InstanceLifecycle", "on-demand"),
+            instance["State"]["Name"],
+        )
+        for instance in instances
+    )
+
+
+class FinishedUpdater:
+    """Stands where Ray would set up the head by SSH: a mocked instance has no shell."""
+
+    exitcode = 0
+
+    def __init__(self, **_: Any) -> None:
+        pass
+
+    def start(self) -> None:
+        pass
+
+    def join(self) -> None:
+        pass
+
+
+class TestMockedEC2:
+    def bootstrapped(self, aws: dict[str, Any]) -> dict[str, Any]:
+        config: dict[str, Any] = commands._bootstrap_config(aws, no_config_cache=True)
+        return config
+
+    def test_bootstrap_finds_resources_and_makes_key_and_group(self, aws: dict[str, Any], mocked_aws: Any) -> None:
+        config = self.bootstrapped(aws)
+        kinds = config["available_node_types"]
+        assert kinds["head"]["resources"]["CPU"] == 0
+        for name in ("gpu-spot", "gpu-on-demand"):
+            assert kinds[name]["resources"]["GPU"] == 1
+            assert kinds[name]["resources"]["CPU"] == 4
+        assert Path(config["auth"]["ssh_private_key"]).stat().st_mode & 0o077 == 0
+        (group,) = mocked_aws.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["fmnist"]}])[
+            "SecurityGroups"
+        ]
+        open_ports = {(rule.get("FromPort"), rule.get("ToPort")) for rule in group["IpPermissions"] if rule["IpRanges"]}
+        assert open_ports == {(22, 22)}, "to the world nothing is open but SSH"
+
+    def test_a_group_made_beforehand_is_left_alone(self, aws: dict[str, Any], mocked_aws: Any) -> None:
+        vpc = mocked_aws.describe_vpcs()["Vpcs"][0]["VpcId"]
+        made = mocked_aws.create_security_group(GroupName="fmnist", Description="mine", VpcId=vpc)["GroupId"]
+        mine = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "198.51.100.7/32"}]}
+        mocked_aws.authorize_security_group_ingress(GroupId=made, IpPermissions=[mine])
+        config = self.bootstrapped(aws)
+        assert {tuple(kind["node_config"]["SecurityGroupIds"]) for kind in config["available_node_types"].values()} == {
+            (made,)
+        }
+        (rule,) = mocked_aws.describe_security_groups(GroupIds=[made])["SecurityGroups"][0]["IpPermissions"]
+        assert rule["IpRanges"] == mine["IpRanges"]
+
+    def test_head_worker_and_teardown(
+        self, aws: dict[str, Any], mocked_aws: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        aws["file_mounts"] = {"~/fmnist": str(tmp_path)}
+        config = self.bootstrapped(aws)
+        monkeypatch.setattr(commands, "NodeUpdaterThread", FinishedUpdater)
+        commands.get_or_create_head_node(
+            config, "cluster.yaml", no_restart=False, restart_only=False, yes=True, override_cluster_name=None
+        )
+        assert states(mocked_aws) == [(NODE_KIND_HEAD, "on-demand", "running")]
+
+        head, worker = keys_with_policy("head"), keys_with_policy("worker")
+        os.environ.pop("AWS_ACCESS_KEY_ID")
+        with set_initial_no_auth_action_count(0):  # from here on EC2 asks what the credentials may do
+            launch(config, "gpu-spot", head, count=2)
+            launch(config, "gpu-on-demand", head, count=1)
+            with pytest.raises(ClientError, match="not authorized"):
+                provider_of(config, worker).non_terminated_nodes({})
+            provider = provider_of(config, head)
+            assert len(provider.non_terminated_nodes({TAG_RAY_NODE_KIND: NODE_KIND_WORKER})) == 3
+            provider.terminate_nodes(provider.non_terminated_nodes({}))
+        assert states(mocked_aws) == [
+            (NODE_KIND_HEAD, "on-demand", "terminated"),
+            (NODE_KIND_WORKER, "on-demand", "terminated"),
+            (NODE_KIND_WORKER, "spot", "terminated"),
+            (NODE_KIND_WORKER, "spot", "terminated"),
+        ]
+
+
+def provider_of(config: dict[str, Any], credentials: dict[str, str]) -> Any:
+    return commands._get_node_provider(
+        config["provider"] | {"aws_credentials": credentials}, config["cluster_name"], use_cache=False
+    )
+
+
+def launch(config: dict[str, Any], node_type: str, credentials: dict[str, str], count: int) -> None:
+    """Launch workers as the head's autoscaler does, with the head's rights alone."""
+    tags = {TAG_RAY_NODE_KIND: NODE_KIND_WORKER, TAG_RAY_LAUNCH_CONFIG: "hash"}
+    node_config = config["available_node_types"][node_type]["node_config"]
+    provider_of(config, credentials).create_node(node_config, tags, count)

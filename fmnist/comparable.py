@@ -1,0 +1,120 @@
+"""Which rows may be compared: one per configuration and repeat, and for time and memory one placement and hardware.
+
+Use: `select_comparable(frame, METRICS["train_seconds"])` before `comparison.compare_pairs`, for every metric; it
+returns the rows to compare or raises ValueError with what to run. `metric_table` is the matrix that the tests work on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from fmnist.schema import Metric
+
+HARDWARE_COLUMNS = ("device_model", "threads", "gpus")
+MEASURED_KINDS = ("time", "memory")  # kinds of metric that neighbours and hardware change
+
+
+def select_comparable(frame: pd.DataFrame, metric: Metric, *, hardware: str | None = None) -> pd.DataFrame:
+    """Keep one row per label and repeat on which `metric` may be compared; rows of failed runs stay, their value null.
+
+    Accuracy and size: any placement; where a run was made in both, its exclusive row. Time and memory: rows placed
+    `exclusive`, not resumed from a checkpoint, of one hardware (device model, threads, share of a GPU). `hardware`
+    picks a device model where there are several. Needs the columns label, repeat, placement, resumed, device_model,
+    threads and gpus.
+
+    Raises ValueError, naming the command that makes the rows, where a label has none of the kind or the hardware is
+    mixed.
+    """
+    measured = metric.kind in MEASURED_KINDS
+    chosen = frame
+    if measured:
+        chosen = _exclusive_rows(frame, metric)
+        if hardware is not None:
+            chosen = _of_hardware(chosen, metric, hardware)
+        _refuse_mixed_hardware(chosen, metric)
+    exclusive_first = chosen.sort_values(["label", "repeat", "placement"], kind="stable")  # exclusive before shared
+    return exclusive_first.drop_duplicates(["label", "repeat"]).reset_index(drop=True)
+
+
+def hardware_of(frame: pd.DataFrame) -> list[str]:
+    """Describe the hardware of the rows, one entry for each kind: `MODEL, 1 thread, 0 GPU`."""
+    kinds = frame[list(HARDWARE_COLUMNS)].dropna(how="all").drop_duplicates()
+    return sorted(
+        f"{row.device_model}, {row.threads:g} thread{'' if row.threads == 1 else 's'}, {row.gpus:g} GPU"
+        for row in kinds.itertuples()
+    )
+
+
+def metric_table(frame: pd.DataFrame, metric: Metric, labels: Sequence[str] | None = None) -> pd.DataFrame:
+    """Arrange a metric as a matrix: index repeat (sorted), one float64 column per label; NaN where there is no value.
+
+    `labels` fixes the columns and their order (default: all, sorted). Infinite values count as missing.
+    Raises ValueError for a missing column, an unknown label, and two rows of one label and repeat.
+    """
+    missing = [name for name in ("label", "repeat", metric.name) if name not in frame.columns]
+    if missing:
+        raise ValueError(f"columns: {', '.join(missing)} missing; got {', '.join(map(str, frame.columns))}")
+    twice = frame.duplicated(["label", "repeat"])
+    if twice.any():
+        first = frame[twice].iloc[0]
+        raise ValueError(
+            f"label {first['label']!r} has two rows of repeat {first['repeat']}; expected one:"
+            " choose by comparable.select_comparable first"
+        )
+    _refuse_shared(frame, metric)
+    # pivot, not pivot_table: it keeps labels without any value and never averages rows
+    table = frame.pivot(index="repeat", columns="label", values=metric.name).astype(np.float64)  # noqa: PD010
+    wanted = sorted(table.columns) if labels is None else list(labels)
+    unknown = [label for label in wanted if label not in table.columns]
+    if unknown:
+        raise ValueError(f"label: got {', '.join(unknown)}, expected one of {', '.join(sorted(table.columns))}")
+    return table[wanted].where(np.isfinite(table[wanted])).sort_index()
+
+
+def _exclusive_rows(frame: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    kept = frame[(frame["placement"] == "exclusive") & ~frame["resumed"].fillna(False).astype(bool)]
+    lacking = sorted(set(frame["label"]) - set(kept["label"]))
+    if lacking:
+        raise ValueError(
+            f"{metric.label}: got no exclusive row (alone on its machine, not resumed) of {', '.join(lacking)};"
+            " shared rows are not compared on time or memory. Run: python jobs/study.py timing"
+        )
+    return kept
+
+
+def _of_hardware(frame: pd.DataFrame, metric: Metric, hardware: str) -> pd.DataFrame:
+    kept = frame[frame["device_model"] == hardware]
+    lacking = sorted(set(frame["label"]) - set(kept["label"]))
+    if lacking:
+        found = ", ".join(sorted(frame["device_model"].dropna().unique()))
+        raise ValueError(
+            f"{metric.label}: got hardware {hardware!r}, without an exclusive row of {', '.join(lacking)};"
+            f" there are rows on {found}. Run on {hardware}: python jobs/study.py timing"
+        )
+    return kept
+
+
+def _refuse_mixed_hardware(frame: pd.DataFrame, metric: Metric) -> None:
+    kinds = hardware_of(frame)
+    if len(kinds) > 1:
+        raise ValueError(
+            f"{metric.label}: got exclusive rows of {len(kinds)} kinds of hardware ({'; '.join(kinds)}), expected one."
+            " Name one device model, or run on one machine: python jobs/study.py timing"
+        )
+
+
+def _refuse_shared(frame: pd.DataFrame, metric: Metric) -> None:
+    """Stop a comparison of time or memory that was not selected first."""
+    if metric.kind not in MEASURED_KINDS or "placement" not in frame.columns:
+        return
+    placed = sorted(frame.loc[frame[metric.name].notna(), "placement"].unique())
+    if placed not in ([], ["exclusive"]):
+        raise ValueError(
+            f"{metric.label}: got rows placed {' and '.join(placed)}, expected exclusive ones only."
+            " Choose by comparable.select_comparable, or run: python jobs/study.py timing"
+        )
+    if set(HARDWARE_COLUMNS) <= set(frame.columns):
+        _refuse_mixed_hardware(frame[frame[metric.name].notna()], metric)

@@ -1,0 +1,66 @@
+"""How many repeats would decide: the power of the paired t test and of the two one-sided tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from scipy import special
+
+POWER = 0.8
+MOST_REPEATS = 10_000  # nobody trains more; beyond, a pair counts as out of reach
+
+
+def difference_power(n: int, standardized: float, alpha: float) -> float:
+    """Chance that the two-sided paired t test at level `alpha` rejects, for a true mean of `standardized` spreads.
+
+    Noncentral t with n - 1 degrees of freedom and noncentrality standardized * sqrt(n), Cohen (1988), chapter 2.
+    """
+    critical = special.stdtrit(n - 1, 1 - alpha / 2)
+    shift = abs(standardized) * math.sqrt(n)
+    upper = 1 - special.nctdtr(n - 1, shift, critical)
+    return float(upper + special.nctdtr(n - 1, shift, -critical))
+
+
+def equivalence_power(n: int, standardized: float, margin: float, alpha: float) -> float:
+    """Chance that both one-sided t tests at level `alpha` reject; `standardized` and `margin` in spreads.
+
+    Difference of two noncentral t probabilities (Julious 2004, Statistics in Medicine 23, section 5), at least 0.
+    """
+    critical = special.stdtrit(n - 1, 1 - alpha)
+    root = math.sqrt(n)
+    below = special.nctdtr(n - 1, (standardized - margin) * root, -critical)
+    above = special.nctdtr(n - 1, (standardized + margin) * root, critical)
+    return float(max(0.0, below - above))
+
+
+def repeats_for_difference(standardized: float, alpha: float, power: float = POWER) -> int | None:
+    """Fewest repeats at which the difference test reaches `power`; None where more than 10,000, or never."""
+    if not np.isfinite(standardized) or standardized == 0:
+        return None
+    return _fewest(lambda n: difference_power(n, standardized, alpha), power)
+
+
+def repeats_for_equivalence(standardized: float, margin: float, alpha: float, power: float = POWER) -> int | None:
+    """Fewest repeats at which the equivalence test reaches `power`; None where more than 10,000, or never."""
+    if not (np.isfinite(standardized) and np.isfinite(margin)) or abs(standardized) >= margin:
+        return None
+    return _fewest(lambda n: equivalence_power(n, standardized, margin, alpha), power)
+
+
+def _fewest(power_at: Callable[[int], float], power: float) -> int | None:
+    """Smallest n in [2, MOST_REPEATS] with power_at(n) >= power, for a power that grows with n."""
+    high = 2
+    while power_at(high) < power:
+        if high == MOST_REPEATS:
+            return None
+        high = min(2 * high, MOST_REPEATS)
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        if middle >= 2 and power_at(middle) >= power:
+            high = middle
+        else:
+            low = middle
+    return high

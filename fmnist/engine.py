@@ -103,7 +103,7 @@ class Engine:
             accuracy=float(np.mean(predicted.numpy() == labels[indices])),
             loss=float(loss) / len(indices),
             predicted=predicted.numpy(),
-            confidence=confidence.numpy(),
+            confidence=confidence.numpy().astype(np.float16),
         )
 
     def _train_epoch(self, order: Tensor, first_step: Tensor, learning_rate: Tensor) -> tuple[Tensor, ...]:
@@ -162,7 +162,7 @@ class Engine:
             logits = logits_of(self.model, inputs, training=False, seed=tf.constant([0, 0]))
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(tf.gather(labels, here), tf.int32), logits)
             classes = tf.cast(tf.argmax(logits, axis=1), tf.uint8)
-            largest = tf.cast(tf.reduce_max(tf.nn.softmax(logits), axis=1), tf.float16)
+            largest = tf.reduce_max(tf.nn.softmax(logits), axis=1)
             return (
                 index + 1,
                 predicted.write(index, classes),
@@ -171,7 +171,7 @@ class Engine:
             )
 
         arrays = [
-            tf.TensorArray(dtype, batches, element_shape=[None], infer_shape=False) for dtype in (tf.uint8, tf.float16)
+            tf.TensorArray(dtype, batches, element_shape=[None], infer_shape=False) for dtype in (tf.uint8, tf.float32)
         ]
         start = (tf.constant(0), *arrays, tf.constant(0.0))
         _, predicted, confidence, loss = tf.while_loop(lambda index, *_: index < batches, one_batch, start)

@@ -119,7 +119,7 @@ class _Run:
     def _go_on_from(self, snapshot: Snapshot) -> None:
         if snapshot.run_id != self.spec.run_id:
             raise ValueError(
-                f"state: got the snapshot of run {snapshot.run_id}, expected run {self.spec.run_id}; give its own or none"
+                f"state: got the snapshot of run {snapshot.run_id}, expected that of {self.spec.run_id}"
             )
         self.progress = snapshot.progress
         self.best_weights = list(snapshot.best_weights)

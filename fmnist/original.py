@@ -28,11 +28,17 @@ ORIGINAL_FIGURES: tuple[OriginalFigure, ...] = (
     ),
     OriginalFigure(architecture="efficientnet_small", metric="test_accuracy", value=0.928),
     OriginalFigure(
-        architecture="own_v1", metric="train_accuracy", value=0.9033, remark="own CNN, version not said; mean of its runs, +- 0.642 points"
+        architecture="own_v1",
+        metric="train_accuracy",
+        value=0.9033,
+        remark="own CNN, version not said; mean of its runs, +- 0.642 points",
     ),
     OriginalFigure(architecture="efficientnet_small", metric="train_accuracy", value=0.9475),
     OriginalFigure(
-        architecture="own_v3", metric="train_seconds", value=2100, remark="about; own CNN, version not said; hardware not named"
+        architecture="own_v3",
+        metric="train_seconds",
+        value=2100,
+        remark="about; own CNN, version not said; hardware not named",
     ),
     OriginalFigure(
         architecture="efficientnet_small", metric="train_seconds", value=2623.94, remark="hardware not named"

@@ -123,12 +123,12 @@ def _keys_of(batch: pa.Table, images: int) -> list[tuple[str, str] | None]:
     """Name the run and placement of each row; None for a row that lacks predictions of this many images."""
     lengths = [pc.list_value_length(batch[name]).to_pylist() for name in ("test_predicted", "test_confidence")]
     keys = zip(batch["run_id"].to_pylist(), batch["placement"].to_pylist(), strict=True)
-    return [key if both == (images, images) else None for key, both in zip(keys, zip(*lengths, strict=True), strict=True)]
+    return [
+        key if both == (images, images) else None for key, both in zip(keys, zip(*lengths, strict=True), strict=True)
+    ]
 
 
-def _predictions_at(
-    batch: pa.Table, places: list[int], images: int
-) -> tuple[Classes, npt.NDArray[np.float16]]:
+def _predictions_at(batch: pa.Table, places: list[int], images: int) -> tuple[Classes, npt.NDArray[np.float16]]:
     chosen = batch.take(pa.array(places))
     predicted = chosen["test_predicted"].combine_chunks().flatten().to_numpy()
     confidence = chosen["test_confidence"].combine_chunks().flatten().to_numpy()

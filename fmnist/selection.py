@@ -14,6 +14,7 @@ from fmnist.results import Store
 from fmnist.schema import METRICS, SCALAR_COLUMNS, STATUSES
 from fmnist.study import DEFAULT_MARGINS
 
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StudyRows:
     """The rows of one study. Frames have the scalar columns of the schema; `label` is the study's own."""
@@ -99,8 +100,7 @@ def select_studies(store: Store, name: str | None = None) -> list[StudyRows]:
     with_rows = [study for study in studies if len(study.outcomes)]
     if not with_rows:
         raise ValueError(
-            f"study {name!r}: its configurations have no run in {store.uri}:"
-            f" run `python jobs/study.py {name}` first"
+            f"study {name!r}: its configurations have no run in {store.uri}: run `python jobs/study.py {name}` first"
         )
     return sorted(with_rows, key=lambda study: study.outcomes["started_at"].max(), reverse=True)
 

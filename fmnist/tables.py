@@ -40,7 +40,12 @@ class Table:
         caption = " ".join(latex_text(text) for text in (f"{self.title}.", self.note) if text)
         return str(
             escaped.to_latex(
-                index=False, escape=False, column_format=align, caption=caption, label=f"tab:{self.name}", position="tbp"
+                index=False,
+                escape=False,
+                column_format=align,
+                caption=caption,
+                label=f"tab:{self.name}",
+                position="tbp",
             )
         )
 

@@ -250,5 +250,7 @@ def write_bulk_store(directory: Path, count: int, *, labels: npt.NDArray[np.uint
 def _renumber(pool: pa.Table, first: int) -> pa.Table:
     repeats = pool["repeat"].to_numpy() + first
     identities = [f"{name}-{repeat:06d}" for name, repeat in zip(pool["label"].to_pylist(), repeats, strict=True)]
-    table = pool.set_column(pool.schema.get_field_index("repeat"), SCHEMA.field("repeat"), pa.array(repeats, pa.int32()))
+    table = pool.set_column(
+        pool.schema.get_field_index("repeat"), SCHEMA.field("repeat"), pa.array(repeats, pa.int32())
+    )
     return table.set_column(table.schema.get_field_index("run_id"), SCHEMA.field("run_id"), pa.array(identities))

@@ -1,0 +1,204 @@
+"""From a store to a report: results.csv, tables, figures, and one page that holds them all. No TensorFlow, no Ray."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from fmnist import study_tables
+from fmnist.appearance import Look, house_style, looks_of, save_figure
+from fmnist.findings import Findings, find_data, gather
+from fmnist.gallery import Picture, pictures
+from fmnist.methods import methods
+from fmnist.results import Store
+from fmnist.schema import SCALAR_COLUMNS
+from fmnist.selection import select_studies
+from fmnist.tables import Table, is_text
+from fmnist.words import answer, missing_words
+
+CHAPTERS: Mapping[str, str] = {
+    "comparison": "Comparison",
+    "costs": "Time and memory",
+    "curves": "Learning curves",
+    "classes": "Classes",
+    "examples": "Examples",
+    "original": "Beside the original report",
+    "runs": "Runs and metrics",
+}
+LONG_WORDS = 40  # characters from which a column of a page's table may break into lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportResult:
+    """What was written: the page, and for each study its answer and its table of results."""
+
+    path: Path
+    answers: Mapping[str, str]
+    tables: Mapping[str, Table]
+
+
+def build_report(
+    store_uri: str | Path,
+    study: str | None = None,
+    out: str | Path = "report",
+    data: Path | None = None,
+    on_progress: Callable[[str], None] = lambda message: None,
+) -> ReportResult:
+    """Write the report on one study of a store, or on all of them, into the folder `out`.
+
+    `data` is the folder of Fashion-MNIST (None: looked for as a run does); without data the report lacks confusion
+    matrices and images, and says so. `on_progress` is told in words what comes next.
+    ValueError if the store holds no rows or no such study, OSError if it cannot be read or `out` not be written.
+    """
+    store, folder = Store(store_uri), Path(out)
+    on_progress(f"Reading {store.uri}")
+    studies = select_studies(store, study)
+    folder.mkdir(parents=True, exist_ok=True)
+    row_count = write_results(store, folder / "results.csv")
+    loaded, data_problem = find_data(data)
+    looks = looks_of(label for item in studies for label in item.finished_labels)
+    pages, tables = [], {}
+    for item in studies:
+        on_progress(f"Study {item.name}: {len(item.finished):,} finished runs of {len(item.labels)} configurations")
+        findings = gather(item, store, loaded, data_problem)
+        pages.append(study_page(findings, looks, folder))
+        tables[item.name] = study_tables.results_table(findings)
+    title = f"Fashion-MNIST: study {studies[0].name}" if len(studies) == 1 else "Fashion-MNIST: studies"
+    path = folder / "index.html"
+    html = render(
+        title=title, studies=pages, store=store.uri, row_count=f"{row_count:,}", command=_command(store, study)
+    )
+    path.write_text(html, encoding="utf-8")
+    return ReportResult(path=path, answers={page["name"]: page["answer"] for page in pages}, tables=tables)
+
+
+def write_results(store: Store, path: Path) -> int:
+    """Write every row of the store without its history and predictions as CSV; return how many there are."""
+    rows = store.read(list(SCALAR_COLUMNS)).to_pandas()
+    rows.to_csv(path, index=False)
+    return len(rows)
+
+
+def study_page(findings: Findings, looks: Mapping[str, Look], folder: Path) -> dict[str, Any]:
+    """Write one study's tables and figures below `folder`; return what the page shows of it."""
+    name = file_name(findings.study.name)
+    tables = {key: [_written(table, folder, name) for table in some] for key, some in _tables(findings).items()}
+    shown: dict[str, list[dict[str, Any]]] = {key: [] for key in CHAPTERS}
+    target = folder / "figures" / name
+    target.mkdir(parents=True, exist_ok=True)
+    with house_style():
+        for picture in pictures(findings, looks):
+            shown[picture.section].append(_drawn(picture, target, folder))
+    chapters = [
+        {"title": title, "text": _chapter_text(key, findings), "pictures": shown[key],
+         "leading_tables": tables.get(f"{key}-first", []), "tables": tables.get(key, [])}
+        for key, title in CHAPTERS.items()
+    ]  # fmt: skip
+    return {
+        "name": findings.study.name,
+        "anchor": f"study-{name}",
+        "question": findings.study.question,
+        "answer": answer(findings),
+        "missing": missing_words(findings),
+        "chapters": [chapter for chapter in chapters if any(chapter[part] for part in chapter if part != "title")],
+        "methods": methods(findings),
+    }
+
+
+def _tables(findings: Findings) -> dict[str, list[Table]]:
+    """All tables of a study by the chapter they stand in; those under KEY-first stand before its figures."""
+    pairs = {table.name: table for table in study_tables.pair_tables(findings)}
+    costs = [name for name in pairs if findings.metrics[name.removeprefix("pairs-")].metric.kind in ("time", "memory")]
+    return {
+        "comparison-first": [study_tables.results_table(findings)],
+        "comparison": [table for name, table in pairs.items() if name not in costs],
+        "costs": [pairs[name] for name in costs],
+        "curves": _present(study_tables.epochs_table(findings)),
+        "classes": _present(study_tables.recall_table(findings), study_tables.mistakes_table(findings)),
+        "original": _present(study_tables.original_table(findings)),
+        "runs": [
+            study_tables.counts_table(findings),
+            *_present(study_tables.failures_table(findings)),
+            *study_tables.metric_tables(findings),
+        ],
+    }
+
+
+def _present(*tables: Table | None) -> list[Table]:
+    return [table for table in tables if table is not None]
+
+
+def _chapter_text(chapter: str, findings: Findings) -> str:
+    if chapter == "classes" and findings.data is None:
+        return (
+            "There are no confusion matrices, no recall and no example images here, since the test images could not be"
+            f" read: {findings.data_problem}"
+        )
+    return ""
+
+
+def _written(table: Table, folder: Path, study: str) -> dict[str, Any]:
+    target = folder / "tables" / study
+    target.mkdir(parents=True, exist_ok=True)
+    table.write(target)
+    kinds = [_kind(table.shown[column]) for column in table.shown.columns]
+    return {
+        "anchor": f"table-{study}-{table.name}",
+        "title": table.title,
+        "note": table.note,
+        "headings": list(table.shown.columns),
+        "kinds": kinds,
+        "rows": table.shown.astype(str).to_numpy().tolist(),
+        "csv": f"tables/{study}/{table.name}.csv",
+        "tex": f"tables/{study}/{table.name}.tex",
+    }
+
+
+def _kind(column: pd.Series) -> str:
+    if not is_text(column):
+        return "figure"
+    return "long" if column.astype(str).str.len().max() > LONG_WORDS else "text"
+
+
+def _drawn(picture: Picture, target: Path, folder: Path) -> dict[str, Any]:
+    name = file_name(picture.name)
+    svg = save_figure(picture.figure, target, name)
+    width = picture.figure.get_figwidth()
+    relative = (target / name).relative_to(folder).as_posix()
+    return {
+        "anchor": relative.replace("/", "-"),
+        "title": picture.title,
+        "caption": picture.caption,
+        "inches": f"{width:.2f}",
+        "pixels": round(96 * width),
+        "source": "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode(),
+        "svg": f"{relative}.svg",
+        "pdf": f"{relative}.pdf",
+    }
+
+
+def render(**values: Any) -> str:
+    """Fill the page's template; every text is escaped but the style sheet."""
+    templates = files("fmnist") / "templates"
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    css = jinja2.utils.markupsafe.Markup((templates / "report.css").read_text("utf-8"))
+    return environment.from_string((templates / "report.html").read_text("utf-8")).render(css=css, **values)
+
+
+def file_name(name: str) -> str:
+    """Make a file's name of any label: letters, digits, points, dashes and underscores stay."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "unnamed"
+
+
+def _command(store: Store, study: str | None) -> str:
+    chosen = f" --study {study}" if study else ""
+    return f"python jobs/aggregate.py --results {store.uri}{chosen}"

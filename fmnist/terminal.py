@@ -1,0 +1,32 @@
+"""The end of an aggregation on a terminal: the table of results of each study and where the report is."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from fmnist.report import ReportResult
+from fmnist.tables import Table, is_text
+
+MOST_ROWS = 30
+
+
+def print_results(result: ReportResult, console: Console | None = None) -> None:
+    """Print each study's table of results and its answer, then the path of the page."""
+    console = console or Console()
+    for study, table in result.tables.items():
+        console.print(rich_table(f"Study {study}", table))
+        console.print(result.answers[study], markup=False, highlight=False)
+        console.print()
+    console.print(f"Report: {result.path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def rich_table(title: str, table: Table) -> RichTable:
+    """Make a table of the terminal of the first rows of a report's table."""
+    shown = RichTable(title=title, title_justify="left", caption=table.note, caption_justify="left")
+    for name in table.shown.columns:
+        text = is_text(table.shown[name])
+        shown.add_column(str(name), justify="left" if text else "right", no_wrap=text)
+    for row in table.shown.astype(str).to_numpy().tolist()[:MOST_ROWS]:
+        shown.add_row(*row)
+    return shown

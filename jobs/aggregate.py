@@ -1,0 +1,49 @@
+"""Make the report on the studies of a store: python jobs/aggregate.py [--results URI] [--study NAME] [--out DIR]."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    """Parse the command line, build the report, print the results; 2 if the user has to change something."""
+    arguments = parse()
+    print(f"Report on {arguments.study or 'all studies'} in {arguments.results}", flush=True)
+    from fmnist.report import build_report
+    from fmnist.terminal import print_results
+
+    try:
+        result = build_report(arguments.results, arguments.study, arguments.out, arguments.data, print_now)
+    except (ValueError, OSError) as error:
+        print(f"aggregate: {error}", file=sys.stderr)
+        return 2
+    print_results(result)
+    return 0
+
+
+def print_now(message: str) -> None:
+    """Print at once, also into a log."""
+    print(message, flush=True)
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description="Make results.csv, tables, figures and one page, index.html, from the rows of a store.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--results", default="results", metavar="URI",
+                        help="folder, s3:// or gs:// place of the rows")  # fmt: skip
+    parser.add_argument(
+        "--study", metavar="NAME", help="report on this study alone (otherwise: all, one after another)"
+    )
+    parser.add_argument("--out", type=Path, default=Path("report"), metavar="DIR", help="folder to write into")
+    parser.add_argument("--data", type=Path, metavar="DIR",
+                        help="folder of Fashion-MNIST's four files (otherwise: looked for as a run does)")  # fmt: skip
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

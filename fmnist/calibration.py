@@ -49,13 +49,19 @@ class Calibration:
 
 
 def reliability_bins(
-    confidence: npt.NDArray[np.floating], right: npt.NDArray[np.bool_], bins: int = BINS
+    confidence: npt.NDArray[np.floating],
+    right: npt.NDArray[np.bool_],
+    bins: int = BINS,
+    *,
+    times: npt.NDArray[np.integer] | None = None,
 ) -> list[ReliabilityBin]:
     """Sort predictions into `bins` equal intervals of confidence; both arrays have one shape, e.g. (runs, images).
 
+    `times`, of the same shape, says how often each prediction occurs (None: once).
+
     Raises ValueError for different shapes and for a confidence outside [0, 1].
     """
-    counts, confident, correct = _bin_sums(confidence, right, bins)
+    counts, confident, correct = _bin_sums(confidence, right, bins, times)
     return [
         ReliabilityBin(
             lower=place / bins,
@@ -80,9 +86,18 @@ def expected_calibration_error(
     return float(np.abs(confident - correct).sum() / counts.sum()) if counts.sum() else float("nan")
 
 
-def calibration(confidence: npt.NDArray[np.floating], right: npt.NDArray[np.bool_], bins: int = BINS) -> Calibration:
-    """Measure the calibration of predictions of one run, or of several put together; arrays of one shape."""
-    counts, confident, correct = _bin_sums(confidence, right, bins)
+def calibration(
+    confidence: npt.NDArray[np.floating],
+    right: npt.NDArray[np.bool_],
+    bins: int = BINS,
+    *,
+    times: npt.NDArray[np.integer] | None = None,
+) -> Calibration:
+    """Measure the calibration of predictions of one run, or of several put together; arrays of one shape.
+
+    `times`, of the same shape, says how often each prediction occurs (None: once).
+    """
+    counts, confident, correct = _bin_sums(confidence, right, bins, times)
     n = int(counts.sum())
     if n == 0:
         nothing = float("nan")
@@ -98,20 +113,25 @@ def calibration(confidence: npt.NDArray[np.floating], right: npt.NDArray[np.bool
         mean_confidence=float(confident.sum() / n),
         expected_calibration_error=float(gaps.sum() / n),
         maximum_calibration_error=float((gaps[counts > 0] / counts[counts > 0]).max()),
-        brier=float(np.mean((probability - right) ** 2)),
-        least_negative_log_likelihood=_least_negative_log_likelihood(probability, np.asarray(right)),
+        brier=float(np.average((probability - right) ** 2, weights=times)),
+        least_negative_log_likelihood=_least_negative_log_likelihood(probability, np.asarray(right), times),
     )
 
 
-def _least_negative_log_likelihood(probability: Array, right: npt.NDArray[np.bool_]) -> float:
+def _least_negative_log_likelihood(
+    probability: Array, right: npt.NDArray[np.bool_], times: npt.NDArray[np.integer] | None
+) -> float:
     """-log p of a right prediction; of a wrong one the true class has at most min(p, 1 - p), rounding allowed for."""
     doubt = np.maximum(1 - probability, SMALLEST_DOUBT)
     of_truth = np.where(right, probability, np.minimum(probability, doubt))
-    return float(np.mean(-np.log(of_truth)))
+    return float(np.average(-np.log(of_truth), weights=times))
 
 
 def _bin_sums(
-    confidence: npt.NDArray[np.floating], right: npt.NDArray[np.bool_], bins: int
+    confidence: npt.NDArray[np.floating],
+    right: npt.NDArray[np.bool_],
+    bins: int,
+    times: npt.NDArray[np.integer] | None = None,
 ) -> tuple[Array, Array, Array]:
     """Per bin: number of predictions, sum of confidences, number right; each of shape (bins,)."""
     probability = np.asarray(confidence, dtype=np.float64).ravel()
@@ -122,7 +142,9 @@ def _bin_sums(
         raise ValueError(f"confidence: got {probability.min()} to {probability.max()}, expected numbers in [0, 1]")
     # a bin holds its upper edge, as in Guo et al.; 0 goes to the first
     place = np.clip(np.ceil(probability * bins).astype(np.int64) - 1, 0, bins - 1)
+    often = np.ones_like(marks) if times is None else np.asarray(times, dtype=np.float64).ravel()
     counts, confident, correct = (
-        np.bincount(place, weights=weights, minlength=bins) for weights in (np.ones_like(marks), probability, marks)
+        np.bincount(place, weights=often * value, minlength=bins).astype(np.float64)
+        for value in (np.ones_like(marks), probability, marks)
     )
     return counts, confident, correct

@@ -88,7 +88,7 @@ def performance_profile(costs: pd.DataFrame) -> pd.DataFrame:
     """
     complete = costs.dropna()
     if (complete <= 0).any(axis=None):
-        raise ValueError(f"costs: got {complete.min(axis=None)}, expected numbers above 0")
+        raise ValueError(f"costs: got {float(complete.to_numpy(dtype=np.float64).min())}, expected numbers above 0")
     if complete.empty:
         return pd.DataFrame(columns=costs.columns, index=pd.Index([], name="factor", dtype=float))
     values = complete.to_numpy(dtype=np.float64)

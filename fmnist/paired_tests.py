@@ -134,8 +134,10 @@ def cliffs_delta(a: Array, b: Array) -> float:
     """
     if len(a) == 0 or len(b) == 0:
         return float("nan")
-    gaps = a[:, None] - b[None, :]
-    return float(np.mean(np.where(np.abs(gaps) <= SAME * max(1.0, float(np.abs(a).max())), 0.0, np.sign(gaps))))
+    ordered, tie = np.sort(b), SAME * max(1.0, float(np.abs(a).max()))
+    below = np.searchsorted(ordered, a - tie, side="left")
+    above = len(b) - np.searchsorted(ordered, a + tie, side="right")
+    return float(below.sum() - above.sum()) / (len(a) * len(b))
 
 
 def wins(differences: Array) -> float:

@@ -2,10 +2,9 @@
 
 Looking at the data after 5, 10, 15 ... repeats and stopping at the first p below 0.05 claims falsely far more often
 than 5 %. Here the looks share the error out: at each look a test may spend as much as the O'Brien-Fleming-type spending
-function allows by then, Lan and DeMets (1983), Biometrika 70: alpha(t) = 2 - 2 Phi(z(1 - alpha / 2) / sqrt(t)) for a
-one-sided test, t = repeats / largest number of repeats. Little is spent early, so that the last look is nearly a plain
-test. The levels follow from the joint normal distribution of the statistics (Armitage, McPherson and Rowe 1969) and are
-applied to p values of t tests, Jennison and Turnbull (2000), section 4.4 ("significance level approach").
+function of Lan and DeMets allows by then (fmnist.spending): little early, so that the last look is nearly a plain test.
+The levels, derived for normal statistics, are applied to p values of t tests, Jennison and Turnbull (2000), section 4.4
+("significance level approach"); tests/test_statistics_simulated.py shows that the error holds.
 
 Over the pairs Holm's procedure is applied at each look, with the levels of the spending function at alpha / (pairs not
 yet rejected), Maurer and Bretz (2013), Statistics in Biopharmaceutical Research 5: it keeps the family-wise error over
@@ -17,24 +16,24 @@ Estimates after an early stop are a little too far from 0 (the stop favours larg
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from scipy import optimize, special
 
 from fmnist.comparable import metric_table
-from fmnist.intervals import Array
-from fmnist.paired_tests import PairTests
+from fmnist.comparison import PairComparison
+from fmnist.intervals import Array, join_notes
+from fmnist.paired_tests import PairTests, no_tests
 from fmnist.schema import Metric
+from fmnist.spending import nominal_levels
 from fmnist.verdicts import PairSample, Verdict, decide_verdict, pair_samples, tests_of
 
-NODES_PER_STEP = 4  # Gauss-Legendre nodes for each standard deviation of an increment
-REACH = 9.0  # standard deviations beyond which nothing is left of a normal distribution
+Looks = npt.NDArray[np.int64]
+
 FIRST_LOOK, LOOKS = 5, 6  # repeats before the first look, and number of looks, unless said otherwise
 
 
@@ -68,32 +67,6 @@ def planned_looks(cap: int, *, first: int = FIRST_LOOK, count: int = LOOKS) -> t
     return tuple(int(n) for n in np.unique(np.rint(evenly)))
 
 
-@lru_cache(maxsize=4096)
-def nominal_levels(looks: tuple[int, ...], alpha: float, *, two_sided: bool) -> tuple[float, ...]:
-    """Level that a p value must not exceed at each look, so that the chance to do so at any look is `alpha` in all.
-
-    `looks` are numbers of repeats, strictly increasing, the last one the largest there can be. A two-sided test is two
-    one-sided ones at alpha / 2 each. Raises ValueError for looks that do not increase or an alpha outside (0, 1).
-    """
-    if not looks or min(looks) < 1 or any(after <= before for before, after in itertools.pairwise(looks)):
-        raise ValueError(f"looks: got {looks}, expected increasing numbers of repeats, e.g. (5, 10, 20)")
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha: got {alpha}, expected a number between 0 and 1")
-    if two_sided:
-        return tuple(2 * level for level in nominal_levels(looks, alpha / 2, two_sided=False))
-    times = np.array(looks) / looks[-1]
-    spent = 2 * special.ndtr(special.ndtri(alpha / 2) / np.sqrt(times))
-    deviations, steps = np.sqrt(times), np.sqrt(np.diff(times, prepend=0.0))
-    levels = [float(spent[0])]
-    mass = None
-    boundary = -float(special.ndtri(spent[0])) * deviations[0]
-    for place in range(1, len(looks)):
-        mass = _mass_below(boundary, deviations[place - 1], steps[place - 1 : place + 1].min(), steps[place - 1], mass)
-        boundary = _boundary(mass, steps[place], spent[place] - spent[place - 1], deviations[place])
-        levels.append(float(special.ndtr(-boundary / deviations[place])))
-    return tuple(levels)
-
-
 def decide(
     frame: pd.DataFrame,
     metric: Metric,
@@ -112,25 +85,61 @@ def decide(
     """
     table = metric_table(frame, metric, labels)
     schedule = tuple(int(n) for n in looks)
-    nominal_levels(schedule, 1 - confidence, two_sided=True)  # refuses looks that do not increase
-    attempted = {label: set(rows) for label, rows in frame.groupby("label")["repeat"]}
-    family = pair_samples(table, metric, margin)
-    decisions = [_not_looked_at(sample) for sample in family]
-    rejected = _Rejected(set(), set())
-    for number, n in enumerate(schedule, start=1):
-        samples = pair_samples(table[table.index < n], metric, margin)
-        seen = [
-            place
-            for place, sample in enumerate(samples)
-            if not decisions[place].final and set(range(n)) <= attempted[sample.a] & attempted[sample.b]
+    attempted = {str(label): set(rows) for label, rows in frame.groupby("label")["repeat"]}
+    by_look = [pair_samples(table[table.index < n], metric, margin) for n in schedule]
+    tests = [
+        [
+            tests_of(sample, metric) if set(range(n)) <= attempted[sample.a] & attempted[sample.b] else None
+            for sample in samples
         ]
-        tests = {place: tests_of(samples[place], metric) for place in seen}
-        levels = _reject(tests, rejected, len(family), schedule, number, 1 - confidence)
-        for place in seen:
-            decisions[place] = _decision(
-                samples[place], tests[place], levels, place, rejected, metric, number, schedule
-            )
-    return decisions
+        for n, samples in zip(schedule, by_look, strict=True)
+    ]
+    claims = reject_at_looks(
+        _p_values(tests, "difference_p"), _p_values(tests, "equivalence_p"), schedule, 1 - confidence
+    )
+    return [
+        _decision(
+            [samples[place] for samples in by_look], [row[place] for row in tests], place, claims, metric, schedule,
+            1 - confidence,
+        )
+        for place in range(len(by_look[0]))
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Look (from 1) at which each null hypothesis was rejected, 0 where it was not; integers of shape (..., pairs)."""
+
+    difference: Looks
+    equivalence: Looks
+
+
+def reject_at_looks(difference_p: Array, equivalence_p: Array, looks: tuple[int, ...], alpha: float) -> Claims:
+    """Apply the design to p values of shape (..., looks, pairs), NaN where there is none; leading axes are studies.
+
+    At each look both families step down by Holm: the smallest p of the pairs not yet decided is held against the level
+    at alpha / (hypotheses of its family not rejected so far), until one fails. A pair with a claim of either kind is
+    decided and no longer tested; its other hypothesis still counts as not rejected.
+    """
+    claims = Claims(*(np.zeros(difference_p.shape[:-2] + difference_p.shape[-1:], dtype=np.int64) for _ in range(2)))
+    families = (
+        (difference_p, claims.difference, _level_table(looks, difference_p.shape[-1], alpha, two_sided=True)),
+        (equivalence_p, claims.equivalence, _level_table(looks, difference_p.shape[-1], alpha, two_sided=False)),
+    )
+    for place in range(len(looks)):
+        is_open = (claims.difference == 0) & (claims.equivalence == 0)
+        for p_values, rejected, levels in families:
+            current = np.where(is_open & ~np.isnan(p_values[..., place, :]), p_values[..., place, :], np.inf)
+            for _ in range(current.shape[-1]):
+                smallest = current.argmin(axis=-1)[..., None]
+                done = np.minimum((rejected > 0).sum(axis=-1, keepdims=True), len(levels) - 1)
+                claimed = np.take_along_axis(current, smallest, axis=-1) <= levels[done, place]
+                if not claimed.any():
+                    break
+                before = np.take_along_axis(rejected, smallest, axis=-1)
+                np.put_along_axis(rejected, smallest, np.where(claimed, place + 1, before), axis=-1)
+                np.put_along_axis(current, smallest, np.inf, axis=-1)
+    return claims
 
 
 def open_labels(decisions: Sequence[PairDecision]) -> list[str]:
@@ -144,114 +153,90 @@ def next_look(decisions: Sequence[PairDecision], looks: Sequence[int]) -> int | 
     return looks[min(waiting)] if waiting else None
 
 
-@dataclass(frozen=True)
-class _Rejected:
-    """Places in the family of the null hypotheses rejected so far."""
+def adopt_decisions(
+    comparisons: Sequence[PairComparison], decisions: Sequence[PairDecision], looks: Sequence[int]
+) -> list[PairComparison]:
+    """Put the design's verdicts in place of those of plain tests, which do not allow for the looks; matched by labels.
 
-    difference: set[int]
-    equivalence: set[int]
+    Everything else of a comparison stays: p values and intervals are then of plain tests over all repeats there are.
+    """
+    by_pair = {(decision.a, decision.b): decision for decision in decisions}
+    return [
+        replace(pair, verdict=decision.verdict, note=join_notes(_decision_words(decision, looks), pair.note))
+        for pair in comparisons
+        for decision in [by_pair[pair.a, pair.b]]
+    ]
 
 
-def _reject(
-    tests: dict[int, PairTests],
-    rejected: _Rejected,
-    family: int,
-    looks: tuple[int, ...],
-    number: int,
-    alpha: float,
-) -> dict[bool, float]:
-    """Make this look's rejections in both families; return the level each family ends with (key: two-sided)."""
-    levels = {}
-    for two_sided, done in ((True, rejected.difference), (False, rejected.equivalence)):
-        p_values = {place: pair.difference_p if two_sided else pair.equivalence_p for place, pair in tests.items()}
-        for place, p in sorted(p_values.items(), key=lambda item: (math.isnan(item[1]), item[1])):
-            share = alpha / (family - len(done))
-            if not p <= nominal_levels(looks, share, two_sided=two_sided)[number - 1]:
-                break
-            done.add(place)
-        share = alpha / max(family - len(done), 1)
-        levels[two_sided] = nominal_levels(looks, share, two_sided=two_sided)[number - 1]
-    return levels
+def _decision_words(decision: PairDecision, looks: Sequence[int]) -> str:
+    if decision.look == 0:
+        return f"Not looked at yet: the first look needs {looks[0]} repeats."
+    done = "Decided" if decision.verdict != "undecided" else "Undecided"
+    return f"{done} at look {decision.look} of {len(looks)} (n = {decision.n}) of a group-sequential design."
+
+
+def _level_table(looks: tuple[int, ...], pairs: int, alpha: float, *, two_sided: bool) -> Array:
+    """Levels by number of hypotheses rejected so far and look, shape (pairs, looks)."""
+    shares = [alpha / (pairs - done) for done in range(pairs)]
+    return np.array([nominal_levels(looks, share, two_sided=two_sided) for share in shares]).reshape(pairs, len(looks))
+
+
+def _p_values(tests: Sequence[Sequence[PairTests | None]], name: str) -> Array:
+    return np.array([[math.nan if pair is None else getattr(pair, name) for pair in row] for row in tests])
 
 
 def _decision(
-    sample: PairSample,
-    tests: PairTests,
-    levels: dict[bool, float],
+    samples: Sequence[PairSample],
+    tests: Sequence[PairTests | None],
     place: int,
-    rejected: _Rejected,
+    claims: Claims,
     metric: Metric,
-    number: int,
     looks: tuple[int, ...],
+    alpha: float,
 ) -> PairDecision:
-    claims = replace(
-        tests,
-        difference_p=0.0 if place in rejected.difference else 1.0,
-        equivalence_p=0.0 if place in rejected.equivalence else 1.0,
+    """Read one pair's decision; `samples` and `tests` have an entry for each look."""
+    claimed = (int(claims.difference[place]), int(claims.equivalence[place]))
+    look = _deciding_look(tests, claimed)
+    sample, pair = samples[look - 1], (tests[look - 1] if look else None) or no_tests("none")
+    difference_level, equivalence_level = (
+        _level_at(look, family, looks, alpha, two_sided=two_sided)
+        for family, two_sided in ((claims.difference, True), (claims.equivalence, False))
     )
-    mean = float(sample.differences.mean()) if len(sample.differences) else float("nan")
-    verdict = decide_verdict(mean, claims, sample.limit, metric, 0.5)
+    verdict = _verdict(sample, pair, claimed, look, metric)
     return PairDecision(
         a=sample.a,
         b=sample.b,
         verdict=verdict,
-        look=number,
-        n=len(sample.differences),
-        difference_p=tests.difference_p,
-        difference_level=levels[True],
-        equivalence_p=tests.equivalence_p,
-        equivalence_level=levels[False],
-        final=verdict != "undecided" or number == len(looks),
+        look=look,
+        n=len(sample.differences) if look else 0,
+        difference_p=pair.difference_p,
+        difference_level=difference_level,
+        equivalence_p=pair.equivalence_p,
+        equivalence_level=equivalence_level,
+        final=verdict != "undecided" or look == len(looks),
     )
 
 
-def _not_looked_at(sample: PairSample) -> PairDecision:
-    unknown = float("nan")
-    return PairDecision(
-        a=sample.a, b=sample.b, verdict="undecided", look=0, n=0, difference_p=unknown, difference_level=unknown,
-        equivalence_p=unknown, equivalence_level=unknown, final=False,
-    )  # fmt: skip
+def _deciding_look(tests: Sequence[PairTests | None], claimed: tuple[int, int]) -> int:
+    """Number of the look that decided the pair, else of its latest look, else 0."""
+    seen = [number for number, pair in enumerate(tests, start=1) if pair is not None]
+    if any(pair is not None and pair.basis == "value" for pair in tests[: seen[0]] if seen):
+        return seen[0]  # fixed by the architecture: decided as soon as it is seen
+    return min((number for number in claimed if number), default=max(seen, default=0))
 
 
-def _nodes(boundary: float, deviation: float, finest: float) -> tuple[Array, Array]:
-    """Gauss-Legendre nodes and weights from far below 0 to the boundary, dense enough for steps of size `finest`."""
-    low, high = -REACH * deviation, min(boundary, REACH * deviation)
-    # a power of two, so that few sets of nodes are ever computed
-    nodes, weights = _gauss_legendre(1 << math.ceil(math.log2(max(64.0, NODES_PER_STEP * (high - low) / finest))))
-    half = (high - low) / 2
-    return low + half * (nodes + 1), half * weights
+def _verdict(sample: PairSample, pair: PairTests, claimed: tuple[int, int], look: int, metric: Metric) -> Verdict:
+    if look == 0 or len(sample.differences) == 0:
+        return "undecided"
+    as_claimed = replace(
+        pair, difference_p=0.0 if claimed[0] == look else 1.0, equivalence_p=0.0 if claimed[1] == look else 1.0
+    )
+    return decide_verdict(float(sample.differences.mean()), as_claimed, sample.limit, metric, alpha=0.5)
 
 
-@lru_cache(maxsize=16)
-def _gauss_legendre(count: int) -> tuple[Array, Array]:
-    return np.polynomial.legendre.leggauss(count)
-
-
-def _mass_below(
-    boundary: float, deviation: float, finest: float, step: float, before: tuple[Array, Array] | None
-) -> tuple[Array, Array]:
-    """Nodes below the boundary and the probability at each, given those of the look before (None: the first look).
-
-    The statistic is B(t), normal with standard deviation sqrt(t), of a test that has not rejected yet; it grows by
-    independent normal steps.
-    """
-    nodes, weights = _nodes(boundary, deviation, finest)
-    if before is None:
-        return nodes, weights * _normal_density(nodes / deviation) / deviation
-    earlier, mass = before
-    return nodes, weights * (_normal_density((nodes[:, None] - earlier) / step) @ mass) / step
-
-
-def _boundary(before: tuple[Array, Array], step: float, spent: float, deviation: float) -> float:
-    """The value that the statistic exceeds with probability `spent` at this look, not having rejected before."""
-    nodes, mass = before
-
-    def excess(boundary: float) -> float:
-        return float(special.ndtr((nodes - boundary) / step) @ mass) - spent
-
-    highest = REACH * deviation + nodes[-1]
-    return highest if excess(highest) >= 0 else float(optimize.brentq(excess, nodes[0], highest, xtol=1e-12))
-
-
-def _normal_density(x: Array) -> Array:
-    return np.asarray(np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi))
+def _level_at(look: int, claimed: Looks, looks: tuple[int, ...], alpha: float, *, two_sided: bool) -> float:
+    """Level with which a family ends a look; NaN for look 0."""
+    if look == 0:
+        return math.nan
+    done = int(((claimed > 0) & (claimed <= look)).sum())
+    return nominal_levels(looks, alpha / max(claimed.size - done, 1), two_sided=two_sided)[look - 1]

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
 from fmnist.appearance import INK, QUIET, Look
-from fmnist.figures import Numbers, name_lines, with_unit
+from fmnist.figures import Numbers, name_lines, stretch_axis, with_unit
 from fmnist.schema import Metric
 
 VERDICT_COLOURS = {"better": "#9ecae1", "worse": "#fdae6b", "equivalent": "#d9d9d9", "undecided": "white"}
@@ -102,9 +102,7 @@ def draw_trade_off(
         best = costs.loc[list(front)].sort_values("cost")
         axes.step(best["cost"] * cost.scale, best["gain"] * gain.scale, where="post", color=QUIET, linewidth=0.9,
                   linestyle="--", zorder=0, label="Pareto front")  # fmt: skip
-    if costs["cost"].max() > 5 * costs["cost"].min() > 0:
-        axes.set_xscale("log")
-        axes.xaxis.set_minor_formatter(NullFormatter())
+    stretch_axis(axes, costs["cost"].to_numpy() * cost.scale)
     axes.set_xlabel(with_unit(cost))
     axes.set_ylabel(with_unit(gain))
     axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -121,6 +119,8 @@ def draw_profile(axes: Axes, ratios: Numbers, shares: Mapping[str, Numbers], loo
         axes.step(ratios, share, where="post", color=look.colour, linestyle=look.line, marker=look.marker,
                   markevery=(place, max(len(ratios) // 6, 1)), label=label)  # fmt: skip
     axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("ratio to the fastest of the repeat")
     axes.set_ylabel("share of repeats")
     axes.set_ylim(-0.03, 1.03)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from fmnist.appearance import INK, QUIET, Look, numbered
 from fmnist.schema import Metric
@@ -35,6 +35,8 @@ def draw_distribution(
     _name_rows(axes, numbered(labels, [len(values[label]) for label in labels]))
     axes.set_xlabel(with_unit(metric))
     axes.xaxis.set_major_locator(MaxNLocator(5))
+    if metric.kind != "accuracy" and values:
+        stretch_axis(axes, np.concatenate(list(values.values())) * metric.scale)
     axes.grid(axis="x", color="#dddddd", linewidth=0.5)
     if note:
         axes.set_title(note, color="#a03000", fontsize=7.5)
@@ -84,6 +86,16 @@ def _name_rows(axes: Axes, names: Sequence[str]) -> None:
     axes.tick_params(axis="y", length=0)
 
 
+def stretch_axis(axes: Axes, values: Numbers) -> None:
+    """Give the x axis a log scale, with plain numbers at 1, 2 and 5, where the values span more than a factor of 4."""
+    if not values.min() > 0 or values.max() <= 4 * values.min():
+        return
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
 def with_unit(metric: Metric) -> str:
     """Name a metric with the unit its values are shown in."""
     return f"{metric.label} ({metric.unit})" if metric.unit else metric.label
@@ -119,9 +131,10 @@ def draw_learning_rate(axes: Axes, epochs: pd.DataFrame) -> Axes:
     axes.step(by_epoch.index, by_epoch["median"], where="mid", color=INK)
     axes.fill_between(by_epoch.index, by_epoch["min"], by_epoch["max"], step="mid", color=INK, alpha=0.15, linewidth=0)
     axes.set_yscale("log")
-    if by_epoch["min"].min() == by_epoch["max"].max():
-        axes.set_yticks([by_epoch["max"].max()], [f"{by_epoch['max'].max():g}"])
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    rates = np.unique(by_epoch["median"])
+    ticks = rates[:: max(len(rates) // 3, 1)]
+    axes.set_yticks(ticks, [f"{rate:.2g}" for rate in ticks])
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.set_ylabel("learning rate")
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

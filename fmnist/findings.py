@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from fmnist.comparison import PairComparison, compare_pairs
@@ -14,9 +15,11 @@ from fmnist.data import Dataset, load_data
 from fmnist.epochs import read_epochs
 from fmnist.intervals import Summary, summarize
 from fmnist.predictions import PredictionSums, sum_predictions
+from fmnist.ranking import Friedman, friedman
 from fmnist.results import Store
 from fmnist.schema import METRICS, Metric
 from fmnist.selection import StudyRows
+from fmnist.trade_offs import times_to_target
 
 MOST_SHOWN = 12  # configurations in figures and pairs; more would be neither read nor told apart
 
@@ -26,14 +29,20 @@ class MetricFindings:
     """One metric of a study. The maps' keys are labels, in the study's order."""
 
     metric: Metric
-    values: Mapping[str, pd.Series]  # by repeat, stored units, finite
+    samples: Mapping[str, pd.Series]  # by repeat, stored units, finite
     summaries: Mapping[str, Summary]
     refusal: str  # why the values are described and not compared; empty where they are compared
-    pairs: tuple[PairComparison, ...]  # of the shown labels; empty where there is nothing to compare
+    # of the shown labels, on the primary metric and those that have a margin; empty where there is nothing to compare
+    pairs: tuple[PairComparison, ...]
 
     def of(self, labels: list[str]) -> dict[str, pd.Series]:
         """Give the values of those of the labels that have any."""
-        return {label: self.values[label] for label in labels if label in self.values}
+        return {label: self.samples[label] for label in labels if label in self.samples}
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """All values as the statistics take them: label, repeat and the metric's value."""
+        return long_frame(self.metric.name, self.samples)
 
     def pair(self, a: str, b: str) -> PairComparison | None:
         """Find the comparison of two labels, in whichever order it was made."""
@@ -49,6 +58,10 @@ class Findings:
     shown: list[str]  # labels with a finished run, at most MOST_SHOWN, in the study's order
     metrics: Mapping[str, MetricFindings]  # by name, those of which there are values
     epochs: pd.DataFrame  # see epochs.read_epochs, of the shown labels
+    target: float  # validation accuracy that half of the shown runs reach, rounded down to half a percent
+    target_times: pd.DataFrame  # seconds to the target: index repeat, a column a label; infinite where missed
+    timing_refusal: str  # why those times are not compared; empty where they are
+    friedman: Friedman | None  # of the primary metric; None where it is not compared
     predictions: Mapping[str, PredictionSums]  # empty where the true classes are not known
     data: Dataset | None
     data_problem: str  # why there is no data; empty where there is
@@ -73,6 +86,11 @@ class Findings:
         there = [label for label in self.shown if label in summaries]
         return sorted(there, key=lambda label: sign * summaries[label].mean)
 
+    @property
+    def predicted(self) -> list[str]:
+        """The labels of which there are predictions, in the order of `ordered`."""
+        return [label for label in self.ordered if label in self.predictions]
+
     def epochs_of(self, label: str) -> pd.DataFrame:
         """The epochs of one label's runs."""
         return self.epochs[self.epochs["label"] == label]
@@ -86,11 +104,22 @@ def gather(study: StudyRows, store: Store, data: Dataset | None, data_problem: s
         found = ", ".join(sorted(set(rows["data_fingerprint"])))
         problem = f"the runs were scored on other data (fingerprint {found}) than is found here ({data.fingerprint})"
         data, data_problem = None, problem
+    metrics = {name: item for name in METRICS if (item := _metric_findings(study, name, shown)).samples}
+    epochs = read_epochs(store, rows)
+    target = choose_target(epochs)
+    timed, refusal = study.rows_for("train_seconds")
+    timed = timed[timed["label"].isin(shown)]
+    same = set(timed["run_id"] + timed["placement"]) == set(rows["run_id"] + rows["placement"])
+    timed_epochs = epochs if same else read_epochs(store, timed)
     return Findings(
         study=study,
         shown=shown,
-        metrics={name: item for name in METRICS if (item := _metric_findings(study, name, shown)).values},
-        epochs=read_epochs(store, rows),
+        metrics=metrics,
+        epochs=epochs,
+        target=target,
+        target_times=target_times(timed_epochs, target),
+        timing_refusal=refusal,
+        friedman=_friedman(metrics.get(study.primary_metric), shown),
         predictions={} if data is None else sum_predictions(store, rows, data.test_labels),
         data=data,
         data_problem=data_problem,
@@ -118,18 +147,47 @@ def choose_shown(study: StudyRows) -> list[str]:
     return [label for label in labels if label in best]
 
 
+def choose_target(epochs: pd.DataFrame) -> float:
+    """Choose the validation accuracy that half of the runs reach at some epoch, rounded down to half a percent."""
+    if epochs.empty:
+        return float("nan")
+    return float(np.floor(200 * epochs.groupby("run")["validation_accuracy"].max().median()) / 200)
+
+
+def target_times(epochs: pd.DataFrame, target: float) -> pd.DataFrame:
+    """Give the seconds of training until each run first reaches the target: index repeat, one column a label."""
+    if epochs.empty:
+        return pd.DataFrame()
+    runs = epochs.groupby("run", sort=True)
+    offsets = np.concatenate([[0], runs.size().cumsum()])
+    accuracy, seconds = (epochs[name].to_numpy() for name in ("validation_accuracy", "seconds"))
+    first = runs[["label", "repeat"]].first()
+    first["seconds"] = times_to_target(offsets, accuracy, seconds, target)
+    return first.astype({"label": str}).set_index(["repeat", "label"])["seconds"].unstack()
+
+
+def long_frame(name: str, values: Mapping[str, pd.Series]) -> pd.DataFrame:
+    """Lay the values of all labels in one frame: label, repeat and the metric's value."""
+    parts = [column.rename(name).rename_axis("repeat").reset_index() for column in values.values()]
+    return pd.concat(parts, ignore_index=True).assign(label=np.repeat(list(values), [len(part) for part in parts]))
+
+
+def _friedman(primary: MetricFindings | None, shown: list[str]) -> Friedman | None:
+    if primary is None or not primary.pairs:
+        return None
+    return friedman(primary.frame, primary.metric, list(primary.of(shown)))
+
+
 def _metric_findings(study: StudyRows, name: str, shown: list[str]) -> MetricFindings:
     metric = METRICS[name]
-    values, refusal = study.values(name)
+    values, (_, refusal) = study.values(name), study.rows_for(name)
     compared = [label for label in shown if label in values]
     pairs: list[PairComparison] = []
-    if len(compared) > 1 and not refusal:
-        long = [column.rename(name).reset_index().assign(label=label) for label, column in values.items()]
-        frame = pd.concat(long, ignore_index=True)
-        pairs = compare_pairs(frame, metric, study.margins.get(name), labels=compared)
+    if len(compared) > 1 and not refusal and name in {study.primary_metric, *study.margins}:
+        pairs = compare_pairs(long_frame(name, values), metric, study.margins.get(name), labels=compared)
     return MetricFindings(
         metric=metric,
-        values=values,
+        samples=values,
         summaries={label: summarize(column) for label, column in values.items()},
         refusal=refusal,
         pairs=tuple(pairs),

@@ -17,11 +17,14 @@ from fmnist.findings import Findings, MetricFindings
 from fmnist.original import original_value
 from fmnist.pair_text import difference_text, difference_unit, seen_from
 from fmnist.predictions import Example
+from fmnist.ranking import GENERALISES_TO, cliques, unbarred_pairs
 from fmnist.schema import METRICS
 from fmnist.study_tables import placement_mark
-from fmnist.tables import interval_of
+from fmnist.tables import interval_of, p_value
+from fmnist.trade_offs import pareto_front, performance_profile
+from fmnist.verdicts import RELATIVE_KINDS
 
-Section = Literal["comparison", "costs", "curves", "classes", "examples", "original"]
+Section = Literal["comparison", "costs", "curves", "classes", "confidence", "examples", "original"]
 EXAMPLES = 5  # images in a row
 WIDE_INCHES = 6.5
 
@@ -41,9 +44,12 @@ def pictures(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]
     """Draw every figure that the findings allow; call within appearance.house_style."""
     yield from _distributions(findings, looks)
     yield from _verdicts(findings)
+    yield from _ranks(findings)
     yield from _trade_offs(findings, looks)
+    yield from _profile(findings, looks)
     yield from _curves(findings, looks)
     yield from _classes(findings)
+    yield from _reliability(findings, looks)
     yield from _examples(findings)
     yield from _originals(findings, looks)
 
@@ -75,16 +81,46 @@ def _verdicts(findings: Findings) -> Iterator[Picture]:
     for found in findings.metrics.values():
         if not found.pairs:
             continue
-        labels = [label for label in findings.ordered if label in found.values]
+        labels = [label for label in findings.ordered if label in found.samples]
         side = max(COLUMN_INCHES, 1.3 + 0.58 * len(labels))
         axes = new_axes(side, 0.75 + 0.42 * len(labels))
         comparison_figures.draw_verdicts(axes, labels, verdict_cells(found))
         caption = (
             f"The row's configuration against the column's: ▲ better, ▼ worse, = equivalent, ? undecided; below it the"
-            f" mean difference in {difference_unit(found.metric)} ({found.metric.label}, row to column)."
+            f" {_difference_words(found)}."
         )
         yield Picture("comparison" if found.metric.kind == "accuracy" else "costs", f"verdicts-{found.metric.name}",
                       f"Verdicts by {found.metric.label}", caption, axes.figure)  # fmt: skip
+
+
+def _difference_words(found: MetricFindings) -> str:
+    label = found.metric.label
+    if found.metric.kind in RELATIVE_KINDS:
+        return f"ratio of the row's {label} to the column's"
+    return f"mean difference of {label} in {difference_unit(found.metric)}, row less column"
+
+
+def _ranks(findings: Findings) -> Iterator[Picture]:
+    tested, primary = findings.friedman, findings.primary
+    if tested is None or primary is None or tested.n < 2 or len(tested.labels) < 3:
+        return
+    groups = cliques(tested.labels, primary.pairs)
+    ranks = dict(zip(tested.labels, tested.average_ranks, strict=True))
+    axes = new_axes(WIDE_INCHES, 0.9 + 0.19 * len(ranks) / 2 + 0.12 * len(groups))
+    comparison_figures.draw_critical_difference(axes, ranks, groups)
+    caption = (
+        f"Average rank by {primary.metric.label} over {tested.n:,} complete repeats; 1 is best. A bar joins"
+        " configurations that no verdict tells apart (adjusted pairwise tests, not one critical distance)."
+        f" Friedman test of all: F = {tested.f_statistic:.1f}, p {_p_words(tested.p)}. {tested.note} {GENERALISES_TO}"
+    )
+    alone = unbarred_pairs(groups, primary.pairs)
+    if alone:
+        caption += f" Not told apart either: {'; '.join(f'{a} and {b}' for a, b in alone)}."
+    yield Picture("comparison", "critical-difference", "Average ranks", caption, axes.figure)
+
+
+def _p_words(p: float) -> str:
+    return "is not known" if np.isnan(p) else f"{'' if p < 0.001 else '= '}{p_value(p)}"
 
 
 def verdict_cells(found: MetricFindings) -> dict[tuple[str, str], tuple[str, str]]:
@@ -112,11 +148,48 @@ def _trade_offs(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Pictu
             index=labels, columns=["cost", "cost_std", "gain", "gain_std"],
         )  # fmt: skip
         axes = new_axes(height=2.5 + 0.16 * len(labels) / 2)
-        comparison_figures.draw_trade_off(axes, costs, cost.metric, gain.metric, looks)
+        caption = "Means, with bars of one standard deviation over runs."
+        front: list[str] = []
         if cost.refusal:
             axes.set_title(placement_mark(cost), color="#a03000", fontsize=7.5)
-        caption = "Means, with bars of one standard deviation over runs."
+        else:
+            marked = pareto_front(costs[["cost", "gain"]].to_numpy(), ["down", gain.metric.direction])
+            front = [label for label, is_marked in zip(labels, marked, strict=True) if is_marked]
+            caption += f" Not beaten in both means at once (Pareto front): {', '.join(front)}."
+        comparison_figures.draw_trade_off(axes, costs, cost.metric, gain.metric, looks, front)
         yield Picture("costs", f"trade-off-{name}", f"Accuracy against {cost.metric.label}", caption, axes.figure)
+
+
+def _profile(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
+    times = findings.target_times
+    if findings.timing_refusal or times.shape[1] < 2:
+        return
+    profile = performance_profile(times[[label for label in findings.ordered if label in times]])
+    if profile.empty:
+        return
+    axes = new_axes(height=2.6 + 0.16 * (times.shape[1] + 1) // 2)
+    shares = {str(label): profile[label].to_numpy() for label in profile.columns}
+    comparison_figures.draw_profile(axes, profile.index.to_numpy(), shares, looks)
+    caption = (
+        f"Training time to {100 * findings.target:g} % validation accuracy (half of all runs reach it): share of repeats"
+        f" (n = {len(times.dropna()):,}) in which a configuration needs at most so many times the time of that repeat's"
+        " fastest. A curve ends at the share that reaches the target at all (Dolan and More 2002)."
+    )
+    yield Picture("costs", "performance-profile", "Performance profile", caption, axes.figure)
+
+
+def _reliability(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
+    for label in findings.predicted:
+        sums = findings.predictions[label]
+        confidence, accuracy, counts = (
+            np.array([getattr(item, name) for item in sums.reliability], dtype=float)
+            for name in ("mean_confidence", "accuracy", "n")
+        )
+        axes = new_axes(2.6, 2.6)
+        figures.draw_reliability(axes, confidence, accuracy, counts / counts.sum(), looks[label])
+        error = sums.calibration.expected_calibration_error
+        caption = f"{sums.calibration.n:,} predictions. Expected calibration error {100 * error:.2f} points."
+        yield Picture("confidence", f"reliability-{label}", f"{label}: reliability", caption, axes.figure)
 
 
 def _curves(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
@@ -148,7 +221,7 @@ def _curve(epochs: pd.DataFrame, look: Look) -> Figure:
 
 
 def _classes(findings: Findings) -> Iterator[Picture]:
-    there = [label for label in findings.ordered if label in findings.predictions]
+    there = findings.predicted
     if not there:
         return
     recall = pd.DataFrame(
@@ -169,9 +242,9 @@ def _classes(findings: Findings) -> Iterator[Picture]:
 
 
 def _examples(findings: Findings) -> Iterator[Picture]:
-    for label in findings.ordered:
-        sums = findings.predictions.get(label)
-        if sums is None or sums.example is None or findings.data is None:
+    for label in findings.predicted:
+        sums = findings.predictions[label]
+        if sums.example is None or findings.data is None:
             continue
         caption = (
             f"Test images of repeat {sums.example.repeat}. Above: the mistakes it was surest of, framed, each with the"

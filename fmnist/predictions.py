@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fmnist.architectures import CLASS_COUNT
+from fmnist.calibration import Calibration, ReliabilityBin, calibration, reliability_bins
 from fmnist.results import Store
 
 Counts = npt.NDArray[np.int64]
@@ -82,15 +83,33 @@ class PredictionSums:
         return self.votes[self.true_classes, np.arange(len(self.true_classes))]
 
     @property
+    def accuracy_by_run(self) -> npt.NDArray[np.float64]:
+        """Share of all images that a run classifies rightly, shape (runs,)."""
+        sizes = self._of_class.sum(axis=0)
+        return np.nan_to_num(self.recall_by_run) @ sizes / sizes.sum()
+
+    @property
     def recall_by_run(self) -> npt.NDArray[np.float64]:
         """Share of each class's images that a run classifies rightly, shape (runs, classes)."""
         return np.array(self.recalls, dtype=np.float64).reshape(-1, CLASS_COUNT)
 
-    def confidence_counts(self) -> tuple[npt.NDArray[np.float64], Counts, Counts]:
-        """Give the confidences that occur, ascending, and how many predictions of each are wrong and right."""
-        patterns = np.flatnonzero(self.confidences.sum(axis=0))
+    @cached_property
+    def calibration(self) -> Calibration:
+        """How far the confidence of all runs' predictions is right."""
+        confidence, right, times = self._confidence_counts()
+        return calibration(confidence, right, times=times)
+
+    @cached_property
+    def reliability(self) -> list[ReliabilityBin]:
+        """The predictions of all runs by bins of confidence."""
+        confidence, right, times = self._confidence_counts()
+        return reliability_bins(confidence, right, times=times)
+
+    def _confidence_counts(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], Counts]:
+        """List the kinds of prediction that occur: confidence, whether it is right, and how often."""
+        right, patterns = np.nonzero(self.confidences)
         values = patterns.astype(np.uint16).view(np.float16).astype(np.float64)
-        return values, self.confidences[0, patterns], self.confidences[1, patterns]
+        return values, right.astype(bool), self.confidences[right, patterns]
 
 
 def sum_predictions(store: Store, rows: pd.DataFrame, true_classes: Classes) -> dict[str, PredictionSums]:
@@ -113,7 +132,7 @@ def sum_predictions(store: Store, rows: pd.DataFrame, true_classes: Classes) -> 
                 label, repeat = wanted.pop(key)
                 places.setdefault(label, []).append((place, repeat))
         for label, chosen in places.items():
-            total = sums.setdefault(label, PredictionSums(true_classes))
+            total = sums.get(label) or sums.setdefault(label, PredictionSums(true_classes))
             predicted, confidence = _predictions_at(batch, [place for place, _ in chosen], len(true_classes))
             total.add(predicted, confidence, np.array([repeat for _, repeat in chosen]))
     return sums
@@ -133,8 +152,3 @@ def _predictions_at(batch: pa.Table, places: list[int], images: int) -> tuple[Cl
     predicted = chosen["test_predicted"].combine_chunks().flatten().to_numpy()
     confidence = chosen["test_confidence"].combine_chunks().flatten().to_numpy()
     return predicted.reshape(-1, images), confidence.reshape(-1, images)
-
-
-def majority_right(sums: Mapping[str, PredictionSums]) -> dict[str, npt.NDArray[np.bool_]]:
-    """Tell for each label which images the vote of its runs classifies rightly, shape (images,); of ties the lower."""
-    return {label: total.votes.argmax(axis=0) == total.true_classes for label, total in sums.items()}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -13,8 +12,9 @@ from typing import Any
 
 import jinja2
 import pandas as pd
+from markupsafe import Markup, escape
 
-from fmnist import study_tables
+from fmnist import study_tables, training_tables, uncertainty_tables
 from fmnist.appearance import Look, house_style, looks_of, save_figure
 from fmnist.findings import Findings, find_data, gather
 from fmnist.gallery import Picture, pictures
@@ -30,6 +30,7 @@ CHAPTERS: Mapping[str, str] = {
     "costs": "Time and memory",
     "curves": "Learning curves",
     "classes": "Classes",
+    "confidence": "Confidence",
     "examples": "Examples",
     "original": "Beside the original report",
     "runs": "Runs and metrics",
@@ -120,9 +121,13 @@ def _tables(findings: Findings) -> dict[str, list[Table]]:
     costs = [name for name in pairs if findings.metrics[name.removeprefix("pairs-")].metric.kind in ("time", "memory")]
     return {
         "comparison-first": [study_tables.results_table(findings)],
-        "comparison": [table for name, table in pairs.items() if name not in costs],
-        "costs": [pairs[name] for name in costs],
-        "curves": _present(study_tables.epochs_table(findings)),
+        "comparison": [
+            *(table for name, table in pairs.items() if name not in costs),
+            *_present(uncertainty_tables.layers_table(findings), uncertainty_tables.votes_table(findings)),
+        ],
+        "costs": [*(pairs[name] for name in costs), *_present(training_tables.target_table(findings))],
+        "curves": _present(training_tables.epochs_table(findings), training_tables.trainability_table(findings)),
+        "confidence": _present(uncertainty_tables.calibration_table(findings)),
         "classes": _present(study_tables.recall_table(findings), study_tables.mistakes_table(findings)),
         "original": _present(study_tables.original_table(findings)),
         "runs": [
@@ -190,8 +195,14 @@ def render(**values: Any) -> str:
     """Fill the page's template; every text is escaped but the style sheet."""
     templates = files("fmnist") / "templates"
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    css = jinja2.utils.markupsafe.Markup((templates / "report.css").read_text("utf-8"))
+    environment.filters["code"] = mark_commands
+    css = Markup((templates / "report.css").read_text("utf-8"))
     return environment.from_string((templates / "report.html").read_text("utf-8")).render(css=css, **values)
+
+
+def mark_commands(text: str) -> Markup:
+    """Escape a sentence for HTML; what stands between backticks becomes code."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def file_name(name: str) -> str:

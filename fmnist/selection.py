@@ -45,23 +45,26 @@ class StudyRows:
         there = set(self.finished["label"])
         return [label for label in self.labels if label in there]
 
-    def values(self, metric: str) -> tuple[dict[str, pd.Series], str]:
-        """Give each label's finite values of a metric by repeat, in stored units, and why they cannot be compared.
+    def rows_for(self, metric: str) -> tuple[pd.DataFrame, str]:
+        """Choose the finished rows that a metric is read from, and say why they cannot be compared on it.
 
         The reason is empty where they can: always for accuracy, and for time and memory on exclusive rows of one
-        hardware. Where there are no such rows the finished ones are given, to be described and not compared. Labels
-        without a value are left out.
+        hardware. Where there are no such rows those of `finished` are given, to be described and not compared.
         """
-        rows, reason = self.finished, ""
+        if METRICS[metric].kind not in MEASURED_KINDS:
+            return self.finished, ""
+        finished = self.rows[self.rows["status"] == "ok"]
         try:
-            if METRICS[metric].kind in MEASURED_KINDS:
-                finished = self.rows[self.rows["status"] == "ok"]
-                rows = select_comparable(finished[finished[metric].notna()], METRICS[metric])
+            return select_comparable(finished[finished[metric].notna()], METRICS[metric]), ""
         except ValueError as error:
-            reason = str(error)
+            return self.finished, str(error)
+
+    def values(self, metric: str) -> dict[str, pd.Series]:
+        """Give each label's finite values of a metric by repeat, in stored units; labels without any left out."""
+        rows, _ = self.rows_for(metric)
         columns = {label: rows[rows["label"] == label].set_index("repeat")[metric] for label in self.labels}
         finite = {label: column[np.isfinite(column.astype(float))].astype(float) for label, column in columns.items()}
-        return {label: column.sort_index() for label, column in finite.items() if len(column)}, reason
+        return {label: column.sort_index() for label, column in finite.items() if len(column)}
 
     def counts(self) -> pd.DataFrame:
         """Count, for each label, the runs wanted, those of each status, and the repeats that have no row."""

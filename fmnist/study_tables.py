@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from fmnist.data import CLASS_NAMES
-from fmnist.epochs import STAGES, stages_of
 from fmnist.findings import Findings, MetricFindings
-from fmnist.original import ORIGINAL_EPOCHS, ORIGINAL_FIGURES
+from fmnist.original import ORIGINAL_FIGURES
 from fmnist.pair_text import PairView, difference_text, difference_unit, seen_from
 from fmnist.schema import METRICS
 from fmnist.tables import (
@@ -183,39 +182,6 @@ def _shown_pair(view: PairView, found: MetricFindings) -> dict[str, str]:
     }
 
 
-def epochs_table(findings: Findings) -> Table | None:
-    """First, middle and last epoch of each configuration, means over its runs, and the original report's."""
-    if findings.epochs.empty:
-        return None
-    quantities = ["epoch", "train_accuracy", "validation_accuracy", "train_loss", "validation_loss", "learning_rate"]
-    means = stages_of(findings.epochs).groupby(["label", "stage"], observed=True)[quantities].mean()
-    raw = []
-    for label in findings.shown:
-        if (label, STAGES[0]) not in means.index:
-            continue
-        raw += [{"label": label, "stage": stage, **means.loc[(label, stage)]} for stage in STAGES]
-        original = ORIGINAL_EPOCHS.get(findings.study.architectures[label], ())
-        raw += [{"label": f"{label}, original", "stage": stage, **epoch} for stage, epoch in zip(STAGES, original)]
-    note = (
-        "Means over the runs, each with its own last epoch; the middle one of k is (k + 1) / 2, rounded down. Training"
-        " figures are means over the epoch's steps, with dropout and augmentation on."
-    )
-    return records_table("epochs", "First, middle and last epoch", raw, [_shown_epoch(row) for row in raw], note)
-
-
-def _shown_epoch(row: dict[str, float]) -> dict[str, str]:
-    return {
-        "configuration": str(row["label"]),
-        "stage": str(row["stage"]),
-        "epoch": f"{row['epoch']:.1f}".removesuffix(".0"),
-        "training accuracy, %": number(100 * row["train_accuracy"], 2),
-        "validation accuracy, %": number(100 * row["validation_accuracy"], 2),
-        "training loss": number(row["train_loss"], 4),
-        "validation loss": number(row["validation_loss"], 4),
-        "learning rate": f"{row['learning_rate']:.2g}",
-    }
-
-
 def original_table(findings: Findings) -> Table | None:
     """Our figures beside the original report's, where both have one."""
     raw, shown = [], []
@@ -251,7 +217,7 @@ def original_table(findings: Findings) -> Table | None:
 def recall_table(findings: Findings) -> Table | None:
     """Recall of each class: mean and standard deviation over runs."""
     raw, shown = [], []
-    for label in (label for label in findings.shown if label in findings.predictions):
+    for label in findings.predicted:
         by_run = pd.DataFrame(findings.predictions[label].recall_by_run, columns=list(CLASS_NAMES))
         means, spreads = by_run.mean(), by_run.std()
         raw += [{"label": label, "class": name, "n": len(by_run), "mean": means[name],
@@ -265,7 +231,7 @@ def recall_table(findings: Findings) -> Table | None:
 def mistakes_table(findings: Findings) -> Table | None:
     """The most frequent mistakes of each configuration, all runs together."""
     raw = []
-    for label in (label for label in findings.shown if label in findings.predictions):
+    for label in findings.predicted:
         counts = findings.predictions[label].confusion
         wrong = np.where(np.eye(len(counts), dtype=bool), 0, counts)
         for place in np.argsort(-wrong, axis=None, kind="stable")[:MISTAKES_SHOWN]:

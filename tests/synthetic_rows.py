@@ -189,13 +189,14 @@ def history_of(accuracy: float, maker: Maker, random: np.random.Generator) -> li
     count = max(maker.epochs - int(random.integers(0, 3)), 1)
     rise = 0.35 * np.exp(-np.arange(count) / 2.5)
     noise = random.normal(0, 0.002, (2, count))
+    level = 0.23 + 2.5 * (0.91 - accuracy) + float(random.normal(0, 0.004))
     return [
         {
             "epoch": index + 1,
             "train_accuracy": float(min(accuracy + 0.004 * index - rise[index] + noise[0, index], 0.999)),
-            "train_loss": float(0.18 + 1.5 * rise[index] - 0.006 * index),
+            "train_loss": float(level - 0.05 + 1.5 * rise[index] - 0.006 * index + noise[0, index]),
             "validation_accuracy": float(min(accuracy + 0.003 - 0.5 * rise[index] + noise[1, index], 0.999)),
-            "validation_loss": float(0.23 + 0.9 * rise[index] + 0.0012 * index),
+            "validation_loss": float(level + 0.9 * rise[index] + 0.0012 * index + 0.5 * noise[1, index]),
             "learning_rate": 1e-3 * 0.5 ** (index // 7),
             "seconds": maker.train_seconds / count,
         }

@@ -1,0 +1,40 @@
+"""Merge the many small files of a store of results into few large ones: python jobs/compact.py [--results URI].
+
+May be stopped at any moment, and run beside a study or another compaction: no row is lost or doubled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from fmnist.results import Store
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse, compact, and say what was done; a user's mistake is one line and exit code 2."""
+    parser = argparse.ArgumentParser(
+        description="Merge the many small files of a store of results into few large ones. May be stopped at any"
+        " moment, and run beside a study: no row is lost or doubled.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--results", default="results", metavar="URI", help="folder or URI (s3://...) of the store")
+    options = parser.parse_args(arguments)
+    try:
+        done = Store(options.results).compact()
+    except (OSError, ValueError) as error:
+        print(f"compact: {error}", file=sys.stderr)
+        return 2
+    if done.written_files:
+        print(f"{options.results}: {done.merged_files} files merged into {done.written_files}, {done.rows} rows")
+    else:
+        print(f"{options.results}: nothing to merge")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""Rows that the store accepts, for tests of the store: small, or with the predictions of a whole test set."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from fmnist.hyperparameters import Hyperparameters
+from fmnist.study import digest, seeds_of_repeat
+
+
+def make_row(repeat: int = 0, *, configuration: str = "lenet5", images: int = 0, **changes: Any) -> dict[str, Any]:
+    """Make the row of one run; with `images` predictions of so many images; `changes` replace columns."""
+    generator = np.random.default_rng([repeat, len(configuration)])
+    configuration_id = digest(configuration)
+    return {
+        "run_id": digest([configuration, repeat]),
+        "configuration_id": configuration_id,
+        "study": "quick",
+        "label": configuration,
+        "architecture": configuration,
+        "repeat": repeat,
+        **{f"seed_{name}": seed for name, seed in asdict(seeds_of_repeat(repeat)).items()},
+        **asdict(Hyperparameters()),
+        "status": "ok",
+        "attempts": 1,
+        "resumed": False,
+        "test_accuracy": float(generator.uniform(0.8, 0.9)),
+        "placement": "shared",
+        "history": [{"epoch": epoch, "train_loss": float(generator.random())} for epoch in (1, 2)],
+        "test_predicted": generator.integers(0, 10, images, dtype=np.uint8),
+        "test_confidence": generator.random(images).astype(np.float16),
+        "data_fingerprint": "0123456789abcdef",
+        "started_at": datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=repeat),
+    } | changes

@@ -12,9 +12,11 @@ import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from fmnist.architectures import find_architecture
@@ -109,8 +111,9 @@ def _serve(connection: Connection, module_name: str, case: Case, core: int | Non
     """Prepare one contender, then time a segment for every step count that arrives, until the far end closes."""
     hold_to_one_thread(core)
     try:
-        module = importlib.import_module(module_name)
-        train = module.prepare(case)
+        with _quiet():
+            module = importlib.import_module(module_name)
+            train = module.prepare(case)
         train(WARM_UP_STEPS)
         connection.send(module.versions())
         while True:
@@ -123,6 +126,19 @@ def _serve(connection: Connection, module_name: str, case: Case, core: int | Non
         return
     except Exception as error:  # the parent prints it; a traceback of two processes would hide it
         connection.send(f"{type(error).__name__}: {error}")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the notes that TensorFlow's native code writes at its start off the terminal."""
+    terminal = os.dup(2)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 def hold_to_one_thread(core: int | None) -> None:

@@ -1,4 +1,4 @@
-"""Images per second of a training epoch: this project's engine, plain Keras `fit` and PyTorch, in turn, one thread each.
+"""Images per second of a training epoch: this project's engine, plain Keras `fit` and PyTorch, one thread each.
 
     python benchmarks/throughput.py --json throughput.json
 
@@ -76,7 +76,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--reference-precision",
         choices=PRECISIONS[:-1],
-        help="precision of Keras and PyTorch, the engine's if not said",
+        help="of Keras and PyTorch; None: the engine's",
     )
     add("--clock", default="wall", choices=("wall", "processor"), help="processor: for a machine with other work")
     add("--core", type=int, default=default_core(), help="core to which every contender is held")
@@ -94,9 +94,7 @@ def _check(options: argparse.Namespace) -> None:
         if not getattr(options, name) > 0:
             raise ValueError(f"--{name}: got {getattr(options, name)}, expected more than 0")
     if "pytorch" in options.contenders and importlib.util.find_spec("torch") is None:
-        raise ValueError(
-            "PyTorch is not installed: pip install .[bench], or leave it out with --contenders engine keras"
-        )
+        raise ValueError("PyTorch is missing: pip install .[bench], or leave it out with --contenders engine keras")
     if options.json and not options.json.parent.is_dir():
         raise ValueError(f"--json: there is no folder {options.json.parent}; make it first")
 

@@ -1,0 +1,161 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import optimize, stats
+from small_frames import DARWIN_DIFFERENCES
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import ttost_paired
+
+from fmnist.paired_tests import (
+    cliffs_delta,
+    equivalence_signed_rank,
+    equivalence_t,
+    holm,
+    pair_tests,
+    paired_t,
+    signed_rank,
+    standardized_difference,
+    wins,
+)
+
+DARWIN = np.array(DARWIN_DIFFERENCES)
+DIFFERENCES = st.lists(st.integers(-40, 40).map(lambda x: x / 1e4), min_size=3, max_size=12).map(np.array)
+P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=10).map(np.array)
+
+
+def test_darwins_maize_as_published():
+    assert float(paired_t(DARWIN)) == pytest.approx(0.0497, abs=5e-5)  # Fisher (1935), section 17: t = 2.148
+    assert signed_rank(DARWIN) == 0.041259765625  # scipy's documentation of wilcoxon
+
+
+def test_paired_t_agrees_with_scipy_on_every_side():
+    samples = np.random.default_rng(1).normal(0.2, size=(4, 9))
+    for side in ("two-sided", "greater", "less"):
+        theirs = stats.ttest_1samp(samples, 0.1, axis=1, alternative=side).pvalue
+        assert paired_t(samples, 0.1, side) == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize("n", [5, 20, 101, 150])
+def test_signed_rank_agrees_with_scipy(n):
+    sample = np.random.default_rng(n).normal(0.1, size=n)
+    method = "exact" if n <= 100 else "asymptotic"
+    for side in ("two-sided", "greater", "less"):
+        assert signed_rank(sample, alternative=side) == pytest.approx(
+            stats.wilcoxon(sample, alternative=side, method=method).pvalue
+        )
+
+
+def test_signed_rank_is_exact_with_ties_and_zeros():
+    tied = np.array([0.1, 0.1, 0.1, -0.1, 0.2, 0.3, 0.0])
+    every_sign = stats.PermutationMethod(n_resamples=10_000)
+    assert signed_rank(tied) == pytest.approx(stats.wilcoxon(tied[tied != 0], method=every_sign).pvalue)
+
+
+def test_signed_rank_ties_survive_rounding_errors():
+    assert signed_rank(np.array([0.9123, 0.9223, 0.9323]) - np.array([0.91, 0.92, 0.93])) == 0.25
+
+
+def test_equivalence_agrees_with_statsmodels():
+    a, b = np.random.default_rng(5).normal(0.9, 0.002, size=(2, 12))
+    assert float(equivalence_t(a - b, 0.002)) == pytest.approx(ttost_paired(a, b, -0.002, 0.002)[0])
+
+
+def test_equivalence_by_ranks_halves_with_each_repeat():
+    assert equivalence_signed_rank(np.zeros(5), 0.002) == pytest.approx(1 / 32)
+
+
+def test_holm_by_hand():
+    # sorted 0.005, 0.01, 0.03, 0.04 times 4, 3, 2, 1, made monotone
+    assert holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+@settings(max_examples=10)  # statsmodels takes 0.2 s a call
+@given(P_VALUES)
+def test_holm_agrees_with_statsmodels(p_values):
+    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1], abs=1e-12)
+
+
+@given(P_VALUES, st.randoms())
+def test_holm_is_monotone_and_free_of_order(p_values, random):
+    adjusted = holm(p_values)
+    assert np.all(adjusted >= p_values)
+    assert np.all(np.diff(adjusted[np.argsort(p_values, kind="stable")]) >= 0)
+    places = list(range(len(p_values)))
+    random.shuffle(places)
+    assert holm(p_values[places]) == pytest.approx(adjusted[places])
+
+
+def test_holm_leaves_tests_that_were_not_made_out_of_the_family():
+    adjusted = holm(np.array([0.02, math.nan, 0.03]))
+    assert adjusted[[0, 2]] == pytest.approx([0.04, 0.04])
+    assert math.isnan(adjusted[1])
+
+
+def test_holm_works_along_the_last_axis():
+    p_values = np.random.default_rng(0).random((3, 6))
+    assert holm(p_values) == pytest.approx(np.stack([holm(row) for row in p_values]))
+
+
+def test_standardized_difference_inverts_the_noncentral_t():
+    d_z, interval = standardized_difference(DARWIN)
+    assert d_z == pytest.approx(DARWIN.mean() / DARWIN.std(ddof=1))
+    t, root = d_z * math.sqrt(15), math.sqrt(15)
+    for share, bound in ((0.975, interval.lower), (0.025, interval.upper)):
+        exact = optimize.brentq(lambda shift, share=share: stats.nct.cdf(t, 14, shift) - share, -5, 10) / root
+        assert bound == pytest.approx(exact, abs=1e-6)
+
+
+@given(DIFFERENCES)
+def test_tests_turn_with_the_sign_of_the_differences(differences):
+    one, other = pair_tests(differences, 0.001), pair_tests(-differences, 0.001)
+    assert one.basis == other.basis
+    for name in ("t_p", "signed_rank_p", "difference_p", "equivalence_p"):
+        assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-9, nan_ok=True)
+    (d_z, interval), (turned, mirrored) = standardized_difference(differences), standardized_difference(-differences)
+    assert (turned, mirrored.lower) == pytest.approx((-d_z, -interval.upper), nan_ok=True)
+
+
+@given(DIFFERENCES)
+def test_p_values_are_probabilities_or_unknown(differences):
+    tests = pair_tests(differences, 0.001)
+    for p in (tests.t_p, tests.signed_rank_p, tests.difference_p, tests.equivalence_p):
+        assert math.isnan(p) or 0 <= p <= 1
+
+
+def test_a_single_difference_decides_nothing():
+    tests = pair_tests(np.array([0.1]), 0.002)
+    assert tests.basis == "none"
+    assert math.isnan(tests.difference_p)
+    assert math.isnan(tests.equivalence_p)
+
+
+def test_equal_differences_are_judged_by_ranks_not_by_an_infinite_t():
+    two = pair_tests(np.array([0.9123 - 0.91, 0.9223 - 0.92]), 0.002)
+    assert (two.basis, two.difference_p) == ("signed rank", 0.5)
+    assert math.isnan(two.t_p)
+    ten = pair_tests(np.full(10, 0.01), 0.002)
+    assert ten.difference_p == pytest.approx(2 / 1024)
+    assert ten.equivalence_p == 1.0
+
+
+def test_zero_differences_show_equivalence_only():
+    tests = pair_tests(np.zeros(6), 0.002)
+    assert (tests.difference_p, tests.equivalence_p) == (1.0, 1 / 64)
+
+
+def test_without_a_margin_equivalence_is_unknown():
+    assert math.isnan(pair_tests(DARWIN, None).equivalence_p)
+    assert math.isnan(pair_tests(np.zeros(6), None).equivalence_p)
+
+
+def test_cliffs_delta():
+    assert cliffs_delta(np.array([3.0, 4, 5]), np.array([1.0, 2])) == 1.0
+    assert cliffs_delta(np.array([1.0, 2, 3]), np.array([2.0, 2, 4])) == pytest.approx((2 - 5) / 9)
+    assert math.isnan(cliffs_delta(np.array([]), np.array([1.0])))
+
+
+def test_wins_count_ties_by_half():
+    assert wins(np.array([0.1, -0.2, 0.0, 1e-17, 0.3])) == 3.0

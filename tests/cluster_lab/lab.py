@@ -53,7 +53,6 @@ def run_in_lab(
         "KEEP": f"{sys.base_prefix} {PROJECT}",
         "FIRST": str(first),
         "PROJECT": str(PROJECT),
-        "RAY_UP_enable_autoscaler_v2": "0",
         "PYTHONUNBUFFERED": "1",
     }
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}

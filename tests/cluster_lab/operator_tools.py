@@ -16,8 +16,9 @@ DASHBOARD = "http://127.0.0.1:8265"
 
 def command(*words: str, check: bool = True) -> str:
     """Run a command as a user would, from the project's folder; show and return what it printed."""
-    print("$", *words, flush=True)
-    result = subprocess.run(words, cwd=PROJECT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    print(time.strftime("%H:%M:%S"), "$", *words, flush=True)
+    output = {"text": True, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    result = subprocess.run(words, cwd=PROJECT, check=False, **output)
     print(result.stdout, flush=True)
     if check and result.returncode != 0:
         raise SystemExit(f"{words[0]} ended with {result.returncode}")

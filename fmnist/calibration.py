@@ -124,7 +124,8 @@ def _least_negative_log_likelihood(
     """-log p of a right prediction; of a wrong one the true class has at most min(p, 1 - p), rounding allowed for."""
     doubt = np.maximum(1 - probability, SMALLEST_DOUBT)
     of_truth = np.where(right, probability, np.minimum(probability, doubt))
-    return float(np.average(-np.log(of_truth), weights=times))
+    with np.errstate(divide="ignore"):  # a probability of 0 costs infinitely much, and is no mistake here
+        return float(np.average(-np.log(of_truth), weights=times))
 
 
 def _bin_sums(

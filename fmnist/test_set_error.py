@@ -58,14 +58,17 @@ def variance_layers(scores: npt.NDArray[np.float64] | Marks) -> VarianceLayers:
     run it is the binomial one, sqrt(p (1 - p) / (images - 1)).
     """
     marks = np.asarray(scores, dtype=np.float64)
+    if marks.size == 0:
+        raise ValueError(f"scores: got {marks.shape[0]} runs of {marks.shape[1]} images, expected at least one of each")
     return variance_layers_of_means(marks.mean(axis=1), marks.mean(axis=0))
 
 
 def variance_layers_of_means(run_means: Array, image_means: Array) -> VarianceLayers:
-    """The same from the margins of the scores, shapes (runs,) and (images,), where the matrix is too large to keep."""
+    """The same from the margins of the scores, shapes (runs,) and (images,), where the matrix is too large to keep.
+
+    At least one run and one image.
+    """
     runs, images = len(run_means), len(image_means)
-    if runs == 0 or images == 0:
-        raise ValueError(f"scores: got {runs} runs of {images} images, expected at least one of each")
     deviation = float(run_means.std(ddof=1)) if runs > 1 else float("nan")
     return VarianceLayers(
         runs=runs,

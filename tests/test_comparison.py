@@ -1,0 +1,231 @@
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from small_frames import frame_of
+
+from fmnist.comparison import compare_pairs, read_probability
+from fmnist.intervals import Interval
+from fmnist.schema import METRICS
+
+ACCURACY, SECONDS = METRICS["test_accuracy"], METRICS["train_seconds"]
+OPPOSITE = {"better": "worse", "worse": "better", "equivalent": "equivalent", "undecided": "undecided"}
+SHARES = st.integers(9000, 9100).map(lambda x: x / 1e4)
+STUDIES = st.integers(2, 8).flatmap(
+    lambda n: st.lists(st.lists(SHARES | st.none(), min_size=n, max_size=n), min_size=2, max_size=3)
+)
+
+
+def values_around(mean, spread=0.002, n=10, seed=0):
+    return list(np.round(np.random.default_rng(seed).normal(mean, spread, n), 4))
+
+
+def only(values, metric=ACCURACY, margin=0.002, **options):
+    (pair,) = compare_pairs(frame_of(values, metric.name), metric, margin, **options)
+    return pair
+
+
+def test_a_clear_difference_with_all_its_figures():
+    a, b = values_around(0.92, seed=1), values_around(0.90, seed=2)
+    pair = only({"a": a, "b": b})
+    gaps = np.array(a) - np.array(b)
+    assert (pair.n, pair.left_out, pair.verdict, pair.basis, pair.note) == (10, 0, "better", "paired t", "")
+    assert pair.mean_difference == pytest.approx(gaps.mean())
+    assert pair.t_p == pair.t_p_holm == pair.difference_p_holm == pytest.approx(stats.ttest_rel(a, b).pvalue)
+    assert pair.signed_rank_p == 2 / 2**10
+    assert pair.d_z == pytest.approx(gaps.mean() / gaps.std(ddof=1))
+    assert pair.bootstrap_interval.lower < gaps.mean() < pair.bootstrap_interval.upper
+    assert pair.interval == pair.bootstrap_interval
+    assert (pair.cliffs_delta, pair.probability_a_better, pair.probability_reading) == (1.0, 1.0, "meaningful")
+    assert math.isnan(pair.ratio)
+    assert pair.repeats_to_decide <= 10
+    assert pair.decides_by == "difference"
+
+
+def test_time_is_compared_by_its_ratio_and_less_is_better():
+    a, b = [10.0, 11.0, 12.0, 10.5], [20.0, 22.5, 23.5, 21.5]
+    pair = only({"a": a, "b": b}, SECONDS, 0.05)
+    logs = np.log(np.array(a) / np.array(b))
+    assert pair.verdict == "better"
+    assert pair.ratio == pytest.approx(math.exp(logs.mean()))
+    assert pair.t_p == pytest.approx(stats.ttest_1samp(logs, 0).pvalue)
+    assert pair.ratio_interval == pair.ratio_t_interval
+    assert pair.ratio_interval.lower < pair.ratio < pair.ratio_interval.upper < 1
+    assert pair.mean_difference == pytest.approx(-11.0)
+    assert pair.probability_a_better == 1.0
+
+
+def test_equivalent_times_within_the_margin_as_a_fraction():
+    a = values_around(10.0, 0.05, n=12, seed=3)
+    pair = only({"a": a, "b": [value * 1.01 for value in a[::-1]]}, SECONDS, 0.05)
+    assert pair.verdict == "equivalent"
+    assert pair.equivalence_p < 0.001
+
+
+def test_a_sure_but_small_difference_is_equivalent_and_says_so():
+    a = values_around(0.91, n=12)
+    pair = only({"a": a, "b": [round(x + 0.0005 + 0.0001 * (place % 3), 4) for place, x in enumerate(a)]})
+    assert pair.verdict == "equivalent"
+    assert pair.t_p_holm < 0.001
+    assert pair.note == "The difference is sure, but smaller than the margin that matters."
+
+
+def test_undecided_tells_how_many_repeats_would_do():
+    pair = only({"a": [0.901, 0.905, 0.899, 0.903], "b": [0.900, 0.901, 0.901, 0.900]})
+    assert pair.verdict == "undecided"
+    assert pair.repeats_to_decide > 4
+
+
+def test_without_margin_nothing_is_equivalent():
+    a = values_around(0.91)
+    pair = only({"a": a, "b": a[::-1]}, margin=None)
+    assert (pair.verdict, pair.margin) == ("undecided", None)
+    assert math.isnan(pair.equivalence_p_holm)
+
+
+@pytest.mark.parametrize("margin", [0.0, -0.1, math.nan])
+def test_a_margin_must_be_positive(margin):
+    with pytest.raises(ValueError, match=r"margin: got .* expected a number above 0"):
+        only({"a": [0.9], "b": [0.9]}, margin=margin)
+
+
+def test_parameters_are_compared_without_a_test():
+    count = METRICS["parameter_count"]
+    pair = only({"a": [61_706.0], "b": [70_000.0]}, count, None)
+    assert (pair.verdict, pair.basis, pair.probability_reading) == ("better", "value", "unknown")
+    assert (pair.repeats_to_decide, pair.decides_by) == (1, "value")
+    assert math.isnan(pair.difference_p_holm)
+    assert "without a test" in pair.note
+    assert only({"a": [5.0] * 3, "b": [5.0] * 3}, count, None).verdict == "equivalent"
+    assert only({"a": [100.0] * 3, "b": [103.0] * 3}, count, 0.05).verdict == "equivalent"
+    assert only({"a": [100.0] * 3, "b": [110.0] * 3}, count, 0.05).verdict == "better"
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "n", "verdict", "words"),
+    [
+        ([0.9, None], [None, 0.9], 0, "undecided", "No repeat in common: nothing to compare."),
+        ([None, None], [0.9, 0.8], 0, "undecided", "No repeat in common"),
+        ([0.9], [0.8], 1, "undecided", "One common repeat"),
+        ([0.9, math.nan, 0.91, 0.92], [0.8, 0.8, 0.81, 0.83], 3, "better", "Repeat 1 has a value of only one of a and"),
+        ([0.9] * 4, [0.9] * 4, 4, "undecided", "Both have the same value in each of the 4 repeats"),
+        ([0.9] * 5, [0.9] * 5, 5, "equivalent", "Both have the same value in each of the 5 repeats"),
+        ([0.91, 0.92], [0.90, 0.91], 2, "undecided", "The difference is the same in each of the 2 repeats"),
+        ([0.91] * 6, [0.90] * 6, 6, "better", "The difference is the same in each of the 6 repeats"),
+        ([0.91, 0.92, 0.93], [0.8, 0.8, 0.8], 3, "better", "cannot fall below p = 0.25 at n = 3"),
+        ([0.9, 0.8, 0.91], [0.91], 1, "undecided", "Repeats 1, 2 have a value of only one of a and b"),
+    ],
+)
+def test_degenerate_pairs_are_defined_and_said_in_words(a, b, n, verdict, words):
+    pair = only({"a": a, "b": b})
+    assert (pair.n, pair.verdict) == (n, verdict)
+    assert words in pair.note
+    mirrored = only({"a": a, "b": b}, labels=["b", "a"])
+    assert mirrored.verdict == OPPOSITE[verdict]
+
+
+def test_a_repeat_without_a_ratio_is_left_out():
+    pair = only({"a": [0.0, 2.0, 2.1], "b": [1.0, 1.0, 1.0]}, METRICS["host_peak_bytes"], 0.05)
+    assert pair.n == 2
+    assert "1 common repeat with a value of 0 or less: no ratio." in pair.note
+
+
+def test_many_missing_repeats_are_counted_not_listed():
+    pair = only({"a": [0.9] * 3 + [None] * 8, "b": values_around(0.9, n=11)})
+    assert pair.left_out == 8
+    assert "Repeats 3, 4, 5, 6, 7 and 3 more have" in pair.note
+
+
+def test_an_outlier_that_hides_a_difference_is_pointed_out():
+    a = [0.920, 0.922, 0.919, 0.921, 0.923, 0.920, 0.918, 0.922, 0.921, 0.924, 0.920, 0.3]
+    pair = only({"a": a, "b": values_around(0.90, 0.001, n=12)})
+    assert pair.verdict == "undecided"
+    assert "look for outliers" in pair.note
+
+
+def test_the_family_is_adjusted_by_holm_and_untestable_pairs_do_not_count():
+    frame = frame_of({"a": values_around(0.9, seed=1), "b": values_around(0.903, seed=2), "c": [0.91]})
+    pairs = {(pair.a, pair.b): pair for pair in compare_pairs(frame, ACCURACY, 0.002)}
+    assert pairs["a", "b"].t_p_holm == pairs["a", "b"].t_p
+    assert math.isnan(pairs["a", "c"].t_p_holm)
+    frame = frame_of({label: values_around(0.9 + 0.001 * seed, seed=seed) for seed, label in enumerate("abcd")})
+    pairs = compare_pairs(frame, ACCURACY, 0.002)
+    assert min(pair.t_p_holm for pair in pairs) == pytest.approx(6 * min(pair.t_p for pair in pairs))
+
+
+def test_one_label_or_none_makes_no_pair():
+    assert compare_pairs(frame_of({"a": [0.9, 0.8]}), ACCURACY, 0.002) == []
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "reading"),
+    [
+        (0.4, 0.9, "not significant"),
+        (0.6, 0.74, "not meaningful"),
+        (0.6, 0.95, "meaningful"),
+        (0.26, 0.4, "not meaningful"),
+        (0.1, 0.4, "meaningful"),
+        (math.nan, math.nan, "unknown"),
+    ],
+)
+def test_probability_is_held_against_a_half_and_three_quarters(lower, upper, reading):
+    assert read_probability(Interval(lower=lower, upper=upper, confidence=0.95, method="Wilson")) == reading
+
+
+def _study(sequences):
+    return frame_of(dict(zip("abc", sequences, strict=False)))
+
+
+def _close(one, other):
+    for field in dataclasses.fields(one):
+        x, y = getattr(one, field.name), getattr(other, field.name)
+        if isinstance(x, Interval):
+            assert (x.lower, x.upper) == pytest.approx((y.lower, y.upper), rel=1e-6, abs=1e-9, nan_ok=True)
+        elif isinstance(x, float):
+            assert x == pytest.approx(y, rel=1e-6, abs=1e-9, nan_ok=True), field.name
+        else:
+            assert x == y, field.name
+
+
+@settings(max_examples=25, deadline=None)
+@given(STUDIES, st.randoms())
+def test_the_order_of_rows_does_not_matter(sequences, random):
+    frame = _study(sequences)
+    order = list(range(len(frame)))
+    random.shuffle(order)
+    for one, other in zip(
+        compare_pairs(frame, ACCURACY, 0.002), compare_pairs(frame.iloc[order], ACCURACY, 0.002), strict=True
+    ):
+        _close(one, other)
+
+
+@settings(max_examples=25, deadline=None)
+@given(STUDIES)
+def test_exchanging_the_labels_turns_every_figure_around(sequences):
+    frame = _study(sequences)
+    names = sorted(frame["label"].unique())
+    forward = {(pair.a, pair.b): pair for pair in compare_pairs(frame, ACCURACY, 0.002)}
+    for back in compare_pairs(frame, ACCURACY, 0.002, labels=names[::-1]):
+        pair = forward[back.b, back.a]
+        assert back.verdict == OPPOSITE[pair.verdict]
+        assert back.mean_difference == pytest.approx(-pair.mean_difference, nan_ok=True)
+        assert back.cliffs_delta == pytest.approx(-pair.cliffs_delta, nan_ok=True)
+        assert back.probability_a_better == pytest.approx(1 - pair.probability_a_better, nan_ok=True)
+        assert (back.interval.lower, back.interval.upper) == pytest.approx(
+            (-pair.interval.upper, -pair.interval.lower), rel=1e-6, abs=1e-9, nan_ok=True
+        )
+        assert back.difference_p_holm == pytest.approx(pair.difference_p_holm, nan_ok=True)
+        assert back.repeats_to_decide == pair.repeats_to_decide
+
+
+@settings(max_examples=15, deadline=None)
+@given(STUDIES)
+def test_other_names_give_the_same_figures(sequences):
+    frame = _study(sequences)
+    renamed = frame.assign(label=frame["label"] + "_net", repeat=frame["repeat"] + 100)
+    for one, other in zip(compare_pairs(frame, ACCURACY, 0.002), compare_pairs(renamed, ACCURACY, 0.002), strict=True):
+        _close(dataclasses.replace(one, a="", b="", note=""), dataclasses.replace(other, a="", b="", note=""))

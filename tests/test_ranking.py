@@ -1,0 +1,109 @@
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from small_frames import DEMSAR_AUC, frame_of
+
+from fmnist.comparison import compare_pairs
+from fmnist.ranking import average_ranks, cliques, friedman, friedman_statistic, rank_rows, unbarred_pairs
+from fmnist.schema import METRICS
+
+ACCURACY = METRICS["test_accuracy"]
+DEMSAR = np.array(list(DEMSAR_AUC.values())).T
+
+
+def test_ranks_and_statistics_of_demsar_2006():
+    ranks = rank_rows(DEMSAR, ACCURACY)
+    assert np.round(ranks.mean(axis=0), 3).tolist() == [3.143, 2.0, 2.893, 1.964]
+    plain = friedman_statistic(ranks, correct_ties=False)
+    assert round(plain, 2) == 9.28
+    assert round(13 * plain / (14 * 3 - plain), 2) == 3.69
+
+
+def test_friedman_agrees_with_scipy_and_with_iman_and_davenport():
+    tested = friedman(frame_of(DEMSAR_AUC), ACCURACY)
+    theirs = stats.friedmanchisquare(*DEMSAR.T)
+    assert (tested.statistic, tested.chi_square_p) == pytest.approx((theirs.statistic, theirs.pvalue))
+    f_statistic = 13 * tested.statistic / (14 * 3 - tested.statistic)
+    assert tested.f_statistic == pytest.approx(f_statistic)
+    assert tested.p == pytest.approx(stats.f.sf(f_statistic, 3, 39))
+    assert tested.labels == ("C4.5+m+cf", "C4.5+m", "C4.5+cf", "C4.5")
+    assert (tested.n, tested.left_out, tested.note) == (14, 0, "")
+
+
+def test_the_direction_of_the_metric_turns_the_ranks():
+    values = np.array([[3.0, 1.0, 2.0], [5.0, 5.0, 9.0]])
+    assert rank_rows(values, METRICS["train_seconds"]).tolist() == [[3, 1, 2], [1.5, 1.5, 3]]
+    assert rank_rows(values, ACCURACY).tolist() == [[1, 3, 2], [2.5, 2.5, 1]]
+
+
+def test_repeats_that_all_rank_alike_have_the_exact_chance_of_that_not_zero():
+    frame = frame_of({"a": [0.9, 0.91, 0.92], "b": [0.8, 0.81, 0.82], "c": [0.7, 0.71, 0.72]})
+    tested = friedman(frame, ACCURACY)
+    assert tested.f_statistic == math.inf
+    assert tested.p == pytest.approx(1 / 36)  # (3!)^-2: the second and third repeat follow the first
+    tied = friedman(frame_of({"a": [0.9, 0.91], "b": [0.8, 0.81], "c": [0.8, 0.81]}), ACCURACY)
+    assert tied.p == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("values", "n", "words"),
+    [
+        ({"a": [0.9, 0.8], "b": [0.8, 0.7]}, 2, "Fewer than three configurations"),
+        ({"a": [0.9], "b": [0.8], "c": [0.7]}, 1, "Fewer than two complete repeats"),
+        ({"a": [0.9, None], "b": [None, 0.8], "c": [0.7, 0.7]}, 0, "2 repeats lack a value of some configuration"),
+        ({"a": [0.9, 0.8], "b": [0.9, 0.8], "c": [0.9, 0.8]}, 2, "All configurations tie in every repeat"),
+    ],
+)
+def test_degenerate_studies_have_no_test_and_say_why(values, n, words):
+    tested = friedman(frame_of(values), ACCURACY)
+    assert tested.n == n
+    assert math.isnan(tested.p)
+    assert math.isnan(tested.statistic)
+    assert words in tested.note
+    assert all(math.isnan(rank) for rank in tested.average_ranks) == (n == 0)
+
+
+def test_repeats_with_a_missing_value_are_left_out_and_counted():
+    values = {"a": [0.9, 0.91, 0.92], "b": [0.8, None, 0.85], "c": [0.7, 0.71, 0.86]}
+    tested = friedman(frame_of(values), ACCURACY)
+    assert (tested.n, tested.left_out) == (2, 1)
+    assert average_ranks(frame_of(values), ACCURACY) == {"a": 1.0, "b": 2.5, "c": 2.5}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=2, max_size=8), st.permutations("abc"))
+def test_names_and_order_do_not_change_the_test(rows, names):
+    values = dict(zip("abc", zip(*rows, strict=True), strict=True))
+    one = friedman(frame_of(values), ACCURACY)
+    other = friedman(frame_of({name: values[name] for name in names}).iloc[::-1], ACCURACY)
+    assert one.average_ranks == pytest.approx(other.average_ranks, nan_ok=True)
+    assert one.p == pytest.approx(other.p, nan_ok=True)
+    assert sum(one.average_ranks) == pytest.approx(6.0)
+
+
+def comparisons_with(apart, labels="abcd"):
+    """Comparisons of constant differences: those in `apart` are told apart, the others are the same."""
+    frame = frame_of({label: [0.9] for label in labels})
+    plain = compare_pairs(frame, ACCURACY, 0.002)
+    return [dataclasses.replace(pair, verdict="better" if {pair.a, pair.b} in apart else "undecided") for pair in plain]
+
+
+def test_cliques_are_the_longest_stretches_that_no_verdict_splits():
+    pairs = comparisons_with([{"a", "c"}, {"a", "d"}, {"b", "d"}])
+    assert cliques("abcd", pairs) == [("a", "b"), ("b", "c"), ("c", "d")]
+    assert cliques("abcd", comparisons_with([])) == [("a", "b", "c", "d")]
+    assert cliques("abcd", comparisons_with([{"a", "d"}])) == [("a", "b", "c"), ("b", "c", "d")]
+    everything = [{one, other} for one in "abcd" for other in "abcd" if one != other]
+    assert cliques("abcd", comparisons_with(everything)) == []
+
+
+def test_pairs_that_no_bar_can_join_are_named():
+    pairs = comparisons_with([{"a", "b"}, {"b", "c"}, {"a", "d"}, {"b", "d"}])
+    groups = cliques("abcd", pairs)
+    assert groups == [("c", "d")]
+    assert unbarred_pairs(groups, pairs) == [("a", "c")]

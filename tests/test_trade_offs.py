@@ -1,0 +1,99 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fmnist.trade_offs import pareto_front, performance_profile, summarize_times, time_to_target, times_to_target
+
+EPOCHS = st.lists(
+    st.tuples(st.sampled_from([0.5, 0.7, 0.9, math.nan]), st.sampled_from([1.0, 2.5, math.nan])), max_size=5
+)
+POINTS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=12)
+
+
+def history(accuracies, seconds=10.0):
+    return [{"validation_accuracy": accuracy, "seconds": seconds} for accuracy in accuracies]
+
+
+def test_time_counts_the_epochs_up_to_the_first_that_reaches_the_target():
+    assert time_to_target(history([0.80, 0.91, 0.89, 0.93]), 0.91) == 20.0
+    assert time_to_target(history([0.95]), 0.91) == 10.0
+
+
+def test_a_miss_is_infinite_and_no_history_unknown():
+    assert time_to_target(history([0.80, 0.85]), 0.91) == math.inf
+    assert time_to_target(history([math.nan, 0.85]), 0.91) == math.inf
+    assert math.isnan(time_to_target([], 0.91))
+    assert math.isnan(time_to_target(None, 0.91))
+
+
+def test_an_epoch_without_a_time_makes_the_time_unknown_where_it_counts():
+    gap = [{"validation_accuracy": 0.8, "seconds": math.nan}, *history([0.92])]
+    assert math.isnan(time_to_target(gap, 0.91))
+    assert time_to_target([*history([0.92]), *gap], 0.91) == 10.0
+
+
+@given(st.lists(EPOCHS, max_size=6))
+def test_many_runs_at_once_are_each_as_alone(runs):
+    offsets = np.cumsum([0, *(len(run) for run in runs)])
+    flat = np.array([epoch for run in runs for epoch in run]).reshape(-1, 2)
+    together = times_to_target(offsets, flat[:, 0], flat[:, 1], 0.7)
+    alone = [time_to_target([{"validation_accuracy": a, "seconds": s} for a, s in run], 0.7) for run in runs]
+    assert together.tolist() == pytest.approx(alone, nan_ok=True)
+
+
+def test_summary_keeps_misses_as_infinite():
+    summary = summarize_times([10.0, 20.0, math.inf, 15.0, math.nan])
+    assert (summary.runs, summary.unknown, summary.reached, summary.share_reached) == (4, 1, 3, 0.75)
+    assert (summary.lower_quartile, summary.median, summary.upper_quartile) == (10.0, 15.0, 20.0)
+    assert summary.note == "1 of 4 runs miss the target."
+    assert summarize_times([10.0, math.inf, math.inf]).median == math.inf
+    assert math.isnan(summarize_times([]).median)
+    assert summarize_times([5.0]).note == ""
+
+
+def test_performance_profile_by_hand():
+    costs = pd.DataFrame({"a": [1.0, 4.0, 2.0], "b": [2.0, 1.0, np.inf]})
+    profile = performance_profile(costs)
+    assert profile.index.tolist() == [1.0, 2.0, 4.0]
+    assert profile["a"].tolist() == pytest.approx([2 / 3, 2 / 3, 1.0])
+    assert profile["b"].tolist() == pytest.approx([1 / 3, 2 / 3, 2 / 3])
+
+
+def test_profile_of_repeats_that_all_miss_never_rises():
+    profile = performance_profile(pd.DataFrame({"a": [np.inf], "b": [np.inf]}))
+    assert profile.to_numpy().tolist() == [[0.0, 0.0]]
+
+
+def test_profile_leaves_incomplete_repeats_out_and_refuses_costs_of_nothing():
+    profile = performance_profile(pd.DataFrame({"a": [1.0, np.nan], "b": [2.0, 1.0]}))
+    assert profile.loc[1.0].tolist() == [1.0, 0.0]
+    assert performance_profile(pd.DataFrame({"a": [np.nan], "b": [1.0]})).empty
+    with pytest.raises(ValueError, match=r"costs: got 0\.0, expected numbers above 0"):
+        performance_profile(pd.DataFrame({"a": [0.0]}))
+
+
+def test_pareto_front_by_hand():
+    accuracy_and_seconds = np.array([[0.92, 100], [0.90, 50], [0.89, 60], [0.92, 120], [np.nan, 1], [0.90, 50]])
+    assert pareto_front(accuracy_and_seconds, ["up", "down"]).tolist() == [True, True, False, False, False, True]
+    assert pareto_front(np.empty((0, 2)), ["up", "down"]).tolist() == []
+
+
+@given(POINTS)
+def test_every_point_is_on_the_front_or_beaten_by_one_that_is(points):
+    values = np.array(points, dtype=float)
+    front = pareto_front(values, ["up", "down"])
+    for point, on_front in zip(values, front, strict=True):
+        better = (values[front][:, 0] >= point[0]) & (values[front][:, 1] <= point[1])
+        strictly = better & (values[front] != point).any(axis=1)
+        assert strictly.any() != on_front
+
+
+def test_pareto_front_refuses_what_it_cannot_read():
+    with pytest.raises(ValueError, match=r"got shape \(2,\), expected \(n, 2\)"):
+        pareto_front(np.array([1.0, 2.0]), ["up", "down"])
+    with pytest.raises(ValueError, match="directions: got left, expected up or down"):
+        pareto_front(np.ones((1, 2)), ["up", "left"])

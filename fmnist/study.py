@@ -86,6 +86,11 @@ class RunSpec:
     placement: Placement = "shared"
     study: str = ""  # which study asked first; not part of the identity
 
+    @property
+    def name(self) -> str:
+        """How messages call the run: 'own_v1 repeat 2'."""
+        return f"{self.configuration.label} repeat {self.repeat}"
+
     @cached_property
     def configuration_id(self) -> str:
         """What is compared, without the repeat: structure, hyperparameters and data."""

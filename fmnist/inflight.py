@@ -1,0 +1,97 @@
+"""What is being computed right now: which runs somebody has taken on, and how far each has come. No Ray here.
+
+One file a run, below the results. It is empty when the run is taken on, so that a second sweep of the same study turns
+to other runs first; it then holds the training state after the latest saved epoch, so that a run whose process, node
+or sweep is gone goes on from there. It goes away when the run's row is in place.
+
+All of this saves time and decides nothing: where the storage does not answer, the sweep goes on without it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+
+from fmnist.storage import Storage
+from fmnist.study import RunSpec
+
+Key = tuple[str, str]  # run_id, placement
+
+FOLDER = "inflight"
+
+log = logging.getLogger(__name__)
+
+
+@cache
+def code_version() -> str:
+    """Hash this package's source and TensorFlow's version: a state is only continued by the code that wrote it."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    content = b"".join(source.name.encode() + source.read_bytes() for source in sources)
+    return sha256(content + version("tensorflow").encode()).hexdigest()[:8]
+
+
+class InFlight:
+    """The runs under way on the results of one storage."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def claim(self, run: RunSpec) -> None:
+        """Say that somebody is about to compute this run; a state that is there stays."""
+        with _best_effort("note that a run is taken on"):
+            if not self._storage_has(run):
+                self._storage.put(_path(run), b"", patient=False)
+
+    def claimed(self) -> set[Key]:
+        """List the runs that somebody has taken on and not finished; a sweep that crashed leaves its own behind."""
+        with _best_effort("list the runs under way"):
+            return {key_of(file.path) for file in self._storage.files(FOLDER, ".state")}
+        return set()
+
+    def save(self, run: RunSpec, state: bytes) -> None:
+        """Keep the training state of a run, replacing the earlier one."""
+        with _best_effort("save the state of a run"):
+            self._storage.put(_path(run), state, patient=False)
+
+    def load(self, run: RunSpec) -> bytes | None:
+        """Read the training state of a run, None if it has to start at the beginning."""
+        with _best_effort("read the state of a run"):
+            return self._storage.get(_path(run)) or None
+        return None
+
+    def clear(self, run: RunSpec) -> None:
+        """Forget a run that is finished or given up."""
+        with _best_effort("remove the state of a run"):
+            self._storage.delete([_path(run)])
+
+    def _storage_has(self, run: RunSpec) -> bool:
+        try:
+            self._storage.get(_path(run))
+        except FileNotFoundError:
+            return False
+        return True
+
+
+def key_of(path: str) -> Key:
+    """Tell which run a file is of: the names of rows and states begin with `<run_id>.<placement>.`."""
+    run_id, placement = PurePosixPath(path).name.split(".")[:2]
+    return run_id, placement
+
+
+def _path(run: RunSpec) -> str:
+    return f"{FOLDER}/{run.run_id}.{run.placement}.{code_version()}.state"
+
+
+@contextmanager
+def _best_effort(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        log.warning("could not %s: %s", doing, error)

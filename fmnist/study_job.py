@@ -1,0 +1,212 @@
+"""From a study to its rows and its report: what `jobs/study.py` does, in order. Ray and the report load when needed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from fmnist.data import Dataset, load_data
+from fmnist.display import Display, SweepState
+from fmnist.placement import Share, check_cpus, check_gpus, share_of
+from fmnist.plan import Durations, make_plan
+from fmnist.results import Store
+from fmnist.structures import structures_of
+from fmnist.study import RunSpec, Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyOptions:
+    """What a user can ask for besides the study itself. Defaults stand here alone."""
+
+    results: str = "results"  # URI of the store
+    data: Path | None = None  # folder of Fashion-MNIST; None: looked for
+    address: str | None = None  # of a Ray; None: RAY_ADDRESS, `ray start`, or one of our own
+    cpus_per_run: float | None = None
+    gpus_per_run: float | None = None
+    retry_failed: bool = False
+    max_failures: int = 2
+    checkpoint_seconds: float = 30.0
+    report: Path | None = Path("report")
+    node_resource: str | None = None  # a custom resource of Ray that each run takes one of: chooses the nodes
+    save_models: bool = False  # also keep each run's final model, below models/ of the results
+    tensorboard: Path | None = None  # folder of the curves
+    mlflow: str | None = None  # tracking URI
+    wandb: str | None = None  # project
+    engine: str = "fmnist.training"  # module that trains a run
+
+    def __post_init__(self) -> None:
+        check_cpus(self.cpus_per_run)
+        check_gpus(self.gpus_per_run)
+        if self.max_failures < 0:
+            raise ValueError(f"max failures: got {self.max_failures}, expected 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyJob:
+    """One study on one store, while a Ray is connected."""
+
+    study: Study
+    options: StudyOptions
+    console: Console
+    store: Store
+    data: Dataset
+    nodes: Sequence[Mapping[str, float]]  # resources of each node of the Ray
+    structures: Mapping[str, str]  # label -> fingerprint of the model's structure
+
+    def runs_of(self, study: Study) -> list[RunSpec]:
+        """List the runs of this study, or of a part of it."""
+        return study.runs(self.structures, self.data.fingerprint)
+
+    def compute(self, study: Study) -> int:
+        """Compute what is missing of this study, or of a part of it; returns the number of runs given up."""
+        plan = make_plan(self.runs_of(study), self.store.present(), self.options.retry_failed)
+        if not plan.missing:
+            say(self.console, f"Nothing to compute: all {plan.wanted} runs are in {self.options.results}")
+            return 0
+        share = share_of(study.placement, self.nodes, self.options.cpus_per_run, self.options.gpus_per_run)
+        state = SweepState(
+            title=f"study {study.name}",
+            present=len(plan.present),
+            left={run.run_id: run for run in plan.missing},
+            durations=Durations.of(self.store),
+            slots=self._slots(share),
+        )
+        say(
+            self.console,
+            f"{len(plan.missing)} of {plan.wanted} runs to compute, {state.slots} at a time with {share.describe()}"
+            f" each; rows go to {self.options.results}",
+        )
+        try:
+            self._sweep(plan.missing, share, state)
+        finally:
+            if state.done:
+                say(self.console, state.utilisation())
+        return state.failed
+
+    def write_manifest(self, repeats: int) -> None:
+        """Tell the store what the study is, so that its rows can be found without its models."""
+        first_repeat = self.runs_of(replace(self.study, repeats=1))
+        by_label = {run.configuration.label: run for run in first_repeat}
+        self.store.write_manifest(
+            {
+                "name": self.study.name,
+                "question": self.study.question,
+                "primary_metric": self.study.primary_metric,
+                "margins": dict(self.study.margins),
+                "repeats": repeats,
+                "placement": self.study.placement,
+                "configurations": [
+                    {
+                        "configuration_id": by_label[configuration.label].configuration_id,
+                        "label": configuration.label,
+                        "architecture": configuration.architecture,
+                    }
+                    for configuration in self.study.configurations
+                ],
+            }
+        )
+
+    def _sweep(self, missing: list[RunSpec], share: Share, state: SweepState) -> None:
+        from fmnist.sweep import SweepOptions, sweep
+
+        callbacks = self._callbacks()
+        options = SweepOptions(
+            results=self.options.results,
+            share=share,
+            max_failures=self.options.max_failures,
+            checkpoint_seconds=self.options.checkpoint_seconds,
+            engine=self.options.engine,
+            node_resource=self.options.node_resource,
+            save_models=self.options.save_models,
+            callbacks=callbacks,
+        )
+        with Display(state, self.console) as display:
+            sweep(missing, self.data, options, state, say=display.say, tick=display.tick)
+
+    def _callbacks(self) -> Sequence[Any]:
+        """Make Ray Tune's callbacks for the dashboards that were asked for; it takes a second to load them."""
+        asked = self.options
+        if not (asked.tensorboard or asked.mlflow or asked.wandb):
+            return ()
+        from fmnist.tracking import tracking_callbacks
+
+        return tracking_callbacks(
+            self.study.name, asked.results, tensorboard=asked.tensorboard, mlflow=asked.mlflow, wandb=asked.wandb
+        )
+
+    def _slots(self, share: Share) -> int:
+        slots = share.slots(self.nodes)
+        if not slots and len(self.nodes) == 1 and self.options.address != "auto" and "RAY_ADDRESS" not in os.environ:
+            node = self.nodes[0]
+            raise ValueError(
+                f"resources: a run asks for {share.describe()}, but this machine has {node.get('CPU', 0):g} CPUs and"
+                f" {node.get('GPU', 0):g} GPUs: ask for less with --cpus-per-run and --gpus-per-run"
+            )
+        return slots or 1
+
+
+@contextmanager
+def opened(study: Study, options: StudyOptions, console: Console) -> Iterator[StudyJob]:
+    """Load the data, connect to Ray and find the models' structures, as far as possible at the same time."""
+    with structures_of(study.configurations) as structures:
+        data = load_data(options.data)
+        store = Store(options.results)
+        from fmnist.sweep import connection
+
+        with connection(options.address) as nodes:
+            yield StudyJob(
+                study=study, options=options, console=console, store=store, data=data, nodes=nodes,
+                structures=structures.result(),
+            )  # fmt: skip
+
+
+def run_study(study: Study, options: StudyOptions, console: Console) -> int:
+    """Compute what is missing of `study` and report on it; returns the number of runs that were given up."""
+    with stopping_by_signals(), opened(study, options, console) as job:
+        job.write_manifest(study.repeats)
+        given_up = job.compute(study)
+    report(job)
+    return given_up
+
+
+def report(job: StudyJob) -> None:
+    """Write the report on the study and print its table; say where rows wait that could not be written."""
+    waiting = job.store.flush()
+    if waiting:
+        say(job.console, f"{waiting} rows wait in {job.store.unsent.uri}: the same command sends them")
+    if job.options.report is None:
+        return
+    from fmnist.report import build_report
+    from fmnist.terminal import print_results
+
+    print_results(build_report(job.options.results, job.study.name, job.options.report, job.options.data), job.console)
+
+
+def say(console: Console, line: str) -> None:
+    """Print a line as it is."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def stopping_by_signals() -> Iterator[None]:
+    """Let a SIGTERM, as a job's stop sends it, end the block as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

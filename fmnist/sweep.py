@@ -1,0 +1,293 @@
+"""Has Ray Tune compute the runs that are missing. Only this module and `tracking` import Ray.
+
+Each slot (the resources of one run) is a Tune actor that stays; it starts a process of its own for every run and writes
+the run's row itself, so that a row does not depend on the sweep's life. The sweep hands out one run after the other.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# read by Ray when it is imported or a Tuner starts: no logger files, no tables, no handler between us and Ctrl-C
+os.environ.update(
+    {
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",
+        "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+        "RAY_CHDIR_TO_TRIAL_DIR": "0",
+        "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints tables at verbosity 0 too
+    }
+)
+
+import ray
+from ray import tune
+from ray._private.services import canonicalize_bootstrap_address
+from ray.tune.search import Searcher
+
+from fmnist.display import SweepState
+from fmnist.failures import failed_row
+from fmnist.neighbours import NodeMark
+from fmnist.placement import Share
+from fmnist.results import Store
+from fmnist.run_process import Message, Nursery, Request
+from fmnist.run_queue import RunQueue, Turn
+from fmnist.study import RunSpec
+
+WAVE_RUNS = 500  # runs of one Tuner: the memory of a Tuner grows with the trials it has seen
+PENDING_RUNS = 16  # asked for beyond those that fit, on a cluster: what makes it add nodes
+OBJECT_STORE_BYTES = 200 * 2**20  # of a Ray of our own: the data is 55 MB
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions:
+    """How the runs are computed, apart from what they are."""
+
+    results: str  # URI of the store
+    share: Share
+    max_failures: int = 2  # a run is tried again so often
+    checkpoint_seconds: float = 30.0  # at least this long between two saved states of a run
+    engine: str = "fmnist.training"
+    wave_runs: int = WAVE_RUNS
+    node_resource: str | None = None  # a custom resource of Ray that each run takes one of: chooses the nodes
+    save_models: bool = False
+    callbacks: Sequence[tune.Callback] = ()  # of Ray Tune, for dashboards
+
+
+@contextmanager
+def connection(address: str | None = None) -> Iterator[list[Mapping[str, float]]]:
+    """Join a Ray, or start one of our own for as long as the block runs; gives the resources of each node.
+
+    None joins that of RAY_ADDRESS or of `ray start`, and starts one where there is neither; `local` always starts one,
+    `auto` never. ValueError where no Ray answers.
+    """
+    if "RAY_AUTH_MODE" not in os.environ and not _has_token():
+        os.environ["RAY_AUTH_MODE"] = "disabled"  # unset, a Ray of our own writes a token that later clusters ask for
+    try:
+        if address != "auto" and _nothing_to_join(address):
+            _start()
+        else:
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+    except (ConnectionError, ValueError, ray.exceptions.RaySystemError) as error:
+        tried = address or os.environ.get("RAY_ADDRESS")
+        raise ValueError(f"address: got {tried}, where no Ray answers ({error}); start it, or use local") from error
+    try:
+        yield node_resources()
+    finally:
+        ray.shutdown()
+
+
+def _nothing_to_join(address: str | None) -> bool:
+    find: Any = canonicalize_bootstrap_address  # takes None, against its annotation
+    return find(address) is None
+
+
+def _start() -> None:
+    """Start a Ray that only this machine can reach, without dashboard."""
+    ray.init(
+        address="local",
+        _node_ip_address="127.0.0.1",
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        logging_level=logging.ERROR,
+        log_to_driver=False,
+    )
+
+
+def node_resources() -> list[Mapping[str, float]]:
+    """List the resources of each living node of the Ray that is connected."""
+    nodes: Any = ray.nodes  # its annotations are incomplete
+    return [node["Resources"] for node in nodes() if node["Alive"]]
+
+
+def _has_token() -> bool:
+    named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return bool(named) or (Path.home() / ".ray" / "auth_token").exists()
+
+
+def sweep(
+    runs: Sequence[RunSpec],
+    data: Any,
+    options: SweepOptions,
+    state: SweepState,
+    say: Callable[[str], None] = print,
+    tick: Callable[[], None] = lambda: None,
+) -> None:
+    """Compute `runs` on the Ray that is connected; each row, also of a run that fails, is in the store at the end.
+
+    `state` is kept up to date; `tick` is called often, `say` with a line for each failure.
+    """
+    store = Store(options.results)
+    queue = RunQueue(runs, store.storage, options.max_failures, done_elsewhere=state.drop)
+    feed = _Feed(queue, options, state)
+    watch = _Watch(feed, store, say, tick)
+    resources = {"cpu": options.share.cpus, "gpu": options.share.gpus}
+    if options.node_resource:
+        resources[options.node_resource] = 1.0
+    trainable = tune.with_resources(
+        tune.with_parameters(_Slot, data=data, engine=options.engine), {k: v for k, v in resources.items() if v}
+    )
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    try:
+        while len(queue):
+            with tempfile.TemporaryDirectory(prefix="fmnist-tune-", ignore_cleanup_errors=True) as scratch:
+                _wave(trainable, feed, [watch, *options.callbacks], options.wave_runs, scratch)
+    finally:
+        queue.release()
+
+
+def _wave(trainable: Any, feed: _Feed, callbacks: list[tune.Callback], runs: int, scratch: str) -> None:
+    """Compute at most `runs` runs with one Tuner."""
+    tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=feed,
+            num_samples=runs,
+            reuse_actors=True,
+            trial_name_creator=str,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name="sweep",
+            storage_path=scratch,  # nothing of ours: rows and states go to the store
+            verbose=0,
+            callbacks=callbacks,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            failure_config=tune.FailureConfig(max_failures=0),  # the queue tries again
+        ),
+    ).fit()
+
+
+class _NotSaved:
+    """A part of a sweep that Tune, which saves all it is given, saves as nothing: the store knows what is missing."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _Feed(_NotSaved, Searcher):
+    """Gives Tune the next run when it has room for one."""
+
+    def __init__(self, queue: RunQueue, options: SweepOptions, state: SweepState) -> None:
+        super().__init__()
+        self.queue, self.options, self.state = queue, options, state
+        self.turns: dict[str, Turn] = {}  # trial id -> what it computes
+
+    def suggest(self, trial_id: str) -> Any:
+        turn = self.queue.take()
+        if turn is None:
+            return None if self.turns else Searcher.FINISHED
+        self.turns[trial_id] = turn
+        options = self.options
+        return {
+            "request": Request(
+                run=turn.run,
+                attempt=turn.attempt,
+                save_model=options.save_models,
+                results=options.results,
+                threads=options.share.threads,
+                gpus=options.share.gpus,
+                # a run that goes on from a saved state has no clean times: an exclusive one begins anew instead
+                checkpoint_seconds=options.checkpoint_seconds if turn.run.placement == "shared" else None,
+            )
+        }
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing: `_Watch` keeps the books, it is told more."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing, see _NotSaved."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing, see _NotSaved."""
+
+
+class _Watch(_NotSaved, tune.Callback):
+    """Keeps the books: what runs, what is done, what failed and is tried again or given up."""
+
+    def __init__(self, feed: _Feed, store: Store, say: Callable[[str], None], tick: Callable[[], None]) -> None:
+        self._feed, self._store, self._say, self._tick = feed, store, say, tick
+        self._state = feed.state
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self._tick()
+
+    def on_trial_start(self, *_: Any, **info: Any) -> None:
+        turn = self._feed.turns[info["trial"].trial_id]
+        self._state.start(turn.run, turn.attempt)
+
+    def on_trial_result(self, *_: Any, **info: Any) -> None:
+        result = info["result"]
+        if "epoch" in result:
+            run = self._feed.turns[info["trial"].trial_id].run
+            self._state.epoch(run, result["epoch"], result["validation_accuracy"])
+
+    def on_trial_complete(self, *_: Any, **info: Any) -> None:
+        trial_id, result = info["trial"].trial_id, info["trial"].last_result
+        if "failure" in result:
+            self._failed(trial_id, result["failure"])
+            return
+        turn = self._feed.turns.pop(trial_id)
+        self._feed.queue.finished(turn)
+        self._state.finish(turn.run, result["row"])
+
+    def on_trial_error(self, *_: Any, **info: Any) -> None:
+        error = info["trial"].get_error()
+        self._failed(
+            info["trial"].trial_id, f"the slot's process or its node is gone ({type(error).__name__}): {error}"
+        )
+
+    def _failed(self, trial_id: str, error: str) -> None:
+        turn = self._feed.turns.pop(trial_id)
+        again = self._feed.queue.failed(turn)
+        last_line = error.strip().splitlines()[-1]
+        outcome = "is tried again" if again else "given up"
+        self._say(f"{turn.run.name} failed (attempt {turn.attempt}), {outcome}: {last_line}")
+        if not again:
+            self._store.write(failed_row(turn.run, error, turn.attempt))
+        self._state.fail(turn.run, given_up=not again)
+
+
+class _Slot(tune.Trainable):
+    """A Tune actor that computes one run after the other; a step is an epoch."""
+
+    def setup(self, config: dict[str, Any], **shared: Any) -> None:
+        self._shared = shared  # engine and data
+        self._nursery = Nursery(**shared)
+        self._begin(config["request"])
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        if not self._nursery.alive:
+            self._nursery = Nursery(**self._shared)
+        self._begin(new_config["request"])
+        return True
+
+    def step(self) -> dict[str, Any]:
+        message = self._nursery.next_message()
+        if message.kind == "epoch":
+            return dict(message.content)
+        self._mark.release()
+        return {"done": True, **self._end(message)}
+
+    def cleanup(self) -> None:
+        self._mark.release()
+        self._nursery.close()
+
+    def _begin(self, request: Request) -> None:
+        self._request, self._mark = request, NodeMark()
+        self._nursery.start(request)
+
+    def _end(self, message: Message) -> dict[str, Any]:
+        if message.kind == "failure":
+            return {"failure": message.content}
+        request, mark = self._request, self._mark
+        known_here = {"attempts": request.attempt, "neighbours": mark.neighbours, "ray_version": ray.__version__}
+        row = {**message.content, **known_here, "placement": request.run.placement}
+        Store(request.results).write(row)
+        return {"row": {key: value for key, value in row.items() if isinstance(value, (str, int, float))}}

@@ -1,0 +1,141 @@
+"""Run a study, then report on it: python jobs/study.py NAME [--repeats N] [--results URI] [--dry-run] ...
+
+Only runs whose rows are missing are computed: stopped at any moment, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from rich.console import Console
+
+from fmnist.catalogue import find_study
+from fmnist.schema import METRICS
+from fmnist.study import PLACEMENTS, Study
+from fmnist.study_job import StudyOptions, run_study
+from fmnist.study_preview import list_studies, preview
+
+INTERRUPTED = 130  # as a shell reports Ctrl-C
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse and call; 2 if the user has to change something, 1 if runs failed for good, 130 if stopped."""
+    asked = parser().parse_args(arguments)
+    console = Console()
+    try:
+        return run(asked, console)
+    except KeyboardInterrupt:
+        console.print("Stopped. Finished runs are kept: the same command goes on from here.", highlight=False)
+        return INTERRUPTED
+    except (ValueError, OSError) as error:
+        print(f"study: {error}", file=sys.stderr)
+        return 2
+
+
+def run(asked: argparse.Namespace, console: Console) -> int:
+    """Do what was asked for; returns the exit code."""
+    if asked.list:
+        list_studies(console)
+        return 0
+    if asked.study is None:
+        raise ValueError("NAME: got none; --list shows the studies there are")
+    study, options = wanted_study(asked), wanted_options(asked)
+    if asked.dry_run:
+        preview(study, options, console, asked.price_per_gpu_hour)
+        return 0
+    if asked.until_decided is not None:
+        from fmnist.until_decided import run_until_decided  # loads the statistics
+
+        metric = asked.until_decided or study.primary_metric
+        return int(run_until_decided(study, options, console, metric, asked.max_repeats) > 0)
+    return int(run_study(study, options, console) > 0)
+
+
+def wanted_study(asked: argparse.Namespace) -> Study:
+    """The study of that name, changed as the command line says."""
+    study = find_study(asked.study)
+    return replace(study, repeats=asked.repeats or study.repeats, placement=asked.placement or study.placement)
+
+
+def wanted_options(asked: argparse.Namespace) -> StudyOptions:
+    """How to run it."""
+    return StudyOptions(
+        results=asked.results,
+        data=asked.data,
+        address=asked.address,
+        cpus_per_run=asked.cpus_per_run,
+        gpus_per_run=asked.gpus_per_run,
+        retry_failed=asked.retry_failed,
+        max_failures=asked.max_failures,
+        checkpoint_seconds=asked.checkpoint_seconds,
+        report=None if asked.no_report else asked.report,
+        node_resource=asked.node_resource,
+        save_models=asked.save_models,
+        tensorboard=asked.tensorboard,
+        mlflow=asked.mlflow,
+        wandb=asked.wandb,
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line; the defaults are StudyOptions' and the study's own."""
+    default = StudyOptions()
+    made = argparse.ArgumentParser(
+        description="Compute the runs of a study that are missing, on Ray, then report on it.",
+        epilog="Stopped at any moment, the same command goes on. A study is a file in fmnist/studies, or one of yours.",
+    )
+    add = made.add_argument
+    add("study", nargs="?", metavar="NAME", help="a study's name (--list shows them), or the path of a .py file")
+    add("--list", action="store_true", help="show the studies there are, and end")
+    add("--dry-run", action="store_true", help="say what is wanted, present and missing, and how long it takes; end")
+    add("--price-per-gpu-hour", type=float, metavar="PRICE", help="let --dry-run say what the GPUs cost")
+    add("--repeats", type=positive, metavar="N", help="repeats of each configuration (default: the study's own)")
+    add("--until-decided", nargs="?", const="", choices=["", *METRICS], metavar="METRIC",
+        help="add repeats until every pair is decided on METRIC (default: the study's primary metric)")  # fmt: skip
+    add("--max-repeats", type=positive, default=30, metavar="N",
+        help="where --until-decided ends at the latest (default: %(default)s)")  # fmt: skip
+    add("--results", default=default.results, metavar="URI", help="folder or URI of the rows (default: %(default)s)")
+    add("--data", type=Path, metavar="DIR", help="folder of Fashion-MNIST (default: looked for, or fetched)")
+    add("--report", type=Path, default=default.report, metavar="DIR", help="where it goes (default: %(default)s)")
+    add("--no-report", action="store_true", help="compute only")
+    add("--address", metavar="ADDRESS",
+        help="Ray to join: auto, a URL, or local for one of our own"
+        " (default: RAY_ADDRESS, a Ray started here, else one of our own)")  # fmt: skip
+    add(
+        "--placement",
+        choices=PLACEMENTS,
+        help="shared packs runs, exclusive gives each a machine (default: the study's)",
+    )
+    add("--cpus-per-run", type=float, metavar="F",
+        help="CPUs of a run, its threads (default: 1; exclusive without GPU: all of a node)")  # fmt: skip
+    add("--gpus-per-run", type=float, metavar="F",
+        help="GPUs of a run, also 0.5, 0.25 ... (default: 1 where there are any, else 0)")  # fmt: skip
+    add("--max-failures", type=int, default=default.max_failures, metavar="N",
+        help="times that a failed run is tried again (default: %(default)s)")  # fmt: skip
+    add("--retry-failed", action="store_true", help="compute runs again that were given up before")
+    add("--checkpoint-seconds", type=float, default=default.checkpoint_seconds, metavar="S",
+        help="least time between two saved states of a shared run (default: %(default)s)")  # fmt: skip
+    add("--node-resource", metavar="NAME",
+        help="custom resource of Ray that each run takes one of: chooses the kind of node")  # fmt: skip
+    add("--save-models", action="store_true", help="also keep each run's final model, below models/ of the results")
+    add("--tensorboard", type=Path, metavar="DIR", help="write each run's curves there, for TensorBoard")
+    add("--mlflow", metavar="URI", help="log runs to MLflow, such as sqlite:///runs.db (needs the extra mlflow)")
+    add("--wandb", metavar="PROJECT", help="log runs to Weights & Biases (needs the extra wandb)")
+    return made
+
+
+def positive(text: str) -> int:
+    """Read a whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text}, expected a whole number of at least 1")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""Runs, options and a sweep of trivial runs for the tests that need a real Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fmnist.display import SweepState
+from fmnist.placement import Share
+from fmnist.plan import Durations, make_plan
+from fmnist.results import Store
+from fmnist.study import RunSpec, Study, configure
+from fmnist.sweep import SweepOptions, sweep
+from tests.trivial_engine import COURSES
+
+
+def trivial_runs(count: int, course: str = "plain", epochs: int = 2, placement: Any = "shared") -> list[RunSpec]:
+    configuration = configure("lenet5", label=course, learning_rate=COURSES[course], epochs=epochs)
+    study = Study(name="trivial", question="?", configurations=(configuration,), repeats=count, placement=placement)
+    return study.runs({course: "structure"}, "data")
+
+
+def sweep_trivially(runs: list[RunSpec], results: Path, said: list[str] | None = None, **changes: Any) -> SweepState:
+    """Sweep what is missing of `runs`; returns the state at the end."""
+    share = changes.pop("share", Share(cpus=1.0, gpus=0.0))
+    data = changes.pop("data", None)
+    plan = make_plan(runs, Store(results).present(), changes.pop("retry_failed", False))
+    settings = {"results": str(results), "share": share, "engine": "tests.trivial_engine", **changes}
+    left = {run.run_id: run for run in plan.missing}
+    state = SweepState(title="test", present=len(plan.present), left=left, durations=Durations(), slots=2)
+    sweep(plan.missing, data, SweepOptions(**settings), state, say=(said if said is not None else []).append)
+    return state

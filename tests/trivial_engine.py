@@ -1,0 +1,71 @@
+"""An engine for tests of the sweep: runs without TensorFlow whose course the learning rate of a run decides.
+
+The learning rate's whole part chooses the course (see COURSES), so that a run's specification says all there is to it.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fmnist.failures import identity
+
+COURSES = {"plain": 1.0, "raises": 2.0, "is_killed": 3.0, "is_killed_once": 4.0, "waits": 5.0}
+
+
+def prepare_process(threads: int, gpus: float) -> None:
+    assert threads >= 1
+    assert gpus >= 0
+
+
+def train_run(run: Any, data: Any, *, threads: int, gpus: float, on_epoch: Any, state: bytes | None) -> dict[str, Any]:
+    settings = run.configuration.hyperparameters
+    course = settings.learning_rate
+    weights, first_epoch = pickle.loads(state) if state else (run.seeds.initialisation % 1000, 0)
+    started = time.perf_counter()
+    history = []
+    for epoch in range(first_epoch, settings.epochs):
+        weights = (weights * 31 + epoch) % 1009
+        record = {"epoch": epoch + 1, "validation_accuracy": weights / 1009}
+        history.append(record)
+        if course == COURSES["waits"]:
+            wait_for(Path(data["folder"]) / "go", epoch)
+        on_epoch(record, lambda done=epoch + 1: pickle.dumps((weights, done)))
+        misbehave(course, state)
+    seconds = time.perf_counter() - started
+    return {
+        **identity(run),
+        "status": "ok",
+        "error": None,
+        "attempts": 1,
+        "test_accuracy": weights / 1009,
+        "epochs_run": settings.epochs,
+        "history": history,
+        "test_predicted": np.full(10, weights % 10, dtype=np.uint8),
+        "compile_seconds": 0.0,
+        "train_seconds": seconds,
+        "evaluate_seconds": 0.0,
+        "total_seconds": seconds,
+        "threads": threads,
+        "gpus": gpus,
+    }
+
+
+def misbehave(course: float, state: bytes | None) -> None:
+    if course == COURSES["raises"]:
+        raise RuntimeError("this run always fails")
+    if course == COURSES["is_killed"] or (course == COURSES["is_killed_once"] and state is None):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def wait_for(path: Path, epoch: int) -> None:
+    """Go past the first epoch only when the file is there."""
+    (path.parent / f"epoch-{epoch}").touch()
+    while epoch >= 1 and not path.exists():
+        time.sleep(0.05)

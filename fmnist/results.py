@@ -15,7 +15,7 @@ from fmnist.compaction import COMPACTED, Compaction, compact
 from fmnist.directories import user_cache
 from fmnist.row_files import RowFiles
 from fmnist.rows import KEY_COLUMNS, BestRows, entries_of, row_bytes, schema_of
-from fmnist.storage import TRIES, Storage, StoredFile
+from fmnist.storage import Storage, StoredFile
 from fmnist.study import digest
 
 LISTINGS = 10  # a file can be compacted away between listing and reading: list again, at most so many times
@@ -32,7 +32,7 @@ class Store:
     def __init__(self, uri: str | Path) -> None:
         self.uri = str(uri)
         self.storage = Storage(uri)
-        address = digest([self.storage.filesystem.type_name, self.storage.root])
+        address = digest([self.storage.filesystem.type_name, self.storage.server, self.storage.root])
         self.unsent = Storage(user_cache() / "unsent" / address)
         self._row_files = RowFiles(self.storage)
 
@@ -51,7 +51,7 @@ class Store:
         content_hash = hashlib.sha256(content).hexdigest()[:8]
         path = f"runs/{row['run_id']}.{row['placement']}.{content_hash}.parquet"
         try:
-            self.storage.put(path, content, tries=1 if self._waiting() else TRIES)
+            self.storage.put(path, content, patient=not self._waiting())
         except OSError as error:
             self.unsent.put(path, content)
             log.warning("%s. The row is kept in %s and sent when the store answers again", error, self.unsent.uri)
@@ -63,7 +63,7 @@ class Store:
         waiting = self._waiting()
         for index, file in enumerate(waiting):
             try:
-                self.storage.put(file.path, self.unsent.get(file.path), tries=1)
+                self.storage.put(file.path, self.unsent.get(file.path), patient=False)
             except FileNotFoundError:  # another process has sent it
                 continue
             except OSError as error:

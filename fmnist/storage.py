@@ -58,11 +58,14 @@ class Storage:
 
     def __init__(self, uri: str | Path) -> None:
         self.uri = str(uri)
-        self.filesystem, self.root = _open(self.uri)
+        self.filesystem, self.root, self.server = _open(self.uri)
 
-    def put(self, path: str, content: bytes, *, tries: int = TRIES) -> None:
-        """Write a file, replacing what is there; readers see the old one or the new one, never a part."""
-        self._attempt(f"write {path}", lambda: self._put(self._full(path), content), tries)
+    def put(self, path: str, content: bytes, *, patient: bool = True) -> None:
+        """Write a file, replacing what is there; readers see the old one or the new one, never a part.
+
+        A remote storage that does not answer is asked TRIES times, or once if not `patient`.
+        """
+        self._attempt(f"write {path}", lambda: self._put(self._full(path), content), patient)
 
     def get(self, path: str) -> bytes:
         """Read a whole file. FileNotFoundError if it is not there."""
@@ -113,8 +116,10 @@ class Storage:
 
     def _require_bucket(self) -> None:
         """Raise if there is no such bucket: a listing takes that for an empty folder."""
-        bucket = self.root.split("/")[0]
-        info = self._attempt(f"find bucket {bucket}", lambda: self.filesystem.get_file_info(bucket))
+        try:
+            info = self.filesystem.get_file_info(self.root.split("/")[0])
+        except OSError:  # who may list the folder need not be allowed to ask for the bucket
+            return
         if info.type == fs.FileType.NotFound:
             raise OSError(f"results: {self.uri}: {ANSWERS['NO_SUCH_BUCKET']}")
 
@@ -144,36 +149,39 @@ class Storage:
         with self.filesystem.open_output_stream(path) as stream:
             stream.write(content)
 
-    def _attempt(self, doing: str, action: Callable[[], Result], tries: int = TRIES) -> Result:
-        for attempt in range(tries):
+    def _attempt(self, doing: str, action: Callable[[], Result], patient: bool = True) -> Result:
+        remote = self.filesystem.type_name != "local"
+        pauses = TRIES - 1 if patient and remote else 0
+        waits = iter([FIRST_WAIT_SECONDS * 2**pause for pause in range(pauses)])
+        while True:
             try:
                 return action()
             except FileNotFoundError:
                 raise
             except OSError as error:
-                answer = next((answer for answer in ANSWERS if answer in str(error)), None)
-                if answer:
-                    raise OSError(f"results: cannot {doing} at {self.uri}: {ANSWERS[answer]}") from error
-                if self.filesystem.type_name == "local" or attempt == tries - 1:
-                    raise OSError(f"results: cannot {doing} at {self.uri}: {error}") from error
-                time.sleep(FIRST_WAIT_SECONDS * 2**attempt)
-        raise ValueError(f"tries: got {tries}, expected at least 1")
+                known = next((answer for answer in ANSWERS if answer in str(error)), None)
+                wait = next(waits, None)
+                if known or wait is None:
+                    reason = ANSWERS[known] if known else error
+                    raise OSError(f"results: cannot {doing} at {self.uri}: {reason}") from error
+                time.sleep(wait)
 
 
-def _open(uri: str) -> tuple[fs.FileSystem, str]:
-    """Open what a URI names: the filesystem, and the folder's path in it."""
+def _open(uri: str) -> tuple[fs.FileSystem, str, str]:
+    """Open what a URI names: the filesystem, the folder's path in it, and the name of the server."""
     if "://" not in uri:
-        return fs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
-    if uri.startswith("s3://"):
-        return _open_s3(urllib.parse.urlsplit(uri))
+        return fs.LocalFileSystem(), str(Path(uri).expanduser().absolute()), ""
+    parts = urllib.parse.urlsplit(uri)
+    if parts.scheme == "s3":
+        return _open_s3(parts)
     filesystem, root = fs.FileSystem.from_uri(uri)
-    return filesystem, str(root)
+    return filesystem, str(root), parts.netloc
 
 
-def _open_s3(parts: urllib.parse.SplitResult) -> tuple[fs.FileSystem, str]:
+def _open_s3(parts: urllib.parse.SplitResult) -> tuple[fs.FileSystem, str, str]:
     """Open a bucket: credentials, region and endpoint are found as other AWS programs find them.
 
-    The query may name pyarrow's options of S3FileSystem, as in `s3://bucket/results?region=eu-central-1`.
+    The query may name options of pyarrow's S3FileSystem, as in `s3://bucket/results?region=eu-central-1`.
     `allow_delayed_open` makes a small file a single PUT; a larger one is a multipart upload. Both appear at the end.
     """
     options: dict[str, Any] = dict(urllib.parse.parse_qsl(parts.query))
@@ -190,4 +198,4 @@ def _open_s3(parts: urllib.parse.SplitResult) -> tuple[fs.FileSystem, str]:
         filesystem = fs.S3FileSystem(allow_delayed_open=True, **options)
     except TypeError as error:
         raise ValueError(f"results: {parts.geturl()}: {error}; expected options of pyarrow.fs.S3FileSystem") from error
-    return filesystem, f"{parts.netloc}{parts.path}".rstrip("/")
+    return filesystem, f"{parts.netloc}{parts.path}".rstrip("/"), str(options.get("endpoint_override", ""))

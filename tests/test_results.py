@@ -411,7 +411,7 @@ def test_a_compaction_that_fails_at_any_step_loses_nothing(store: Store, monkeyp
         if steps_left < 0:
             raise KeyboardInterrupt
 
-    def put(storage: Storage, path: str, content: bytes, **kwargs: int) -> None:
+    def put(storage: Storage, path: str, content: bytes, **kwargs: bool) -> None:
         count_down()
         real_put(storage, path, content, **kwargs)
 

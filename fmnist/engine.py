@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from fmnist.augmentation import augment
 from fmnist.hyperparameters import Hyperparameters
-from fmnist.lowering import logits_of
+from fmnist.lowering import logits_of, used_side
 from fmnist.optimizers import LossScale, make_optimizer
 from fmnist.study import Seeds
 
@@ -38,18 +38,28 @@ class Scores:
 class Engine:
     """Trains a plain Keras model on images that it holds on the device.
 
-    `images` is uint8 (count, 28, 28), `labels` uint8 (count,). The last, smaller batch of an epoch is trained too, as
-    Keras does. All chance is decided by `seeds` and the number of the step, so that an epoch can be done again.
+    `images` is uint8 (count, 28, 28), `labels` uint8 (count,); `epoch_images` of them make an epoch, all unless said.
+    The last, smaller batch of an epoch is trained too, as Keras does. All chance is decided by `seeds` and the number
+    of the step, so that an epoch can be done again.
     """
 
     def __init__(
-        self, model: keras.Model, hyperparameters: Hyperparameters, seeds: Seeds, images: ByteArray, labels: ByteArray
+        self,
+        model: keras.Model,
+        hyperparameters: Hyperparameters,
+        seeds: Seeds,
+        images: ByteArray,
+        labels: ByteArray,
+        *,
+        epoch_images: int | None = None,
     ) -> None:
         self.model = model
         self.hyperparameters = hyperparameters
         self.seeds = seeds
+        self._smaller_batch = (epoch_images or len(images)) % hyperparameters.batch_size
         self.images = tf.constant(images)
         self.labels = tf.constant(labels)
+        self.side = used_side(model)
         self.weights = [variable.value for variable in model.trainable_variables]
         self.kernels = [v.value for v in model.trainable_variables if v.path.endswith("kernel")]
         self.optimizer = make_optimizer(hyperparameters, self.weights)
@@ -83,8 +93,15 @@ class Engine:
         return [variable.value for variable in self.model.variables] + self.optimizer.variables + scale
 
     def compile(self) -> None:
-        """Trace and optimise both functions, training nothing: their first call does no hidden work any more."""
-        self._epoch(np.zeros(0, np.int32), 0, self.hyperparameters.learning_rate)
+        """Trace, optimise and compile both functions, so that their next call does no hidden work.
+
+        Kernels are compiled for a shape when it is first met: a full and a smaller batch are trained and taken back.
+        """
+        before = [variable.numpy() for variable in self.variables]
+        images = self.hyperparameters.batch_size + self._smaller_batch
+        self._epoch(np.zeros(images, np.int32), 0, self.hyperparameters.learning_rate)
+        for variable, value in zip(self.variables, before, strict=True):
+            variable.assign(value)
         self._evaluation(self.images, self.labels, np.zeros(1, np.int64))
 
     def train_epoch(self, order: npt.NDArray[np.int32], first_step: int, learning_rate: float) -> tuple[float, float]:
@@ -130,7 +147,11 @@ class Engine:
         images = tf.cast(tf.gather(self.images, chosen), tf.float32)[..., None]
         if self.hyperparameters.augments:
             images = augment(images, self.hyperparameters, tf.stack([self.seeds.augmentation, step]))
-        return images * (1.0 / 255.0), tf.cast(tf.gather(self.labels, chosen), tf.int32)
+        return self._scaled(images), tf.cast(tf.gather(self.labels, chosen), tf.int32)
+
+    def _scaled(self, images: Tensor) -> Tensor:
+        """Bring float images to [0, 1], leaving out the pixels that the model never looks at."""
+        return images[:, : self.side, : self.side] * (1.0 / 255.0)
 
     def _train_step(self, images: Tensor, labels: Tensor, step: Tensor, learning_rate: Tensor) -> tuple[Tensor, ...]:
         """Train on one batch; return how many were classified rightly, the sum of their losses and their number."""
@@ -158,7 +179,7 @@ class Engine:
 
         def one_batch(index: Tensor, predicted: Any, confidence: Any, loss: Tensor) -> tuple[Any, ...]:
             here = indices[index * EVALUATION_BATCH : (index + 1) * EVALUATION_BATCH]
-            inputs = tf.cast(tf.gather(images, here), tf.float32)[..., None] * (1.0 / 255.0)
+            inputs = self._scaled(tf.cast(tf.gather(images, here), tf.float32)[..., None])
             logits = logits_of(self.model, inputs, training=False, seed=tf.constant([0, 0]))
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(tf.gather(labels, here), tf.int32), logits)
             classes = tf.cast(tf.argmax(logits, axis=1), tf.uint8)

@@ -108,7 +108,14 @@ class _Run:
         self.start = time.perf_counter() - self.clocks.seconds.get("total", 0.0)
         with self.clocks.timing("compile"):
             self.model = build_for(spec.configuration.architecture, self.settings, spec.seeds.initialisation)
-            self.engine = Engine(self.model, self.settings, spec.seeds, data.train_images, data.train_labels)
+            self.engine = Engine(
+                self.model,
+                self.settings,
+                spec.seeds,
+                data.train_images,
+                data.train_labels,
+                epoch_images=len(self.split.train_indices),
+            )
             self.engine.compile()
         self.progress = Progress(learning_rate=self.settings.learning_rate)
         self.best_weights: list[Array] = []
@@ -118,9 +125,7 @@ class _Run:
 
     def _go_on_from(self, snapshot: Snapshot) -> None:
         if snapshot.run_id != self.spec.run_id:
-            raise ValueError(
-                f"state: got the snapshot of run {snapshot.run_id}, expected that of {self.spec.run_id}"
-            )
+            raise ValueError(f"state: got the snapshot of run {snapshot.run_id}, expected that of {self.spec.run_id}")
         self.progress = snapshot.progress
         self.best_weights = list(snapshot.best_weights)
         self.earlier_host_peak = snapshot.host_peak_bytes

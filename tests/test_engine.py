@@ -1,0 +1,159 @@
+"""The engine does what plain Keras does: same weights and batches, same losses, same moving statistics."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fmnist.architectures import ARCHITECTURES, build_model
+from fmnist.engine import Engine
+from fmnist.hyperparameters import Hyperparameters
+from fmnist.study import seeds_of_repeat
+
+STEPS = 50
+BATCH = 8
+LEARNING_RATES = {"adam": 1e-4, "sgd": 1e-2}
+
+
+def images_and_labels(count, seed=0):
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, 10, count, dtype=np.uint8)
+    images = generator.integers(0, 120, (count, 28, 28), dtype=np.uint8)
+    images[np.arange(count), labels * 2 + 3] += 100
+    return images, labels
+
+
+def plain_settings(name, **changes):
+    """Without chance: no dropout, no augmentation."""
+    defaults = ARCHITECTURES[name].defaults
+    still = {"dropout_rate": 0.0, "rotation": 0.0, "translation": 0.0, "zoom": 0.0}
+    return replace(defaults, batch_size=BATCH, learning_rate=LEARNING_RATES[defaults.optimizer], **still, **changes)
+
+
+def engine_for(model, settings, images, labels):
+    return Engine(model, settings, seeds_of_repeat(0), images, labels)
+
+
+def compiled_twin(model, settings):
+    twin = keras.models.clone_model(model)
+    twin.set_weights(model.get_weights())
+    rate = settings.learning_rate
+    if settings.optimizer == "adam":
+        optimizer = keras.optimizers.Adam(rate)
+    else:
+        optimizer = keras.optimizers.SGD(rate, momentum=settings.momentum)
+    twin.compile(optimizer=optimizer, loss="sparse_categorical_crossentropy")
+    return twin
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_fifty_steps_equal_plain_keras(name):
+    settings = plain_settings(name)
+    keras.utils.set_random_seed(3)
+    model = build_model(name, settings)
+    twin = compiled_twin(model, settings)
+    images, labels = images_and_labels(STEPS * BATCH)
+    engine = engine_for(model, settings, images, labels)
+    order = np.arange(STEPS * BATCH, dtype=np.int32).reshape(STEPS, BATCH)
+    inputs = images[..., None].astype(np.float32) / 255
+
+    ours = [engine.train_epoch(batch, step, settings.learning_rate)[1] for step, batch in enumerate(order)]
+    theirs = [float(twin.train_on_batch(inputs[batch], labels[batch].astype(np.int32))) for batch in order]
+
+    np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-4)
+    for mine, other in zip(model.variables, twin.variables, strict=False):
+        np.testing.assert_allclose(mine.numpy(), other.numpy(), rtol=5e-3, atol=2e-3, err_msg=mine.path)
+
+
+def test_gradient_steps_with_l2_equal_keras_regularisation():
+    settings = replace(plain_settings("lenet5"), l2=0.01, optimizer="sgd", momentum=0.0, learning_rate=0.05)
+    keras.utils.set_random_seed(3)
+    model = build_model("lenet5", settings)
+    images, labels = images_and_labels(BATCH)
+    before = [variable.numpy() for variable in model.trainable_variables]
+    inputs = tf.constant(images[..., None].astype(np.float32) / 255)
+    with tf.GradientTape() as tape:
+        cross_entropy = keras.losses.sparse_categorical_crossentropy(labels.astype(np.int32), model(inputs))
+        kernels = [v.value for v in model.trainable_variables if v.name == "kernel"]
+        loss = tf.reduce_mean(cross_entropy) + 0.01 * tf.add_n([tf.reduce_sum(kernel**2) for kernel in kernels])
+    gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+
+    engine_for(model, settings, images, labels).train_epoch(np.arange(BATCH, dtype=np.int32), 0, 0.05)
+
+    for variable, old, gradient in zip(model.trainable_variables, before, gradients, strict=True):
+        np.testing.assert_allclose(variable.numpy(), old - 0.05 * gradient.numpy(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["own_v3", "efficientnet_small", "lenet5"])
+def test_scores_equal_predictions_of_the_keras_model(name):
+    keras.utils.set_random_seed(3)
+    model = build_model(name)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.moving_mean.assign(np.full(layer.moving_mean.shape, 0.1))
+            layer.moving_variance.assign(np.full(layer.moving_variance.shape, 0.5))
+    images, labels = images_and_labels(30)
+    scores = engine_for(model, ARCHITECTURES[name].defaults, images, labels).evaluate(images, labels, np.arange(30))
+
+    probabilities = model.predict(images[..., None].astype(np.float32) / 255, verbose=0)
+    np.testing.assert_array_equal(scores.predicted, probabilities.argmax(axis=1))
+    np.testing.assert_allclose(scores.confidence, probabilities.max(axis=1), rtol=1e-3)
+    np.testing.assert_allclose(scores.loss, -np.log(probabilities[np.arange(30), labels]).mean(), rtol=1e-4)
+
+
+def test_the_smaller_last_batch_is_trained_as_if_it_came_alone():
+    settings = plain_settings("own_v3")
+    images, labels = images_and_labels(BATCH + 3)
+    order = np.arange(BATCH + 3, dtype=np.int32)
+    results = []
+    for parts in ([order], [order[:BATCH], order[BATCH:]]):
+        keras.utils.set_random_seed(3)
+        engine = engine_for(build_model("own_v3", settings), settings, images, labels)
+        for step, part in enumerate(parts):
+            engine.train_epoch(part, step, settings.learning_rate)
+        results.append([variable.numpy() for variable in engine.variables])
+    for together, apart in zip(*results, strict=True):
+        np.testing.assert_allclose(together, apart, rtol=1e-6, atol=1e-7)
+
+
+def test_compiling_changes_nothing():
+    settings = ARCHITECTURES["own_v3"].defaults
+    engine = engine_for(build_model("own_v3", settings), settings, *images_and_labels(150))
+    before = [variable.numpy() for variable in engine.variables]
+    engine.compile()
+    for variable, value in zip(engine.variables, before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
+
+
+def test_an_unknown_layer_and_a_branching_model_are_trained_too():
+    images = keras.Input((28, 28, 1))
+    x = keras.layers.Conv2D(4, 3, strides=2, activation="relu")(images)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.Add()([x, keras.layers.Conv2D(4, 3, padding="same", activation="gelu")(x)])
+    x = keras.layers.GlobalMaxPooling2D()(keras.layers.LayerNormalization()(x))
+    model = keras.Model(images, keras.layers.Dense(10, activation="softmax")(x))
+    settings = Hyperparameters(batch_size=BATCH, learning_rate=1e-3)
+    twin = compiled_twin(model, settings)
+    pixels, labels = images_and_labels(BATCH)
+    _, ours = engine_for(model, settings, pixels, labels).train_epoch(np.arange(BATCH, dtype=np.int32), 0, 1e-3)
+    theirs = twin.train_on_batch(pixels[..., None].astype(np.float32) / 255, labels.astype(np.int32))
+    assert ours == pytest.approx(float(theirs), rel=1e-5)
+    for mine, other in zip(model.variables, twin.variables, strict=False):
+        np.testing.assert_allclose(mine.numpy(), other.numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_learns(precision):
+    settings = replace(plain_settings("own_v1"), learning_rate=1e-3)
+    keras.config.set_dtype_policy(precision)
+    try:
+        keras.utils.set_random_seed(3)
+        model = build_model("own_v1", settings)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    engine = engine_for(model, settings, *images_and_labels(160))
+    losses = [engine.train_epoch(np.arange(160, dtype=np.int32), 20 * epoch, 1e-3)[1] for epoch in range(3)]
+    assert losses[-1] < 0.8 * losses[0]
+    assert (engine.loss_scale is not None) == (precision == "mixed_float16")

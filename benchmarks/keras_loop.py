@@ -55,9 +55,13 @@ class EpochClock(keras.callbacks.Callback):
 
 
 def compiled_model(architecture: str, hyperparameters: Hyperparameters) -> keras.Model:
-    """Build the model of plain layers and compile it with the optimizer of its settings and the sparse loss."""
+    """Build the model of plain layers and compile it."""
     keras.config.set_dtype_policy(hyperparameters.precision)
-    model = build_model(architecture, hyperparameters)
+    return compile_model(build_model(architecture, hyperparameters), hyperparameters)
+
+
+def compile_model(model: keras.Model, hyperparameters: Hyperparameters) -> keras.Model:
+    """Compile a model with the optimizer of its settings and the sparse loss."""
     if hyperparameters.optimizer == "adam":
         optimizer = keras.optimizers.Adam(hyperparameters.learning_rate)
     else:

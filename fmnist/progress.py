@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -94,7 +95,7 @@ class Snapshot:
                 return cls(
                     **described, variables=_numbered(archive, "variable"), best_weights=_numbered(archive, "best")
                 )
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (OSError, EOFError, zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"state: got {len(content)} bytes that are not a snapshot of a run ({error}); train it from the start"
             ) from error

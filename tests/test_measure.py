@@ -1,0 +1,108 @@
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from fmnist import measure
+
+
+def test_clocks_run_apart_and_add_up():
+    clocks = measure.Clocks({"train": 5.0})
+    with clocks.timing("train"):
+        time.sleep(0.01)
+    with clocks.timing("evaluate"):
+        pass
+    assert 5.01 <= clocks.seconds["train"] < 6
+    assert 0 <= clocks.seconds["evaluate"] < 0.01
+
+
+def test_a_clock_counts_what_an_error_ends():
+    clocks = measure.Clocks()
+    with pytest.raises(KeyError), clocks.timing("train"):
+        raise KeyError
+    assert "train" in clocks.seconds
+
+
+def test_peak_memory_is_counted_above_the_baseline_and_survives_the_release():
+    memory = measure.HostMemory()
+    held = np.ones(40_000_000, np.uint8)
+    del held
+    peak = memory.peak_bytes()
+    assert peak is not None
+    assert 35_000_000 < peak < 200_000_000
+
+
+def test_the_high_water_mark_of_an_earlier_run_is_forgotten():
+    held = np.ones(60_000_000, np.uint8)
+    del held
+    peak = measure.HostMemory().peak_bytes()
+    assert peak is not None
+    assert peak < 30_000_000
+
+
+def test_without_proc_memory_is_unknown(monkeypatch, tmp_path):
+    monkeypatch.setattr(measure, "_PROCESS", tmp_path)
+    memory = measure.HostMemory()
+    assert memory.baseline_bytes is None
+    assert memory.peak_bytes() is None
+
+
+def test_without_a_gpu_device_memory_is_unknown_and_the_cpu_is_named():
+    measure.reset_device_peak()
+    assert measure.device_kind() == "CPU"
+    assert measure.device_peak_bytes() is None
+    assert measure.device_nvml_bytes() is None
+    assert measure.device_model() == measure.cpu_model() != ""
+
+
+def test_cpu_flags_are_those_of_the_system(monkeypatch, tmp_path):
+    info = tmp_path / "cpuinfo"
+    info.write_text("model name\t: Some CPU\nflags\t\t: avx2 amx_bf16\n\nmodel name\t: Other\n")
+    monkeypatch.setattr(measure, "_CPU_INFO", info)
+    measure._cpu_field.cache_clear()
+    assert measure.cpu_flags() == {"avx2", "amx_bf16"}
+    assert measure.cpu_model() == "Some CPU"
+    measure._cpu_field.cache_clear()
+
+
+@pytest.fixture
+def package_copy(tmp_path, monkeypatch):
+    folder = tmp_path / "tree" / "package"
+    folder.mkdir(parents=True)
+    (folder / "module.py").write_text("x = 1\n")
+    monkeypatch.setattr(measure, "_PACKAGE", folder)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    measure.provenance.cache_clear()
+    yield folder
+    measure.provenance.cache_clear()
+
+
+@pytest.mark.usefixtures("package_copy")
+def test_outside_a_git_tree_the_commit_is_unknown():
+    found = measure.provenance()
+    assert found["commit"] is None
+    assert found["dirty"] is None
+    assert found["tensorflow_version"]
+
+
+def test_a_changed_work_tree_is_dirty(package_copy):
+    def git(*arguments):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", "-C", str(package_copy), *identity, *arguments], check=True, capture_output=True)
+
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "first")
+    clean = measure.provenance()
+    assert len(clean["commit"]) == 40
+    assert clean["dirty"] is False
+    (package_copy / "module.py").write_text("x = 2\n")
+    measure.provenance.cache_clear()
+    assert measure.provenance()["dirty"] is True
+
+
+def test_measuring_does_not_import_tensorflow():
+    code = "import sys, fmnist.measure; sys.exit('tensorflow' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

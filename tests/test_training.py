@@ -1,0 +1,310 @@
+import json
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from fmnist import training
+from fmnist.architectures import build_model
+from fmnist.data import Dataset, draw_split
+from fmnist.devices import cpu_policy, gpu_policy, memory_limit_megabytes, prepare_process
+from fmnist.engine import Engine
+from fmnist.hyperparameters import Hyperparameters
+from fmnist.progress import Progress, Snapshot
+from fmnist.schema import EPOCH, SCHEMA, columns_of
+from fmnist.study import RunSpec, configure, seeds_of_repeat
+from fmnist.training import train_run
+
+# before any test of any file starts TensorFlow, which would settle its threads
+prepare_process(1, 0.0)
+
+# Keras asks its own variables for a copy in a way that numpy has given up
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+CLOCKS_AND_MEMORY = {*columns_of("time"), *columns_of("memory"), "started_at", "history", "resumed"}
+
+
+@pytest.fixture(scope="module")
+def data():
+    """600 training images whose class is written in them, and 60 test images."""
+    generator = np.random.default_rng(0)
+
+    def draw(count):
+        labels = np.arange(count, dtype=np.uint8) % 10
+        images = generator.integers(0, 120, (count, 28, 28), dtype=np.uint8)
+        images[np.arange(count), labels * 2 + 3] += 100
+        return images, labels
+
+    (train_images, train_labels), (test_images, test_labels) = draw(600), draw(60)
+    return Dataset(
+        train_images=train_images,
+        train_labels=train_labels,
+        test_images=test_images,
+        test_labels=test_labels,
+        fingerprint="made up",
+    )
+
+
+def make_spec(architecture="own_v3", **changes):
+    configuration = configure(architecture, **{"batch_size": 32, "epochs": 3, **changes})
+    return RunSpec(
+        configuration=configuration, repeat=0, seeds=seeds_of_repeat(0), structure="any", data_fingerprint="made up"
+    )
+
+
+def without_clocks(row):
+    steady = {name: value for name, value in row.items() if name not in CLOCKS_AND_MEMORY}
+    steady["epochs"] = [{key: value for key, value in entry.items() if key != "seconds"} for entry in row["history"]]
+    return {name: np.asarray(value).tolist() for name, value in steady.items()}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data):
+    snapshots, records = [], []
+    row = train_run(
+        make_spec(rotation=10.0, zoom=0.1, restore_best_weights=True),
+        data,
+        on_epoch=lambda record, snapshot: (records.append(record), snapshots.append(snapshot())),
+    )
+    return row, records, snapshots
+
+
+def test_a_row_has_every_column_and_fits_the_schema(undisturbed):
+    row, records, _ = undisturbed
+    assert list(row) == SCHEMA.names
+    assert pa.Table.from_pylist([row], schema=SCHEMA).num_rows == 1
+    assert row["status"] == "ok"
+    assert row["error"] is None
+    assert row["history"] == records
+    assert [list(entry) for entry in records] == [[field.name for field in EPOCH]] * 3
+    assert row["compute_dtype"] == "float32"
+    assert row["parameter_count"] == 225_930
+    assert (row["device_peak_bytes"], row["device_nvml_bytes"], row["ray_version"]) == (None, None, None)
+
+
+def test_clocks_are_apart_and_within_the_total(undisturbed):
+    row = undisturbed[0]
+    parts = [row[f"{name}_seconds"] for name in ("compile", "train", "evaluate")]
+    assert min(parts) > 0
+    assert sum(parts) <= row["total_seconds"]
+    assert row["train_seconds"] == pytest.approx(sum(entry["seconds"] for entry in row["history"]))
+
+
+def test_predictions_agree_with_the_scores(undisturbed, data):
+    row = undisturbed[0]
+    assert row["test_predicted"].dtype == np.uint8
+    assert row["test_confidence"].dtype == np.float16
+    assert row["test_accuracy"] == np.mean(row["test_predicted"] == data.test_labels)
+
+
+def test_the_same_run_gives_the_same_row(undisturbed, data):
+    again = train_run(make_spec(rotation=10.0, zoom=0.1, restore_best_weights=True), data)
+    assert without_clocks(again) == without_clocks(undisturbed[0])
+
+
+@pytest.mark.parametrize("axis", ["split", "initialisation", "order", "dropout", "augmentation"])
+def test_each_seed_changes_the_run(undisturbed, data, axis):
+    spec = make_spec(rotation=10.0, zoom=0.1, restore_best_weights=True, epochs=1)
+    changed = train_run(replace(spec, seeds=replace(spec.seeds, **{axis: 1})), data)
+    assert changed["history"][0]["train_loss"] != undisturbed[0]["history"][0]["train_loss"]
+
+
+@pytest.mark.parametrize("epochs_done", [1, 3])
+def test_a_resumed_run_ends_as_the_undisturbed_one(undisturbed, data, epochs_done, tmp_path):
+    row, _, snapshots = undisturbed
+    seen = []
+    resumed = train_run(
+        make_spec(rotation=10.0, zoom=0.1, restore_best_weights=True),
+        data,
+        state=snapshots[epochs_done - 1],
+        on_epoch=lambda record, _: seen.append(record["epoch"]),
+        save_model=tmp_path / "model.keras",
+    )
+    assert seen == list(range(epochs_done + 1, 4))
+    assert resumed["resumed"]
+    assert without_clocks(resumed) == without_clocks(row)
+    assert resumed["train_seconds"] >= sum(entry["seconds"] for entry in row["history"][:epochs_done])
+
+
+def test_a_saved_model_loads_in_plain_keras_and_predicts_the_same(data, tmp_path):
+    path = tmp_path / "model.keras"
+    row = train_run(make_spec("efficientnet_small", epochs=1), data, save_model=path)
+    probabilities = keras.models.load_model(path).predict(data.test_images[..., None] / np.float32(255), verbose=0)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), row["test_predicted"])
+    np.testing.assert_allclose(probabilities.max(axis=1), row["test_confidence"], rtol=2e-3)
+
+
+def test_an_infinite_loss_ends_the_run_as_diverged(data):
+    row = train_run(make_spec("brownlee", learning_rate=1e30, epochs=4), data)
+    assert row["status"] == "diverged"
+    assert "epoch" in row["error"]
+    assert row["test_accuracy"] is None
+    assert row["test_predicted"] is None
+    assert row["epochs_run"] == len(row["history"]) < 4
+    assert row["train_seconds"] > 0
+    assert pa.Table.from_pylist([row], schema=SCHEMA).num_rows == 1
+
+
+def test_the_best_weights_are_restored(data):
+    spec = make_spec("own_v1", learning_rate=0.02, epochs=4, restore_best_weights=True)
+    row = train_run(spec, data)
+    best = min(row["history"], key=lambda entry: entry["validation_loss"])
+    assert row["best_epoch"] == best["epoch"]
+    assert row["validation_loss"] == pytest.approx(best["validation_loss"], rel=1e-6)
+
+
+def test_the_test_set_is_scored_once(data, monkeypatch):
+    scored = []
+    evaluate = Engine.evaluate
+
+    def watched(self, images, labels, indices):
+        scored.append(images is data.test_images)
+        return evaluate(self, images, labels, indices)
+
+    monkeypatch.setattr(Engine, "evaluate", watched)
+    train_run(make_spec("brownlee", epochs=2), data)
+    assert scored == [False] * 4 + [True]
+
+
+def test_validation_images_are_never_trained_on(data, monkeypatch):
+    trained = []
+    train_epoch = Engine.train_epoch
+
+    def watched(self, order, first_step, learning_rate):
+        trained.append(order)
+        return train_epoch(self, order, first_step, learning_rate)
+
+    monkeypatch.setattr(Engine, "train_epoch", watched)
+    spec = make_spec("brownlee", epochs=2)
+    train_run(spec, data)
+    split = draw_split(data.train_labels, spec.seeds.split, 50)
+    for order in trained:
+        np.testing.assert_array_equal(np.sort(order), split.train_indices)
+    assert (trained[0] != trained[1]).any()
+
+
+def entry(loss):
+    return {"epoch": 1, "validation_loss": loss}
+
+
+def test_stopping_waits_for_its_patience_and_counts_from_the_best_epoch():
+    settings = Hyperparameters(epochs=20, early_stopping_patience=2)
+    progress = Progress(learning_rate=1.0)
+    stops = []
+    for loss in [3.0, 2.0, 2.5, 1.9, 1.9, 2.0]:
+        progress.record(entry(loss), settings)
+        stops.append(progress.finished)
+    assert stops == [False] * 5 + [True]
+    assert progress.best_epoch == 4
+
+
+def test_schedule_and_stopping_equal_the_callbacks_of_keras():
+    generator = np.random.default_rng(1)
+    settings = Hyperparameters(epochs=40, early_stopping_patience=6, plateau_patience=2, minimum_learning_rate=1e-4)
+    for _ in range(20):
+        losses = (generator.random(40) + np.linspace(1, 0.3, 40)).tolist()
+        assert run_progress(losses, settings) == run_keras(losses, settings)
+
+
+def run_progress(losses, settings):
+    progress = Progress(learning_rate=settings.learning_rate)
+    rates = []
+    for loss in losses:
+        progress.record(entry(loss), settings)
+        rates.append(pytest.approx(progress.learning_rate, rel=1e-5))
+        if progress.finished:
+            break
+    return rates, progress.best_epoch
+
+
+def run_keras(losses, settings):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(settings.learning_rate), loss="mse")
+    plateau = keras.callbacks.ReduceLROnPlateau(
+        factor=settings.plateau_factor, patience=settings.plateau_patience, min_lr=settings.minimum_learning_rate
+    )
+    stopping = keras.callbacks.EarlyStopping(patience=settings.early_stopping_patience)
+    callbacks = keras.callbacks.CallbackList([plateau, stopping], model=model)
+    callbacks.on_train_begin()
+    # keras finds the direction of a metric only in a model that has trained
+    plateau.monitor_op, stopping.monitor_op = (lambda a, b: np.less(a, b - 1e-4)), np.less
+    stopping.best = plateau.best = np.inf
+    rates = []
+    model.stop_training = False
+    for epoch, loss in enumerate(losses):
+        callbacks.on_epoch_end(epoch, {"val_loss": loss})
+        rates.append(float(model.optimizer.learning_rate))
+        if model.stop_training:
+            break
+    return rates, stopping.best_epoch + 1
+
+
+def test_a_snapshot_survives_its_bytes_and_holds_no_code():
+    snapshot = Snapshot(
+        run_id="abc",
+        progress=Progress(learning_rate=0.5, history=[entry(2.0)]),
+        clocks={"train": 1.0},
+        host_peak_bytes=None,
+        variables=[np.arange(3.0), np.array(7, np.int64)],
+        best_weights=[],
+    )
+    content = snapshot.to_bytes()
+    restored = Snapshot.from_bytes(content)
+    assert restored.progress == snapshot.progress
+    assert [array.tolist() for array in restored.variables] == [[0.0, 1.0, 2.0], 7]
+    assert restored.variables[1].dtype == np.int64
+    json.dumps(restored.clocks)
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04"])
+def test_bytes_that_are_no_snapshot_are_refused(content):
+    with pytest.raises(ValueError, match="snapshot"):
+        Snapshot.from_bytes(content)
+
+
+def test_the_snapshot_of_another_run_is_refused(undisturbed, data):
+    with pytest.raises(ValueError, match="expected that of"):
+        train_run(make_spec("own_v1"), data, state=undisturbed[2][0])
+
+
+def test_threads_and_gpus_out_of_range_are_refused():
+    for threads, gpus in ((0, 0.0), (1, -1.0), (1, 1.0)):
+        with pytest.raises(ValueError, match="got"):
+            prepare_process(threads, gpus)
+
+
+def test_other_threads_in_a_process_that_has_started_are_refused(undisturbed):
+    assert undisturbed[0]["threads"] == 1
+    with pytest.raises(ValueError, match="new process"):
+        prepare_process(7, 0.0)
+
+
+def test_a_share_of_a_gpu_limits_its_memory():
+    assert memory_limit_megabytes(0.5, 16 * 2**30, reserve=0.0) == 8192
+    assert memory_limit_megabytes(0.25, 16 * 2**30) < 4096
+    assert memory_limit_megabytes(1.0, 16 * 2**30) is None
+    assert memory_limit_megabytes(0.5, None) is None
+
+
+def test_auto_precision_follows_hardware_and_architecture():
+    wide, depthwise, small = (build_model(name) for name in ("own_v3", "efficientnet_small", "lenet5"))
+    bfloat16 = frozenset({"avx2", "amx_bf16"})
+    assert cpu_policy(frozenset({"avx2"}), wide) == "float32"
+    assert cpu_policy(bfloat16, wide) == "mixed_bfloat16"
+    assert cpu_policy(bfloat16, depthwise) == "float32"
+    assert cpu_policy(bfloat16, small) == "float32"
+    assert [gpu_policy(version) for version in (None, (6, 1), (7, 5), (9, 0))] == [
+        "float32",
+        "float32",
+        "mixed_float16",
+        "mixed_bfloat16",
+    ]
+
+
+def test_the_precision_of_a_run_is_told_and_leaves_keras_as_it_was(data):
+    row = train_run(make_spec("own_v1", precision="mixed_bfloat16", epochs=1), data)
+    assert row["compute_dtype"] == "bfloat16"
+    assert keras.config.dtype_policy().name == "float32"
+    assert training.build_for("own_v1", Hyperparameters(precision="float32"), 0).layers[1].compute_dtype == "float32"

@@ -45,7 +45,7 @@ class InFlight:
         """Say that somebody is about to compute this run; a state that is there stays."""
         with _best_effort("note that a run is taken on"):
             if not self._storage_has(run):
-                self._storage.put(_path(run), b"", patient=False)
+                self._storage.put(_path(run), b"")
 
     def claimed(self) -> set[Key]:
         """List the runs that somebody has taken on and not finished; a sweep that crashed leaves its own behind."""
@@ -56,7 +56,7 @@ class InFlight:
     def save(self, run: RunSpec, state: bytes) -> None:
         """Keep the training state of a run, replacing the earlier one."""
         with _best_effort("save the state of a run"):
-            self._storage.put(_path(run), state, patient=False)
+            self._storage.put(_path(run), state)
 
     def load(self, run: RunSpec) -> bytes | None:
         """Read the training state of a run, None if it has to start at the beginning."""

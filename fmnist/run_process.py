@@ -46,9 +46,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Message:
-    """What a run's process says: an epoch's record, its row at the end, or why there is none."""
+    """What is told of a run: an epoch's record, its row, or why there is none; and last that its process has ended."""
 
-    kind: Literal["epoch", "row", "failure"]
+    kind: Literal["epoch", "row", "failure", "ended"]
     content: Any
 
 
@@ -69,19 +69,28 @@ class Nursery:
             start_new_session=True,  # Ctrl-C at the terminal is the sweep's to handle
         )
         self._send((engine, data))
+        self._ended = True  # the process of the run before, if any
 
     def start(self, request: Request) -> None:
-        """Begin a run; the one before must have ended."""
+        """Begin a run, once the process of the one before is gone."""
+        while not self._ended:
+            self._read()
+        self._ended = False
         self._send(request)
 
     def next_message(self) -> Message:
-        """Wait for the next word from the run under way."""
+        """Wait for the next word from the run under way: epochs, then its row or its failure."""
+        message = self._read()
+        return Message("failure", message.content) if message.kind == "ended" else message
+
+    def _read(self) -> Message:
         assert self._process.stdout is not None
         try:
             message: Message = pickle.load(self._process.stdout)
         except (EOFError, pickle.UnpicklingError):
             self._process.kill()
-            return Message("failure", f"the process that starts runs is gone (exit code {self._process.wait()})")
+            message = Message("ended", f"the process that starts runs is gone (exit code {self._process.wait()})")
+        self._ended = message.kind == "ended"
         return message
 
     @property
@@ -121,8 +130,7 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
             finally:
                 os._exit(exit_code)  # never back into the loop of the waiting process
         status = os.waitpid(process, 0)[1]
-        if status:
-            _reply(replies, Message("failure", _death(os.waitstatus_to_exitcode(status))))
+        _reply(replies, Message("ended", _death(os.waitstatus_to_exitcode(status))))
 
 
 def _compute(engine: Any, data: Any, request: Request, replies: IO[bytes]) -> None:
@@ -178,7 +186,10 @@ def _inflight(request: Request) -> InFlight:
 
 
 def _end_with_parent() -> None:
-    """End this run when the sweep's side of the pipe is closed: nobody waits for its row any more."""
+    """End this run when the sweep's side of the pipe is closed: nobody waits for its row any more.
+
+    Nothing else comes through the pipe meanwhile: the next request is sent when this process has ended.
+    """
     os.read(0, 1)
     os._exit(1)
 

@@ -9,6 +9,7 @@ import os
 import pickle
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def train_run(run: Any, data: Any, *, threads: int, gpus: float, on_epoch: Any, 
         history.append(record)
         if course == COURSES["waits"]:
             wait_for(Path(data["folder"]) / "go", epoch)
-        on_epoch(record, lambda done=epoch + 1: pickle.dumps((weights, done)))
+        on_epoch(record, partial(pickle.dumps, (weights, epoch + 1)))
         misbehave(course, state)
     seconds = time.perf_counter() - started
     return {

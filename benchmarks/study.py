@@ -31,6 +31,7 @@ from fmnist.measure import cpu_model, provenance
 from fmnist.results import Store
 
 ROOT = Path(__file__).resolve().parents[1]
+SHOWN_LINES = 30  # of what a side printed before it failed
 STUDY_FILE = '''"""Written by benchmarks/study.py."""
 
 from fmnist.study import Study, configure
@@ -65,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json:
             options.json.write_text(json.dumps(report, indent=2) + "\n")
     except subprocess.CalledProcessError as error:
-        print(f"study: {error}\n{error.output}", file=sys.stderr)
+        last_lines = "\n".join(error.output.splitlines()[-SHOWN_LINES:])
+        print(f"study: {error}; the end of what it printed:\n{last_lines}", file=sys.stderr)
         return 1
     except (OSError, ValueError) as error:
         print(f"study: {error}", file=sys.stderr)

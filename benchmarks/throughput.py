@@ -27,7 +27,7 @@ from rounds import (
     Contender,
     ContenderError,
     Segment,
-    default_core,
+    allowed_cores,
     measure,
     ratios,
     summarise,
@@ -79,7 +79,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="of Keras and PyTorch; None: the engine's",
     )
     add("--clock", default="wall", choices=("wall", "processor"), help="processor: for a machine with other work")
-    add("--core", type=int, default=default_core(), help="core to which every contender is held")
+    # the highest: the lowest often serves interrupts
+    add("--core", type=int, default=max(allowed_cores(), default=None), help="core to which every contender is held")
     add("--json", type=Path, metavar="PATH", help="file for all figures")
     return parser.parse_args(arguments)
 
@@ -95,6 +96,8 @@ def _check(options: argparse.Namespace) -> None:
             raise ValueError(f"--{name}: got {getattr(options, name)}, expected more than 0")
     if "pytorch" in options.contenders and importlib.util.find_spec("torch") is None:
         raise ValueError("PyTorch is missing: pip install .[bench], or leave it out with --contenders engine keras")
+    if options.core is not None and options.core not in allowed_cores():
+        raise ValueError(f"--core: got {options.core}, expected one of {allowed_cores()}")
     if options.json and not options.json.parent.is_dir():
         raise ValueError(f"--json: there is no folder {options.json.parent}; make it first")
 

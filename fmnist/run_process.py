@@ -29,6 +29,7 @@ from fmnist.study import RunSpec
 
 TRACEBACK_LINES = 20  # of a failure, kept in its row
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+LOGICAL_GPUS = "FMNIST_LOGICAL_GPUS"  # environment: GPUs are only a way of counting, runs compute on the CPU
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,20 +136,21 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
 
 def _compute(engine: Any, data: Any, request: Request, replies: IO[bytes]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    gpus = 0.0 if LOGICAL_GPUS in os.environ else request.gpus
     try:
-        engine.prepare_process(request.threads, request.gpus)
+        engine.prepare_process(request.threads, gpus)
         state = _inflight(request).load(request.run) if request.checkpoint_seconds is not None else None
         with _model_file(request) as model:
             row = engine.train_run(
                 request.run,
                 data,
                 threads=request.threads,
-                gpus=request.gpus,
+                gpus=gpus,
                 on_epoch=_reporter(request, replies),
                 state=state,
                 **({"save_model": model} if model else {}),
             )
-        _reply(replies, Message("row", {**row, "resumed": state is not None}))
+        _reply(replies, Message("row", {**row, "resumed": state is not None, "gpus": request.gpus}))
     except Exception:
         _reply(replies, Message("failure", "\n".join(traceback.format_exc().splitlines()[-TRACEBACK_LINES:])))
 
@@ -167,16 +169,16 @@ def _model_file(request: Request) -> Iterator[Path | None]:
 
 
 def _reporter(request: Request, replies: IO[bytes]) -> Callable[[dict[str, float], Callable[[], bytes]], None]:
-    """Make the function that a run calls after each epoch: it tells the sweep, and saves the state when it is time."""
+    """Make the function that a run calls after each epoch: it saves the state when it is time, and tells the sweep."""
     saved_at = time.monotonic()
 
     def on_epoch(record: dict[str, float], snapshot: Callable[[], bytes]) -> None:
         nonlocal saved_at
-        _reply(replies, Message("epoch", record))
         due = request.checkpoint_seconds is not None and time.monotonic() - saved_at >= request.checkpoint_seconds
         if due:
             _inflight(request).save(request.run, snapshot())
             saved_at = time.monotonic()
+        _reply(replies, Message("epoch", record))
 
     return on_epoch
 

@@ -161,7 +161,7 @@ def opened(study: Study, options: StudyOptions, console: Console) -> Iterator[St
         store = Store(options.results)
         from fmnist.sweep import connection
 
-        with connection(options.address) as nodes:
+        with connection(options.address) as nodes, stopping_by_signals():
             yield StudyJob(
                 study=study, options=options, console=console, store=store, data=data, nodes=nodes,
                 structures=structures.result(),
@@ -170,7 +170,7 @@ def opened(study: Study, options: StudyOptions, console: Console) -> Iterator[St
 
 def run_study(study: Study, options: StudyOptions, console: Console) -> int:
     """Compute what is missing of `study` and report on it; returns the number of runs that were given up."""
-    with stopping_by_signals(), opened(study, options, console) as job:
+    with opened(study, options, console) as job:
         job.write_manifest(study.repeats)
         given_up = job.compute(study)
     report(job)
@@ -197,7 +197,7 @@ def say(console: Console, line: str) -> None:
 
 @contextmanager
 def stopping_by_signals() -> Iterator[None]:
-    """Let a SIGTERM, as a job's stop sends it, end the block as Ctrl-C does."""
+    """Let a SIGTERM, as a job's stop sends it, end the block as Ctrl-C does. After ray.init, which sets its own."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -41,7 +41,7 @@ from fmnist.run_queue import RunQueue, Turn
 from fmnist.study import RunSpec
 
 WAVE_RUNS = 500  # runs of one Tuner: the memory of a Tuner grows with the trials it has seen
-PENDING_RUNS = 16  # asked for beyond those that fit, on a cluster: what makes it add nodes
+PENDING_RUNS = 16  # asked of a cluster beyond those that fit: what makes it add nodes
 OBJECT_STORE_BYTES = 200 * 2**20  # of a Ray of our own: the data is 55 MB
 
 
@@ -73,6 +73,7 @@ def connection(address: str | None = None) -> Iterator[list[Mapping[str, float]]
         if address != "auto" and _nothing_to_join(address):
             _start()
         else:
+            os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(PENDING_RUNS)
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, ValueError, ray.exceptions.RaySystemError) as error:
         tried = address or os.environ.get("RAY_ADDRESS")
@@ -90,6 +91,7 @@ def _nothing_to_join(address: str | None) -> bool:
 
 def _start() -> None:
     """Start a Ray that only this machine can reach, without dashboard."""
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1"
     ray.init(
         address="local",
         _node_ip_address="127.0.0.1",
@@ -189,12 +191,12 @@ class _Feed(_NotSaved, Searcher):
             "request": Request(
                 run=turn.run,
                 attempt=turn.attempt,
-                save_model=options.save_models,
                 results=options.results,
                 threads=options.share.threads,
                 gpus=options.share.gpus,
                 # a run that goes on from a saved state has no clean times: an exclusive one begins anew instead
                 checkpoint_seconds=options.checkpoint_seconds if turn.run.placement == "shared" else None,
+                save_model=options.save_models,
             )
         }
 

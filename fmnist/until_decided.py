@@ -12,7 +12,7 @@ from fmnist.schema import METRICS
 from fmnist.selection import select_studies
 from fmnist.sequential import PairDecision, decide, next_look, open_labels, planned_looks
 from fmnist.study import Study
-from fmnist.study_job import StudyJob, StudyOptions, opened, report, say, stopping_by_signals
+from fmnist.study_job import StudyJob, StudyOptions, opened, report, say
 
 
 def run_until_decided(study: Study, options: StudyOptions, console: Console, metric: str, cap: int) -> int:
@@ -23,7 +23,7 @@ def run_until_decided(study: Study, options: StudyOptions, console: Console, met
     """
     looks = planned_looks(cap)
     given_up = 0
-    with stopping_by_signals(), opened(study, options, console) as job:
+    with opened(study, options, console) as job:
         repeats, labels = looks[0], [configuration.label for configuration in study.configurations]
         while True:
             job.write_manifest(looks[0])

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from fmnist.display import Display, SweepState, readable_seconds
+from fmnist.plan import Durations
+from tests.sweep_runs import trivial_runs
+
+ROW = {"status": "ok", "configuration_id": "c", "architecture": "lenet5", "total_seconds": 10.0, "epochs_run": 2,
+       "compile_seconds": 1.0, "train_seconds": 6.0, "evaluate_seconds": None}  # fmt: skip
+
+
+@pytest.fixture
+def state():
+    left = {run.run_id: run for run in trivial_runs(4)}
+    return SweepState(title="study t", present=2, left=left, durations=Durations(), slots=2)
+
+
+def shown(state, terminal, log_seconds=0.0):
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=120)
+    with Display(state, console, log_seconds) as display:
+        display.tick()
+        display.say("a line [that] stays")
+        if terminal:
+            display._live.refresh()
+    return out.getvalue()
+
+
+def test_counts_follow_the_runs(state):
+    runs = list(state.left.values())
+    for run in runs:
+        state.start(run, 1)
+    state.finish(runs[0], ROW)
+    state.fail(runs[1], given_up=False)
+    state.fail(runs[2], given_up=True)
+    state.drop(runs[3])
+    assert (state.wanted, state.finished, state.failed, state.elsewhere, len(state.left)) == (6, 4, 1, 1, 1)
+    assert state.computing_seconds == 7.0
+    assert state.headline().startswith("4 of 6 done, 0 running, 1 failed, about 10 s left")
+
+
+def test_time_left_is_unknown_before_a_run_is_finished(state):
+    assert state.seconds_left() is None
+    assert state.headline() == "2 of 6 done, 0 running, 0 failed"
+
+
+def test_time_left_divides_by_the_slots(state):
+    state.finish(next(iter(state.left.values())), ROW)
+    assert state.seconds_left() == pytest.approx(3 * 10.0 / 2)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_runs_is_shown_with_its_accuracy(state, terminal):
+    run = next(iter(state.left.values()))
+    state.start(run, 2)
+    state.epoch(run, 1, 0.875)
+    text = shown(state, terminal)
+    assert "plain repeat 0, attempt 2: epoch 1 of 2, validation accuracy 87.5 %" in text
+    assert "a line [that] stays" in text
+    assert "2 of 6 done, 1 running, 0 failed" in text
+
+
+def test_a_log_is_not_flooded(state):
+    out = io.StringIO()
+    with Display(state, Console(file=out), log_seconds=3600) as display:
+        for _ in range(10):
+            display.tick()
+    assert len(out.getvalue().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(5, "5 s"), (200, "3 min"), (3 * 3600 + 1200, "3 h 20 min"), (100 * 3600, "4 d 4 h")]
+)
+def test_durations_are_written_for_people(seconds, text):
+    assert readable_seconds(seconds) == text

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+
+from fmnist import inflight as module
+from fmnist.inflight import InFlight
+from fmnist.storage import Storage
+from tests.sweep_runs import trivial_runs
+
+
+@pytest.fixture
+def inflight(tmp_path):
+    return InFlight(Storage(tmp_path))
+
+
+def test_a_claim_holds_no_state_and_does_not_remove_one(inflight):
+    (run,) = trivial_runs(1)
+    inflight.claim(run)
+    assert inflight.claimed() == {(run.run_id, "shared")}
+    assert inflight.load(run) is None
+    inflight.save(run, b"after epoch 1")
+    inflight.claim(run)
+    assert inflight.load(run) == b"after epoch 1"
+    inflight.clear(run)
+    assert not inflight.claimed()
+    assert inflight.load(run) is None
+
+
+def test_a_state_of_other_code_is_not_continued(inflight, monkeypatch):
+    (run,) = trivial_runs(1)
+    inflight.save(run, b"state")
+    monkeypatch.setattr(module, "code_version", lambda: "other")
+    assert inflight.load(run) is None
+
+
+def test_a_storage_that_fails_costs_the_state_and_no_more(inflight, monkeypatch, caplog):
+    (run,) = trivial_runs(1)
+
+    def fail(*_):
+        raise OSError("server gone")
+
+    for name in ("put", "get", "files", "delete"):
+        monkeypatch.setattr(Storage, name, fail)
+    inflight.claim(run)
+    inflight.save(run, b"state")
+    inflight.clear(run)
+    assert inflight.load(run) is None
+    assert inflight.claimed() == set()
+    assert caplog.text.count("server gone") == 5

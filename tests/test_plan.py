@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+
+from fmnist.plan import Durations, make_plan
+from tests.sweep_runs import trivial_runs
+
+
+def presence(run, status="ok", placement=None):
+    return (run.run_id, placement or run.placement, status)
+
+
+def test_only_missing_runs_are_planned():
+    runs = trivial_runs(4)
+    plan = make_plan(runs, {presence(runs[0]), presence(runs[2], "diverged")})
+    assert plan.missing == [runs[1], runs[3]]
+    assert plan.wanted == 4
+
+
+def test_an_exclusive_row_satisfies_a_shared_run_and_not_the_other_way_round():
+    shared, exclusive = trivial_runs(1)[0], trivial_runs(1, placement="exclusive")[0]
+    assert shared.run_id == exclusive.run_id
+    assert not make_plan([shared], {presence(shared, placement="exclusive")}).missing
+    assert make_plan([exclusive], {presence(exclusive, placement="shared")}).missing
+
+
+def test_failed_runs_are_computed_again_only_when_asked():
+    (run,) = trivial_runs(1)
+    assert not make_plan([run], {presence(run, "failed")}).missing
+    assert make_plan([run], {presence(run, "failed")}, retry_failed=True).missing
+    assert not make_plan([run], {presence(run, "diverged")}, retry_failed=True).missing
+
+
+def row_of(run, seconds, epochs_run=2, status="ok"):
+    return {
+        "configuration_id": run.configuration_id,
+        "architecture": run.configuration.architecture,
+        "status": status,
+        "total_seconds": seconds,
+        "epochs_run": epochs_run,
+        "device_model": "a CPU",
+    }
+
+
+def test_durations_are_those_of_the_configuration_or_else_of_the_architecture():
+    known, other = trivial_runs(1)[0], trivial_runs(1, epochs=10)[0]
+    durations = Durations()
+    assert durations.expected(known) is None
+    assert durations.total([known]) is None
+    assert durations.total([]) == 0
+    for seconds in (10.0, 12.0, 30.0):
+        durations.learn(row_of(known, seconds))
+    durations.learn(row_of(known, 1000.0, status="failed"))
+    assert durations.expected(known) == 12.0
+    assert durations.expected(other) == pytest.approx(60.0)
+    assert durations.devices == {"a CPU"}
+
+
+def test_unknown_runs_count_as_the_mean_of_the_known_ones():
+    from fmnist.study import Study, configure
+
+    study = Study(name="two", question="?", configurations=(configure("lenet5"), configure("own_v1")), repeats=1)
+    lenet, own = study.runs({"lenet5": "a", "own_v1": "b"}, "data")
+    durations = Durations()
+    durations.learn(row_of(lenet, 8.0))
+    assert durations.total([lenet, own]) == pytest.approx(16.0)

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from fmnist.inflight import InFlight
+from fmnist.run_process import Nursery, Request
+from fmnist.storage import Storage
+from tests.sweep_runs import trivial_runs
+
+
+@pytest.fixture
+def nursery(tmp_path):
+    made = Nursery("tests.trivial_engine", {"folder": str(tmp_path)})
+    yield made
+    made.close()
+
+
+def request_for(run, results, checkpoint_seconds=0.0):
+    return Request(run=run, results=str(results), threads=1, gpus=0.0, checkpoint_seconds=checkpoint_seconds)
+
+
+def last_message(nursery, request):
+    nursery.start(request)
+    while (message := nursery.next_message()).kind == "epoch":
+        pass
+    return message
+
+
+def test_runs_follow_each_other_in_processes_of_their_own(nursery, tmp_path):
+    for run in trivial_runs(3):
+        nursery.start(request_for(run, tmp_path))
+        messages = [nursery.next_message() for _ in range(3)]
+        assert [message.kind for message in messages] == ["epoch", "epoch", "row"]
+        assert messages[0].content["epoch"] == 1
+        assert messages[2].content["run_id"] == run.run_id
+        assert messages[2].content["resumed"] is False
+
+
+def test_an_error_is_told_with_the_end_of_its_traceback(nursery, tmp_path):
+    message = last_message(nursery, request_for(trivial_runs(1, "raises")[0], tmp_path))
+    assert message.kind == "failure"
+    assert message.content.endswith("RuntimeError: this run always fails")
+    assert "trivial_engine.py" in message.content
+    assert last_message(nursery, request_for(trivial_runs(1)[0], tmp_path)).kind == "row"
+
+
+def test_a_killed_run_fails_alone_and_goes_on_from_its_state(nursery, tmp_path):
+    killed, undisturbed = trivial_runs(1, "is_killed_once", epochs=3)[0], trivial_runs(1, epochs=3)[0]
+    message = last_message(nursery, request_for(killed, tmp_path))
+    assert message.kind == "failure"
+    assert "SIGKILL" in message.content
+    assert nursery.alive
+    again = last_message(nursery, request_for(killed, tmp_path)).content
+    assert again["resumed"] is True
+    assert again["test_accuracy"] == last_message(nursery, request_for(undisturbed, tmp_path)).content["test_accuracy"]
+
+
+def test_no_state_is_saved_or_read_where_none_is_asked_for(nursery, tmp_path):
+    (run,) = trivial_runs(1, "is_killed_once")
+    last_message(nursery, request_for(run, tmp_path, checkpoint_seconds=None))
+    inflight = InFlight(Storage(tmp_path))
+    assert inflight.load(run) is None
+    inflight.save(run, b"not to be read")
+    assert last_message(nursery, request_for(run, tmp_path, checkpoint_seconds=None)).kind == "failure"
+
+
+def test_states_are_not_saved_more_often_than_asked(nursery, tmp_path):
+    (run,) = trivial_runs(1)
+    assert last_message(nursery, request_for(run, tmp_path, checkpoint_seconds=3600.0)).kind == "row"
+    assert InFlight(Storage(tmp_path)).load(run) is None
+
+
+def test_a_waiting_process_that_dies_is_a_failure_and_no_hang(nursery, tmp_path):
+    assert last_message(nursery, request_for(trivial_runs(1)[0], tmp_path)).kind == "row"
+    os.kill(nursery._process.pid, signal.SIGKILL)
+    message = last_message(nursery, request_for(trivial_runs(1)[0], tmp_path))
+    assert message.kind == "failure"
+    assert "exit code -9" in message.content
+    assert not nursery.alive
+
+
+def test_a_run_ends_when_nobody_waits_for_it_any_more(nursery, tmp_path):
+    nursery.start(request_for(trivial_runs(1, "waits")[0], tmp_path))
+    assert nursery.next_message().kind == "epoch"
+    (child,) = children_of(nursery._process.pid)
+    nursery.close()
+    deadline = time.monotonic() + 20
+    while os.path.exists(f"/proc/{child}") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not os.path.exists(f"/proc/{child}")
+
+
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return file.read().split()

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import pytest
+
+from fmnist.failures import failed_row
+from fmnist.inflight import InFlight
+from fmnist.results import Store
+from fmnist.run_queue import RunQueue
+from tests.sweep_runs import trivial_runs
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path)
+
+
+def drain(queue):
+    taken = []
+    while (turn := queue.take()) is not None:
+        taken.append(turn)
+        queue.finished(turn)
+    return [turn.run.repeat for turn in taken]
+
+
+def test_every_run_is_handed_out_once_and_in_order(store):
+    assert drain(RunQueue(trivial_runs(5), store.storage, max_failures=0)) == [0, 1, 2, 3, 4]
+    assert not InFlight(store.storage).claimed()
+
+
+def test_a_failed_run_is_tried_again_at_the_end_and_given_up_in_the_end(store):
+    queue = RunQueue(trivial_runs(2), store.storage, max_failures=1)
+    first = queue.take()
+    assert queue.failed(first)
+    second, again = queue.take(), queue.take()
+    assert (second.run.repeat, again.run.repeat, again.attempt) == (1, 0, 2)
+    assert not queue.failed(again)
+    assert queue.take() is None
+
+
+def test_a_row_that_another_sweep_wrote_is_not_computed(store):
+    runs, elsewhere = trivial_runs(3), []
+    queue = RunQueue(runs, store.storage, 0, done_elsewhere=elsewhere.append)
+    store.write(failed_row(runs[0], "whatever its status", 1))
+    assert drain(queue) == [1, 2]
+    assert elsewhere == [runs[0]]
+
+
+def test_a_failed_run_that_is_to_be_computed_again_is(store):
+    runs = trivial_runs(2)
+    store.write(failed_row(runs[0], "from an earlier sweep", 1))
+    assert drain(RunQueue(runs, store.storage, max_failures=0)) == [0, 1]
+
+
+def test_runs_of_another_sweep_come_last_and_are_not_lost(store):
+    runs = trivial_runs(4)
+    InFlight(store.storage).claim(runs[0])
+    assert drain(RunQueue(runs, store.storage, max_failures=0)) == [1, 2, 3, 0]
+
+
+def test_two_queues_divide_the_runs_between_them(store):
+    runs = trivial_runs(20)
+    queues = [RunQueue(runs, store.storage, max_failures=0) for _ in range(2)]
+    out = {0: None, 1: None}
+    computed = []
+    for step in range(60):
+        mine = step % 2
+        if out[mine] is not None:
+            store.write(failed_row(out[mine].run, "done", 1))
+            queues[mine].finished(out[mine])
+            computed.append(out[mine].run.repeat)
+        out[mine] = queues[mine].take()
+    assert sorted(set(computed)) == list(range(20))
+    assert len(computed) <= 21  # at most the run in flight at the end is computed twice
+
+
+def test_what_was_not_finished_is_given_back_with_its_state(store):
+    runs = trivial_runs(2)
+    queue = RunQueue(runs, store.storage, max_failures=0)
+    queue.take()
+    queue.take()
+    inflight = InFlight(store.storage)
+    inflight.save(runs[1], b"state")
+    queue.release()
+    assert inflight.claimed() == {(runs[1].run_id, "shared")}
+    assert inflight.load(runs[1]) == b"state"

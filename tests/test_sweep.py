@@ -1,0 +1,140 @@
+"""The sweep on a real Ray: trivial runs for its rules, and the real engine on tiny data for the whole way."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import ray
+from ray.tune import Callback
+
+from fmnist.results import Store
+from fmnist.study import Study, configure
+from fmnist.sweep import connection
+from tests.sweep_runs import sweep_trivially, trivial_runs
+from tests.tiny_data import tiny_dataset
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def local_ray():
+    patch = pytest.MonkeyPatch()
+    patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    patch.setenv("PYTHONPATH", str(ROOT))
+    with connection("local") as nodes:
+        yield nodes
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """One sweep of runs that go well, fail, are killed, and are killed without a state to go on from."""
+    folder, said = tmp_path_factory.mktemp("swept"), []
+    runs = {
+        "plain": trivial_runs(3),
+        "raises": trivial_runs(1, "raises"),
+        "killed once": trivial_runs(1, "is_killed_once"),
+        "killed once, exclusive": trivial_runs(2, "is_killed_once", placement="exclusive")[1:],
+    }
+    every = [run for some in runs.values() for run in some]
+    state = sweep_trivially(every, folder, said, max_failures=1, checkpoint_seconds=0.0)
+    rows = {row["run_id"]: row for row in Store(folder).read().to_pylist()}
+    found = {name: [rows[run.run_id] for run in some] for name, some in runs.items()}
+    return {"state": state, "said": said, "rows": found, "count": len(rows), "folder": folder, "runs": runs}
+
+
+def test_every_run_gets_its_row(swept):
+    state = swept["state"]
+    assert swept["count"] == 6
+    assert (state.done, state.failed, state.left, state.running) == (4, 2, {}, {})
+    for row in swept["rows"]["plain"]:
+        assert (row["status"], row["attempts"], row["resumed"], row["threads"]) == ("ok", 1, False, 1)
+        assert row["ray_version"] == ray.__version__
+        assert row["neighbours"] in (0, 1)
+        assert len(row["test_predicted"]) == 10
+
+
+def test_nothing_stays_in_flight(swept):
+    assert not list((swept["folder"] / "inflight").iterdir())
+
+
+def test_a_run_that_fails_is_tried_again_and_then_written_down(swept):
+    (run,), (row,) = swept["runs"]["raises"], swept["rows"]["raises"]
+    assert (row["status"], row["attempts"]) == ("failed", 2)
+    assert row["error"].endswith("RuntimeError: this run always fails")
+    assert row["test_accuracy"] is None
+    assert row["learning_rate"] == run.configuration.hyperparameters.learning_rate
+    said = [line for line in swept["said"] if line.startswith("raises")]
+    assert said == [
+        "raises repeat 0 failed (attempt 1), is tried again: RuntimeError: this run always fails",
+        "raises repeat 0 failed (attempt 2), given up: RuntimeError: this run always fails",
+    ]
+
+
+def test_a_killed_run_goes_on_from_its_state(swept):
+    (again,) = swept["rows"]["killed once"]
+    assert (again["status"], again["resumed"], again["attempts"]) == ("ok", True, 2)
+    plain = swept["rows"]["plain"][0]  # the same seeds and epochs
+    assert again["test_accuracy"] == plain["test_accuracy"]
+    assert not plain["resumed"]
+
+
+def test_an_exclusive_run_begins_anew_for_the_sake_of_its_times(swept):
+    (row,) = swept["rows"]["killed once, exclusive"]
+    assert (row["status"], row["attempts"]) == ("failed", 2)  # killed again, having no state to go on from
+    assert "SIGKILL" in row["error"]
+
+
+def test_new_repeats_are_added_over_several_waves_and_then_nothing(swept):
+    folder = swept["folder"]
+    before = {path.name for path in (folder / "runs").iterdir()}
+    assert sweep_trivially(trivial_runs(6), folder, wave_runs=2).done == 3
+    assert before < {path.name for path in (folder / "runs").iterdir()}
+    assert sweep_trivially(trivial_runs(6), folder).done == 0
+
+
+class KillFirstSlot(Callback):
+    """Ends the process of the first slot that reports an epoch, as a machine short of memory does."""
+
+    def __init__(self):
+        self.killed = False
+
+    def on_trial_result(self, *_, **info):
+        if not self.killed:
+            self.killed = True
+            ray.kill(info["trial"].temporary_state.ray_actor, no_restart=True)
+
+
+def test_the_loss_of_a_slot_costs_no_run(tmp_path):
+    said = []
+    state = sweep_trivially(trivial_runs(3, epochs=4), tmp_path, said, callbacks=[KillFirstSlot()])
+    assert (state.done, state.failed) == (3, 0)
+    assert Store(tmp_path).read(["status"])["status"].to_pylist() == ["ok"] * 3
+    assert len(said) == 1
+    assert "is tried again" in said[0]
+
+
+def test_the_engine_trains_through_the_sweep(tmp_path):
+    data = tiny_dataset(240, 50)
+    study = Study(name="tiny", question="?", configurations=(configure("lenet5", epochs=2),), repeats=2)
+    runs = study.runs({"lenet5": "structure"}, data.fingerprint)
+    state = sweep_trivially(runs, tmp_path, data=data, engine="fmnist.training", save_models=True)
+    assert (state.done, state.failed) == (2, 0)
+    assert state.computing_seconds > 0
+    for row in Store(tmp_path).read().to_pylist():
+        assert (row["status"], row["threads"], row["device_kind"]) == ("ok", 1, "CPU")
+        assert len(row["history"]) == 2
+        assert len(row["test_predicted"]) == 50
+        assert row["host_peak_bytes"] > 0
+        assert (tmp_path / "models" / f"{row['run_id']}.shared.keras").stat().st_size > 61_706 * 4
+
+
+def test_an_address_that_is_none_is_one_clear_line():
+    with pytest.raises(ValueError, match=r"address: got nonsense, where no Ray answers"), connection("nonsense"):
+        pass
+
+
+def test_no_token_is_written_for_a_ray_of_our_own():
+    assert os.environ["RAY_AUTH_MODE"] in ("disabled", "token")

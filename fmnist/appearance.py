@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO, StringIO
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -29,7 +30,7 @@ HATCHES = ("", "////", "\\\\\\\\", "....", "xxxx", "----", "||||", "++++", "oooo
 INK = "#222222"
 QUIET = "#8a8a8a"
 
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "font.size": 8.0,
     "axes.labelsize": 8.0,
     "axes.titlesize": 8.5,
@@ -52,7 +53,7 @@ SETTINGS = {
     "savefig.dpi": 200,
     "svg.hashsalt": "fmnist",  # the same rows give the same file
     "svg.fonttype": "path",
-    "pdf.fonttype": 42,
+    "pdf.fonttype": 42,  # journals refuse type 3, though it is faster
 }
 
 
@@ -107,6 +108,13 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def figure_of(axes: Axes) -> Figure:
+    """Give the figure that `new_axes` made around an Axes."""
+    if not isinstance(axes.figure, Figure):
+        raise TypeError(f"axes: got one in a {type(axes.figure).__name__}, expected one in a Figure")
+    return axes.figure
+
+
 def rows_height(rows: int, each: float = 0.26, around: float = 0.75) -> float:
     """Inches that a figure with one line for each configuration needs."""
     return around + each * max(rows, 2)
@@ -117,15 +125,9 @@ def save_figure(figure: Figure, directory: Path, name: str) -> str:
     text = StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None})
     (directory / f"{name}.svg").write_text(text.getvalue(), encoding="utf-8")
+    figure.set_layout_engine("none")  # it is laid out
     figure.savefig(directory / f"{name}.pdf", format="pdf", metadata={"CreationDate": None})
     return text.getvalue()
-
-
-def png_bytes(figure: Figure) -> bytes:
-    """Draw the figure as a PNG image."""
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
 
 
 def numbered(labels: Sequence[str], counts: Sequence[int]) -> list[str]:

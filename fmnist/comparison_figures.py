@@ -46,12 +46,13 @@ def draw_critical_difference(axes: Axes, ranks: Mapping[str, float], cliques: Se
     ordered = sorted(ranks, key=lambda label: ranks[label])
     count, half = len(ordered), (len(ordered) + 1) // 2
     bars = [sorted(ranks[label] for label in clique) for clique in cliques if len(clique) > 1]
-    first_line = 0.35 + 0.22 * len(bars)
+    levels = stack_bars([(bar[0], bar[-1]) for bar in bars])
+    first_line = 0.35 + 0.22 * (max(levels, default=-1) + 1)
     axes.plot([1, max(count, 2)], [0, 0], color=INK, linewidth=1)
     for tick in range(1, count + 1):
         axes.plot([tick, tick], [0, -0.12], color=INK, linewidth=0.8)
         axes.text(tick, -0.18, str(tick), ha="center", va="bottom", fontsize=7.5)
-    for level, bar in enumerate(bars):
+    for level, bar in zip(levels, bars, strict=True):
         axes.plot([bar[0] - 0.04, bar[-1] + 0.04], [0.2 + 0.22 * level] * 2, color=INK, linewidth=3.2)
     margin = 0.06 * max(count - 1, 1)
     for place, label in enumerate(ordered):
@@ -64,6 +65,17 @@ def draw_critical_difference(axes: Axes, ranks: Mapping[str, float], cliques: Se
     axes.set_ylim(first_line + 0.32 * half, -0.5)
     axes.axis("off")
     return axes
+
+
+def stack_bars(bars: Sequence[tuple[float, float]]) -> list[int]:
+    """Give each bar (from, to), ordered by its start, the lowest level at which it touches none."""
+    ends: list[float] = []  # of the last bar of each level
+    levels = []
+    for start, end in bars:
+        level = next((place for place, last in enumerate(ends) if last < start - 0.1), len(ends))
+        ends[level : level + 1] = [end]
+        levels.append(level)
+    return levels
 
 
 def draw_verdicts(axes: Axes, labels: Sequence[str], cells: Mapping[tuple[str, str], tuple[str, str]]) -> Axes:

@@ -16,7 +16,8 @@ STAGES = ("first", "middle", "last")
 def read_epochs(store: Store, rows: pd.DataFrame) -> pd.DataFrame:
     """Read the epochs of the given rows (columns run_id, placement, configuration_id, label, repeat) from the store.
 
-    Returns the fields of schema.EPOCH and label, repeat and run (a number for each row); runs without history have none.
+    Returns the fields of schema.EPOCH and label, repeat and run (a number for each of the given rows). Runs without
+    history have no epochs.
     """
     wanted = rows.reset_index(drop=True)
     number = pd.Series(wanted.index, index=pd.MultiIndex.from_frame(wanted[["run_id", "placement"]]))

@@ -201,7 +201,7 @@ def draw_example(axes: Axes, image: npt.NDArray[np.uint8], true: str, predicted:
     axes.set_yticks([])
     right = true == predicted
     axes.spines[:].set(visible=True, color=QUIET if right else "#a03000", linewidth=0.8 if right else 1.4)
-    verdict = f"{predicted}\n{confidence:.1%}" if right else f"{predicted}\n{confidence:.1%}\ntrue: {true}"
+    verdict = f"{predicted}\n{100 * confidence:.1f} %" + ("" if right else f"\ntrue: {true}")
     axes.set_xlabel(verdict, fontsize=7, labelpad=2)
     return axes
 

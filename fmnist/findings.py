@@ -32,12 +32,23 @@ class MetricFindings:
     samples: Mapping[str, pd.Series]  # by repeat, stored units, finite
     summaries: Mapping[str, Summary]
     refusal: str  # why the values are described and not compared; empty where they are compared
+    placements: frozenset[str]  # of the rows that the values are from
     # of the shown labels, on the primary metric and those that have a margin; empty where there is nothing to compare
     pairs: tuple[PairComparison, ...]
 
     def of(self, labels: list[str]) -> dict[str, pd.Series]:
         """Give the values of those of the labels that have any."""
         return {label: self.samples[label] for label in labels if label in self.samples}
+
+    @property
+    def all_shared(self) -> bool:
+        """Whether every value is from a run that shared its machine."""
+        return self.placements == {"shared"}
+
+    @property
+    def any_shared(self) -> bool:
+        """Whether some value is from a run that shared its machine."""
+        return "shared" in self.placements
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -161,9 +172,9 @@ def target_times(epochs: pd.DataFrame, target: float) -> pd.DataFrame:
     runs = epochs.groupby("run", sort=True)
     offsets = np.concatenate([[0], runs.size().cumsum()])
     accuracy, seconds = (epochs[name].to_numpy() for name in ("validation_accuracy", "seconds"))
-    first = runs[["label", "repeat"]].first()
+    first = runs[["label", "repeat"]].first().astype({"label": str})
     first["seconds"] = times_to_target(offsets, accuracy, seconds, target)
-    return first.astype({"label": str}).set_index(["repeat", "label"])["seconds"].unstack()
+    return pd.pivot_table(first, index="repeat", columns="label", values="seconds", aggfunc="first", dropna=False)
 
 
 def long_frame(name: str, values: Mapping[str, pd.Series]) -> pd.DataFrame:
@@ -180,7 +191,7 @@ def _friedman(primary: MetricFindings | None, shown: list[str]) -> Friedman | No
 
 def _metric_findings(study: StudyRows, name: str, shown: list[str]) -> MetricFindings:
     metric = METRICS[name]
-    values, (_, refusal) = study.values(name), study.rows_for(name)
+    values, (rows, refusal) = study.values(name), study.rows_for(name)
     compared = [label for label in shown if label in values]
     pairs: list[PairComparison] = []
     if len(compared) > 1 and not refusal and name in {study.primary_metric, *study.margins}:
@@ -190,5 +201,6 @@ def _metric_findings(study: StudyRows, name: str, shown: list[str]) -> MetricFin
         samples=values,
         summaries={label: summarize(column) for label, column in values.items()},
         refusal=refusal,
+        placements=frozenset(rows["placement"]),
         pairs=tuple(pairs),
     )

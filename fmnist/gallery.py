@@ -11,13 +11,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fmnist import comparison_figures, figures
-from fmnist.appearance import COLUMN_INCHES, Look, new_axes, new_figure, rows_height
+from fmnist.appearance import COLUMN_INCHES, Look, figure_of, new_axes, new_figure, rows_height
 from fmnist.data import CLASS_NAMES, Dataset
 from fmnist.findings import Findings, MetricFindings
 from fmnist.original import original_value
 from fmnist.pair_text import difference_text, difference_unit, seen_from
 from fmnist.predictions import Example
-from fmnist.ranking import GENERALISES_TO, cliques, unbarred_pairs
+from fmnist.ranking import GENERALISES_TO, Friedman, cliques, unbarred_pairs
 from fmnist.schema import METRICS
 from fmnist.study_tables import placement_mark
 from fmnist.tables import interval_of, p_value
@@ -65,15 +65,15 @@ def _distributions(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Pi
         axes = new_axes(height=rows_height(len(values)))
         figures.draw_distribution(axes, values, found.metric, looks, note=mark)
         caption = (
-            f"{found.metric.meaning} Each point is a run; the box spans the quartiles, the line in it is the median, the"
-            " whiskers reach the last run within 1.5 times the box's length."
+            f"{found.metric.meaning} Each point is a run; the box spans the quartiles, the line in it is the median,"
+            " the whiskers reach the last run within 1.5 times the box's length."
         )
         most = max(len(column) for column in values.values())
         if most > figures.MOST_POINTS:
             caption += f" Of each configuration {figures.MOST_POINTS} runs are drawn as points, chosen at random."
         section: Section = "comparison" if found.metric.kind == "accuracy" else "costs"
         yield Picture(
-            section, f"distribution-{found.metric.name}", found.metric.label.capitalize(), caption, axes.figure
+            section, f"distribution-{found.metric.name}", found.metric.label.capitalize(), caption, figure_of(axes)
         )
 
 
@@ -90,7 +90,7 @@ def _verdicts(findings: Findings) -> Iterator[Picture]:
             f" {_difference_words(found)}."
         )
         yield Picture("comparison" if found.metric.kind == "accuracy" else "costs", f"verdicts-{found.metric.name}",
-                      f"Verdicts by {found.metric.label}", caption, axes.figure)  # fmt: skip
+                      f"Verdicts by {found.metric.label}", caption, figure_of(axes))  # fmt: skip
 
 
 def _difference_words(found: MetricFindings) -> str:
@@ -102,30 +102,33 @@ def _difference_words(found: MetricFindings) -> str:
 
 def _ranks(findings: Findings) -> Iterator[Picture]:
     tested, primary = findings.friedman, findings.primary
-    if tested is None or primary is None or tested.n < 2 or len(tested.labels) < 3:
+    if tested is None or primary is None or np.isnan(tested.p):
         return
     groups = cliques(tested.labels, primary.pairs)
     ranks = dict(zip(tested.labels, tested.average_ranks, strict=True))
-    axes = new_axes(WIDE_INCHES, 0.9 + 0.19 * len(ranks) / 2 + 0.12 * len(groups))
+    axes = new_axes(WIDE_INCHES, 1.0 + 0.1 * len(ranks))
     comparison_figures.draw_critical_difference(axes, ranks, groups)
     caption = (
         f"Average rank by {primary.metric.label} over {tested.n:,} complete repeats; 1 is best. A bar joins"
         " configurations that no verdict tells apart (adjusted pairwise tests, not one critical distance)."
-        f" Friedman test of all: F = {tested.f_statistic:.1f}, p {_p_words(tested.p)}. {tested.note} {GENERALISES_TO}"
+        f" Friedman test of all: {_friedman_words(tested)}. {tested.note} {GENERALISES_TO}"
     )
     alone = unbarred_pairs(groups, primary.pairs)
     if alone:
         caption += f" Not told apart either: {'; '.join(f'{a} and {b}' for a, b in alone)}."
-    yield Picture("comparison", "critical-difference", "Average ranks", caption, axes.figure)
+    yield Picture("comparison", "critical-difference", "Average ranks", caption, figure_of(axes))
 
 
-def _p_words(p: float) -> str:
-    return "is not known" if np.isnan(p) else f"{'' if p < 0.001 else '= '}{p_value(p)}"
+def _friedman_words(tested: Friedman) -> str:
+    p = p_value(tested.p).replace("<", "< ") if tested.p < 0.001 else f"= {p_value(tested.p)}"
+    if np.isinf(tested.f_statistic):
+        return f"every repeat ranks them alike, p {p} (exact)"
+    return f"F = {tested.f_statistic:.1f}, p {p}"
 
 
 def verdict_cells(found: MetricFindings) -> dict[tuple[str, str], tuple[str, str]]:
     """Give verdict and difference of each ordered pair of labels."""
-    cells = {}
+    cells: dict[tuple[str, str], tuple[str, str]] = {}
     for pair in found.pairs:
         for label in (pair.a, pair.b):
             view = seen_from(pair, label)
@@ -157,7 +160,7 @@ def _trade_offs(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Pictu
             front = [label for label, is_marked in zip(labels, marked, strict=True) if is_marked]
             caption += f" Not beaten in both means at once (Pareto front): {', '.join(front)}."
         comparison_figures.draw_trade_off(axes, costs, cost.metric, gain.metric, looks, front)
-        yield Picture("costs", f"trade-off-{name}", f"Accuracy against {cost.metric.label}", caption, axes.figure)
+        yield Picture("costs", f"trade-off-{name}", f"Accuracy against {cost.metric.label}", caption, figure_of(axes))
 
 
 def _profile(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
@@ -171,11 +174,11 @@ def _profile(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]
     shares = {str(label): profile[label].to_numpy() for label in profile.columns}
     comparison_figures.draw_profile(axes, profile.index.to_numpy(), shares, looks)
     caption = (
-        f"Training time to {100 * findings.target:g} % validation accuracy (half of all runs reach it): share of repeats"
-        f" (n = {len(times.dropna()):,}) in which a configuration needs at most so many times the time of that repeat's"
-        " fastest. A curve ends at the share that reaches the target at all (Dolan and More 2002)."
+        f"Training time to {100 * findings.target:g} % validation accuracy (half of all runs reach it): share of"
+        f" repeats (n = {len(times.dropna()):,}) in which a configuration needs at most so many times the time of that"
+        " repeat's fastest. A curve ends at the share that reaches the target at all (Dolan and More 2002)."
     )
-    yield Picture("costs", "performance-profile", "Performance profile", caption, axes.figure)
+    yield Picture("costs", "performance-profile", "Performance profile", caption, figure_of(axes))
 
 
 def _reliability(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
@@ -189,7 +192,7 @@ def _reliability(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Pict
         figures.draw_reliability(axes, confidence, accuracy, counts / counts.sum(), looks[label])
         error = sums.calibration.expected_calibration_error
         caption = f"{sums.calibration.n:,} predictions. Expected calibration error {100 * error:.2f} points."
-        yield Picture("confidence", f"reliability-{label}", f"{label}: reliability", caption, axes.figure)
+        yield Picture("confidence", f"reliability-{label}", f"{label}: reliability", caption, figure_of(axes))
 
 
 def _curves(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
@@ -199,13 +202,14 @@ def _curves(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
     axes = new_axes(height=2.6 + 0.16 * (len(there) + 1) // 2)
     figures.draw_validation(axes, {label: findings.epochs_of(label) for label in there}, looks)
     caption = "Mean over the runs, while at least half of them go on."
-    yield Picture("curves", "validation", "Validation accuracy by epoch", caption, axes.figure)
+    yield Picture("curves", "validation", "Validation accuracy by epoch", caption, figure_of(axes))
     for label in there:
         epochs = findings.epochs_of(label)
         runs = epochs["run"].nunique()
         caption = (
-            f"n = {runs:,}. Means over the runs with bands of one standard deviation, while at least half of them go on;"
-            " training (dashed) with dropout and augmentation on, as its epoch ran. Learning rate: median and range."
+            f"n = {runs:,}. Means over the runs with bands of one standard deviation, while at least half of them go"
+            " on; training (dashed) with dropout and augmentation on, as its epoch ran. Learning rate: median and"
+            " range."
         )
         yield Picture("curves", f"curves-{label}", f"{label}: learning curves", caption, _curve(epochs, looks[label]))
 
@@ -230,15 +234,15 @@ def _classes(findings: Findings) -> Iterator[Picture]:
     axes = new_axes(WIDE_INCHES, rows_height(len(there), around=0.9))
     figures.draw_recall(axes, recall)
     caption = "Share of each class's test images classified rightly, in %, mean over runs; darker is higher."
-    yield Picture("classes", "recall", "Recall by class", caption, axes.figure)
+    yield Picture("classes", "recall", "Recall by class", caption, figure_of(axes))
     for label in there:
         sums = findings.predictions[label]
-        axes = figures.draw_confusion(new_axes(COLUMN_INCHES + 0.6, COLUMN_INCHES + 0.6), sums.confusion, CLASS_NAMES)
+        axes = figures.draw_confusion(new_axes(COLUMN_INCHES, COLUMN_INCHES), sums.confusion, CLASS_NAMES)
         caption = (
             f"All {sums.runs:,} {'runs' if sums.runs > 1 else 'run'} summed, in % of each true class; shares under"
             " 0.05 % are blank."
         )
-        yield Picture("classes", f"confusion-{label}", f"{label}: confusion matrix", caption, axes.figure)
+        yield Picture("classes", f"confusion-{label}", f"{label}: confusion matrix", caption, figure_of(axes))
 
 
 def _examples(findings: Findings) -> Iterator[Picture]:
@@ -256,7 +260,7 @@ def _examples(findings: Findings) -> Iterator[Picture]:
 
 def _example_sheet(example: Example, data: Dataset) -> Figure:
     wrong, right = choose_examples(example, data.test_labels)
-    figure = new_figure(WIDE_INCHES, 3.9)
+    figure = new_figure(5.3, 3.1)
     grid = figure.subplots(2, EXAMPLES, squeeze=False)
     for row, chosen in zip(grid, (wrong, right), strict=True):
         for axes in row[len(chosen) :]:
@@ -292,4 +296,4 @@ def _originals(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Pictur
         comparison_figures.draw_intervals(axes, summary, METRICS[name], looks)
         caption = "Where the original report gives no figure there is no diamond."
         yield Picture("original", f"original-{name}", f"{found.metric.label.capitalize()} beside the original report",
-                      caption, axes.figure)  # fmt: skip
+                      caption, figure_of(axes))  # fmt: skip

@@ -46,10 +46,10 @@ def _measurement(findings: Findings) -> str:
     return (
         f"Runs were made{when} with {', '.join(software) or 'unrecorded versions'}, commit {_listed(rows['commit'])}"
         f"{' (partly with uncommitted changes)' if dirty else ''}, computed in {_listed(rows['compute_dtype'])} on"
-        f" {'; '.join(hardware) or 'unrecorded hardware'}. Placement of the rows: {placements}. Training time is the wall"
-        " time of the training steps alone; host memory is the peak resident memory of the run's process above that of"
-        " the idle process. Both are compared on exclusive runs (alone on the machine, never resumed) of one hardware"
-        " only."
+        f" {'; '.join(hardware) or 'unrecorded hardware'}. Placement of the rows: {placements}. Training time is the"
+        " wall time of the training steps alone; host memory is the peak resident memory of the run's process above"
+        " that of the idle process. Both are compared on exclusive runs (alone on the machine, never resumed) of one"
+        " hardware only."
     )
 
 
@@ -59,14 +59,16 @@ def _statistics(findings: Findings) -> str:
         f"{METRICS[name].label} {_margin(name, value)}" for name, value in findings.study.margins.items()
     )
     return (
-        f"The primary metric, fixed before the runs, is {primary}. Means carry 95 % intervals: Student's t below n = 10,"
-        " bias-corrected and accelerated bootstrap (Efron 1987; 9,999 resamples) from there on. Pairs of configurations"
-        " were compared over their common repeats by the paired t test, beside it Wilcoxon's exact signed-rank test;"
-        " times and memory as logarithms, that is by ratio. Equivalence was tested by two one-sided t tests (Schuirmann"
-        f" 1987) with the margins {margins}. Both families of p values were adjusted by Holm's (1979) procedure over all"
-        " pairs of a metric, at a family-wise level of 0.05 each. The number of repeats that would decide a pair is the"
-        " smallest at which its test has a power of 0.8, taking the observed difference and spread for the true ones."
-        " Conclusions hold for new seeds and splits of these configurations on this data set, not for other data sets."
+        f"The study's primary metric is {primary}. Means carry 95 % intervals: Student's t below n = 10, from there on"
+        " the bias-corrected and accelerated bootstrap (Efron 1987; 9,999 resamples, beyond 1,000 values its expansion)."
+        " Pairs of configurations were compared over their common repeats by the paired t test, beside it Wilcoxon's"
+        " exact signed-rank test; times and memory as logarithms, that is by ratio. Equivalence was tested by two"
+        f" one-sided t tests (Schuirmann 1987) with the margins {margins}. Both families of p values were adjusted by"
+        " Holm's (1979) procedure over all pairs of a metric, at a family-wise level of 0.05 each. All configurations"
+        " together were ranked by Friedman's test with repeats as blocks (Iman and Davenport's F). Majority votes were"
+        " compared by McNemar's test (mid-p). The number of repeats that would decide a pair is the smallest at which"
+        " its test has a power of 0.8, taking the observed difference and spread for the true ones. Conclusions hold"
+        " for new seeds and splits of these configurations on this data set, not for other data sets."
     )
 
 

@@ -86,7 +86,7 @@ class PredictionSums:
     def accuracy_by_run(self) -> npt.NDArray[np.float64]:
         """Share of all images that a run classifies rightly, shape (runs,)."""
         sizes = self._of_class.sum(axis=0)
-        return np.nan_to_num(self.recall_by_run) @ sizes / sizes.sum()
+        return np.asarray(np.nan_to_num(self.recall_by_run) @ sizes / sizes.sum())
 
     @property
     def recall_by_run(self) -> npt.NDArray[np.float64]:

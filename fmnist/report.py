@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ CHAPTERS: Mapping[str, str] = {
     "original": "Beside the original report",
     "runs": "Runs and metrics",
 }
+log = logging.getLogger(__name__)
+
 LONG_WORDS = 40  # characters from which a column of a page's table may break into lines
 
 
@@ -52,7 +55,7 @@ def build_report(
     study: str | None = None,
     out: str | Path = "report",
     data: Path | None = None,
-    on_progress: Callable[[str], None] = lambda message: None,
+    on_progress: Callable[[str], None] | None = None,
 ) -> ReportResult:
     """Write the report on one study of a store, or on all of them, into the folder `out`.
 
@@ -61,7 +64,8 @@ def build_report(
     ValueError if the store holds no rows or no such study, OSError if it cannot be read or `out` not be written.
     """
     store, folder = Store(store_uri), Path(out)
-    on_progress(f"Reading {store.uri}")
+    tell = on_progress or log.info
+    tell(f"Reading {store.uri}")
     studies = select_studies(store, study)
     folder.mkdir(parents=True, exist_ok=True)
     row_count = write_results(store, folder / "results.csv")
@@ -69,7 +73,7 @@ def build_report(
     looks = looks_of(label for item in studies for label in item.finished_labels)
     pages, tables = [], {}
     for item in studies:
-        on_progress(f"Study {item.name}: {len(item.finished):,} finished runs of {len(item.labels)} configurations")
+        tell(f"Study {item.name}: {len(item.finished):,} finished runs of {len(item.labels)} configurations")
         findings = gather(item, store, loaded, data_problem)
         pages.append(study_page(findings, looks, folder))
         tables[item.name] = study_tables.results_table(findings)

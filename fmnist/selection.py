@@ -71,7 +71,7 @@ class StudyRows:
         table = pd.crosstab(self.outcomes["label"], self.outcomes["status"])
         table = table.reindex(index=self.labels, columns=list(STATUSES), fill_value=0)
         missing = {label: len(self.missing_repeats(label)) for label in self.labels}
-        table.insert(0, "wanted", self.repeats if self.repeats is not None else pd.NA)
+        table.insert(0, "wanted", [self.repeats] * len(table))
         return table.assign(missing=pd.Series(missing))
 
     def missing_repeats(self, label: str) -> list[int]:

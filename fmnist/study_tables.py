@@ -66,25 +66,33 @@ def _result_cell(findings: Findings, name: str, label: str) -> tuple[dict[str, f
 
 def _results_note(findings: Findings) -> str:
     notes = ["Mean ± standard deviation over n runs; in brackets the 95 % interval of the mean."]
-    for name in RESULT_COSTS:
-        found = findings.metrics.get(name)
-        if found and found.refusal:
-            notes.append(f"{found.metric.label.capitalize()}: {basis_words(found)}")
+    described = [findings.metrics[name] for name in RESULT_COSTS if name in findings.metrics]
+    described = [found for found in described if found.refusal]
+    if described:
+        labels = " and ".join(found.metric.label for found in described)
+        notes.append(f"{labels.capitalize()}: {basis_words(described[0])}")
     return " ".join(notes)
 
 
 def basis_words(found: MetricFindings) -> str:
     """Say on what rows a metric stands, where that is not every finished run."""
     if found.refusal:
-        return f"{placement_mark(found)}. {found.refusal}."
+        return f"{placement_mark(found)}. {way_to_compare(found)}."
     if found.metric.kind in ("time", "memory"):
         return "Exclusive rows of one hardware."
     return ""
 
 
+def way_to_compare(found: MetricFindings) -> str:
+    """Say why a metric is not compared and what to run; where every run shared its machine, in few words."""
+    if found.all_shared:
+        return "Every run shared its machine; for clean figures run `python jobs/study.py timing`"
+    return found.refusal[:1].upper() + found.refusal[1:]
+
+
 def placement_mark(found: MetricFindings) -> str:
     """Mark the values of a metric that may not be compared."""
-    return "Shared placement: not compared" if "shared" in found.refusal else "Mixed hardware: not compared"
+    return "Shared placement: not compared" if found.any_shared else "Mixed hardware: not compared"
 
 
 def counts_table(findings: Findings) -> Table:
@@ -131,8 +139,8 @@ def _pair_table(found: MetricFindings, order: list[str]) -> Table:
     shown_margin = NOTHING if margin is None else f"{100 * margin:g} %" if relative else in_unit(margin, metric)
     note = (
         "The first of each pair against the second over their common repeats. p values are adjusted by Holm's procedure"
-        f" over {len(views)} pairs. Margin of equivalence: {shown_margin}. Repeats to decide: at a power of 0.8, were"
-        " the observed figures the true ones."
+        f" over {len(views)} pairs; the intervals are each pair's own. Margin of equivalence: {shown_margin}. Repeats"
+        " to decide: at a power of 0.8, were the observed figures the true ones."
     )
     return records_table(f"pairs-{metric.name}", title, [_raw_pair(view) for view in views],
                          [_shown_pair(view, found) for view in views], note)  # fmt: skip

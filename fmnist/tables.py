@@ -13,7 +13,9 @@ import pandas as pd
 from fmnist.intervals import FEWEST_FOR_HONEST_BOOTSTRAP, Interval, Summary
 from fmnist.schema import Metric
 
-NOTHING = "–"  # what a table shows where a value is not available
+NOTHING = "\N{EN DASH}"  # what a table shows where a value is not available
+NEVER = "never"  # and where a time is infinite
+MINUS = "\N{MINUS SIGN}"
 DIGITS = {"%": 2, "nats": 4, "s": 1, "MiB": 1, "": 0}  # after the point, by the unit a metric is shown in
 
 
@@ -51,8 +53,8 @@ class Table:
 
 
 _LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-          "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--", "×": r"$\times$",
-          "≤": r"$\leq$", "≥": r"$\geq$", "<": r"$<$", ">": r"$>$", "−": r"$-$", "δ": r"$\delta$"}  # fmt: skip
+          "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", NOTHING: "--", "\N{MULTIPLICATION SIGN}": r"$\times$",
+          "≤": r"$\leq$", "≥": r"$\geq$", "<": r"$<$", ">": r"$>$", MINUS: r"$-$", "δ": r"$\delta$"}  # fmt: skip
 
 
 def latex_text(text: str) -> str:
@@ -62,18 +64,18 @@ def latex_text(text: str) -> str:
 
 def is_text(column: pd.Series) -> bool:
     """Whether a shown column holds words (set flush left) and not figures."""
-    starts = [str(value).lstrip("+-−[<≥≤ ")[:1] for value in column if str(value) != NOTHING]
-    return bool(starts) and not all(start.isdigit() for start in starts)
+    starts = [str(value).lstrip(f"+-{MINUS}[<≥≤ ")[:1] for value in column if str(value) not in (NOTHING, NEVER)]
+    return not all(start.isdigit() for start in starts)
 
 
 def number(value: Any, digits: int, *, signed: bool = False) -> str:
-    """Write a number with thousands separated; an unavailable one as a dash, an endless one in words."""
+    """Write a number with thousands separated; an unavailable one as a dash, an infinite time as never."""
     if value is None or value is pd.NA or math.isnan(value):
         return NOTHING
     if math.isinf(value):
-        return "never" if value > 0 else "-never"
+        return NEVER
     text = f"{value:{'+' if signed else ''},.{digits}f}"
-    return text.replace("-", "−")
+    return text.replace("-", MINUS)
 
 
 def in_unit(value: Any, metric: Metric, *, signed: bool = False, more_digits: int = 0) -> str:
@@ -130,7 +132,7 @@ def metric_table(metric: Metric, summaries: Mapping[str, Summary], basis: str) -
                 "median": in_unit(item.median, metric),
                 "minimum": in_unit(item.minimum, metric),
                 "maximum": in_unit(item.maximum, metric),
-                f"{interval.confidence:.0%} interval of the mean": bounds(interval, metric),
+                f"{100 * interval.confidence:g} % interval of the mean": bounds(interval, metric),
             }
         )
     better = "higher is better" if metric.direction == "up" else "lower is better"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
@@ -9,6 +10,7 @@ from fmnist.report import ReportResult
 from fmnist.tables import Table, is_text
 
 MOST_ROWS = 30
+COLUMNS = 5  # configuration, n, accuracy, time, memory: what 80 characters hold
 
 
 def print_results(result: ReportResult, console: Console | None = None) -> None:
@@ -22,11 +24,12 @@ def print_results(result: ReportResult, console: Console | None = None) -> None:
 
 
 def rich_table(title: str, table: Table) -> RichTable:
-    """Make a table of the terminal of the first rows of a report's table."""
-    shown = RichTable(title=title, title_justify="left", caption=table.note, caption_justify="left")
-    for name in table.shown.columns:
+    """Make a table for the terminal of the first rows and columns of a report's table."""
+    shown = RichTable(title=title, title_justify="left", caption=table.note, caption_justify="left",
+                      box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)  # fmt: skip
+    for name in table.shown.columns[:COLUMNS]:
         text = is_text(table.shown[name])
         shown.add_column(str(name), justify="left" if text else "right", no_wrap=text)
     for row in table.shown.astype(str).to_numpy().tolist()[:MOST_ROWS]:
-        shown.add_row(*row)
+        shown.add_row(*row[:COLUMNS])
     return shown

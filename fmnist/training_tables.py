@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from fmnist.epochs import STAGES, stages_of
 from fmnist.findings import Findings
 from fmnist.intervals import Summary
 from fmnist.original import ORIGINAL_EPOCHS
 from fmnist.schema import METRICS
+from fmnist.study_tables import basis_words
 from fmnist.tables import NOTHING, Table, number, p_value, records_table
 from fmnist.trade_offs import TargetTimes, summarize_times
 from fmnist.trainability import Trainability, compare_spread, trainability
@@ -20,7 +22,7 @@ def epochs_table(findings: Findings) -> Table | None:
         return None
     quantities = ["epoch", "train_accuracy", "validation_accuracy", "train_loss", "validation_loss", "learning_rate"]
     means = stages_of(findings.epochs).groupby(["label", "stage"], observed=True)[quantities].mean()
-    raw = []
+    raw: list[dict[str, Any]] = []
     for label in findings.ordered:
         if (label, STAGES[0]) not in means.index:
             continue
@@ -37,7 +39,7 @@ def epochs_table(findings: Findings) -> Table | None:
     return records_table("epochs", "First, middle and last epoch", raw, [_shown_epoch(row) for row in raw], note)
 
 
-def _shown_epoch(row: dict[str, float]) -> dict[str, str]:
+def _shown_epoch(row: dict[str, Any]) -> dict[str, str]:
     return {
         "configuration": str(row["label"]),
         "stage": str(row["stage"]),
@@ -130,10 +132,10 @@ def _mean_and_spread(summary: Summary, scale: float, digits: int) -> str:
 def target_table(findings: Findings) -> Table | None:
     """Training time until the validation accuracy first reaches the target; runs that miss it count as infinite."""
     times = findings.target_times
-    if times.empty:
+    if times.empty or "train_seconds" not in findings.metrics:
         return None
     raw, shown = [], []
-    for label in times.columns:
+    for label in (label for label in findings.ordered if label in times):
         item = summarize_times(times[label].dropna())
         raw.append(_target_figures(label, item))
         shown.append(
@@ -146,8 +148,9 @@ def target_table(findings: Findings) -> Table | None:
                 "upper quartile, s": number(item.upper_quartile, 1),
             }
         )
-    note = f"Target: {100 * findings.target:g} % validation accuracy, which half of all runs reach, rounded down. " + (
-        f"{findings.timing_refusal}." if findings.timing_refusal else "Exclusive rows of one hardware."
+    note = (
+        f"Target: {100 * findings.target:g} % validation accuracy, which half of all runs reach, rounded down."
+        f" {basis_words(findings.metrics['train_seconds'])}"
     )
     return records_table("time-to-target", f"Time to {100 * findings.target:g} % validation accuracy", raw, shown, note)
 

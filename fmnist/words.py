@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from fmnist.findings import MOST_SHOWN, Findings, MetricFindings
 from fmnist.pair_text import PairView, difference_text, difference_unit, seen_from
 from fmnist.schema import METRICS
+from fmnist.study_tables import way_to_compare
 from fmnist.tables import in_unit, interval_of, number
 from fmnist.verdicts import RELATIVE_KINDS
 
 COSTS = ("train_seconds", "host_peak_bytes")
+MOST_LISTED = 5  # beaten configurations; more are summed up
 
 
 def answer(findings: Findings) -> str:
@@ -24,7 +26,7 @@ def answer(findings: Findings) -> str:
     else:
         sentences += _leader_against_others(findings, primary)
         sentences += _other_pairs(findings, primary)
-    sentences += [_cost_sentence(findings, name) for name in COSTS if name != primary.metric.name]
+    sentences += _cost_sentences(findings)
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -65,7 +67,7 @@ def _leader_sentence(findings: Findings, primary: MetricFindings) -> str:
     if not interval.known:
         return f"{start} over n = {summary.n:,} runs ({spread})."
     low, high = in_unit(interval.lower, metric), in_unit(interval.upper, metric)
-    return f"{start} over n = {summary.n:,} runs ({spread}; {interval.confidence:.0%} interval {low} to {high})."
+    return f"{start} over n = {summary.n:,} runs ({spread}; {100 * interval.confidence:g} % interval {low} to {high})."
 
 
 def _leader_against_others(findings: Findings, primary: MetricFindings) -> list[str]:
@@ -89,10 +91,11 @@ def _leader_against_others(findings: Findings, primary: MetricFindings) -> list[
 def _beaten_sentence(views: Sequence[PairView], primary: MetricFindings) -> str:
     if not views:
         return "It is surely better than none of the others."
-    unit, metric = difference_unit(primary.metric), primary.metric
-    parts = [f"{view.other} by {_size(view, primary)} {unit}" for view in views]
-    if metric.kind in RELATIVE_KINDS:
-        parts = [f"{view.other} at {_size(view, primary)} {unit} its {metric.label}" for view in views]
+    if len(views) > MOST_LISTED:
+        nearest, furthest = views[0], views[-1]
+        parts = [f"{len(views)} others, from {_beaten_part(nearest, primary)} to {_beaten_part(furthest, primary)}"]
+    else:
+        parts = [_beaten_part(view, primary) for view in views]
     worst = max(view.pair.difference_p_holm for view in views)
     if views[0].pair.basis == "value":
         surely = ""
@@ -102,17 +105,23 @@ def _beaten_sentence(views: Sequence[PairView], primary: MetricFindings) -> str:
     return f"It is better than {names(parts)}{surely}."
 
 
-def _size(view: PairView, primary: MetricFindings) -> str:
-    text = difference_text(view, primary.metric)
-    return text.lstrip("+").replace("[+", "[").replace(", +", ", ") if not text.startswith("−") else text
+def _beaten_part(view: PairView, primary: MetricFindings) -> str:
+    """Name one of the beaten and by how much: b by 0.85 [0.75, 0.96] points."""
+    metric, unit = primary.metric, difference_unit(primary.metric)
+    text = difference_text(view, metric)
+    if metric.kind in RELATIVE_KINDS:
+        return f"{view.other} at {text} {unit} its {metric.label}"
+    if view.lower > 0:  # a plus would only say again what "better" says
+        text = text.replace("+", "")
+    return f"{view.other} by {text} {unit}"
 
 
 def _equivalent_sentence(views: Sequence[PairView], primary: MetricFindings) -> str:
     if not views:
         return ""
     return (
-        f"It is practically equivalent to {names([view.other for view in views])}: the difference is surely smaller than"
-        f" {margin_text(views[0], primary)}, the smallest that the study calls relevant."
+        f"It is practically equivalent to {names([view.other for view in views])}: the difference is surely smaller"
+        f" than {margin_text(views[0], primary)}, the smallest that the study calls relevant."
     )
 
 
@@ -127,6 +136,9 @@ def margin_text(view: PairView, primary: MetricFindings) -> str:
 def _undecided_sentence(views: Sequence[PairView], primary: MetricFindings) -> str:
     if not views:
         return ""
+    if all(view.pair.n <= 1 for view in views):
+        others = names([view.other for view in views])
+        return f"Undecided is whether it differs from {others}: one common repeat shows no spread to judge by."
     unit = difference_unit(primary.metric)
     parts = [
         f"{view.other} (difference {difference_text(view, primary.metric)} {unit}; {_needs(view)})" for view in views
@@ -161,15 +173,26 @@ def _other_pairs(findings: Findings, primary: MetricFindings) -> list[str]:
             f" ({'; '.join(named)}{more}){largest}."]  # fmt: skip
 
 
-def _cost_sentence(findings: Findings, name: str) -> str:
-    """Say what the leader costs against the cheapest, where that can be compared."""
-    cost = findings.metrics.get(name)
-    leader = findings.ordered[0]
-    if cost is None or len(cost.summaries) < 2 or leader not in cost.summaries:
+def _cost_sentences(findings: Findings) -> list[str]:
+    """Say what the leader costs, and of what it cannot be said and why, each reason once."""
+    names_of_costs = [name for name in COSTS if name in findings.metrics and name != findings.study.primary_metric]
+    costs = [findings.metrics[name] for name in names_of_costs]
+    refused: dict[str, list[str]] = {}
+    for cost in costs:
+        if cost.refusal and len(cost.summaries) > 1:
+            refused.setdefault(way_to_compare(cost), []).append(cost.metric.label)
+    sentences = [_cost_sentence(findings, cost) for cost in costs if not cost.refusal]
+    for reason, labels in refused.items():
+        verb = "is" if len(labels) == 1 else "are"
+        sentences.append(f"{names(labels).capitalize()} {verb} described, not compared. {reason}.")
+    return sentences
+
+
+def _cost_sentence(findings: Findings, cost: MetricFindings) -> str:
+    """Say what the leader costs against the cheapest."""
+    leader, metric = findings.ordered[0], cost.metric
+    if len(cost.summaries) < 2 or leader not in cost.summaries:
         return ""
-    metric = cost.metric
-    if cost.refusal:
-        return f"{metric.label.capitalize()} is described, not compared: {cost.refusal}."
     cheapest = min(cost.of(findings.shown), key=lambda label: cost.summaries[label].mean)
     mean = f"{in_unit(cost.summaries[leader].mean, metric)} {metric.unit}"
     if cheapest == leader:

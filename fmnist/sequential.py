@@ -4,7 +4,10 @@ Looking at the data after 5, 10, 15 ... repeats and stopping at the first p belo
 than 5 %. Here the looks share the error out: at each look a test may spend as much as the O'Brien-Fleming-type spending
 function of Lan and DeMets allows by then (fmnist.spending): little early, so that the last look is nearly a plain test.
 The levels, derived for normal statistics, are applied to p values of t tests, Jennison and Turnbull (2000), section 4.4
-("significance level approach"); tests/test_statistics_simulated.py shows that the error holds.
+("significance level approach"). Alone that spends up to 12 % too much where repeats are few (measured: 5.6 % instead of
+5 % at looks 5 to 10), since t statistics of few repeats hang together less than normal ones; so the information is
+counted in degrees of freedom, n - 1, and a share 1 / largest n of the error is kept back. `look_levels` does both, and
+tests/test_statistics_simulated.py shows that the error then holds.
 
 Over the pairs Holm's procedure is applied at each look, with the levels of the spending function at alpha / (pairs not
 yet rejected), Maurer and Bretz (2013), Statistics in Biopharmaceutical Research 5: it keeps the family-wise error over
@@ -67,6 +70,17 @@ def planned_looks(cap: int, *, first: int = FIRST_LOOK, count: int = LOOKS) -> t
     return tuple(int(n) for n in np.unique(np.rint(evenly)))
 
 
+def look_levels(looks: tuple[int, ...], alpha: float, *, two_sided: bool) -> tuple[float, ...]:
+    """Level that the p value of a t test must not exceed at each look (numbers of repeats, at least 2, increasing).
+
+    Raises ValueError for other looks and for an alpha outside (0, 1).
+    """
+    if not looks or min(looks) < 2:
+        raise ValueError(f"looks: got {looks}, expected increasing numbers of repeats of at least 2, e.g. (5, 10, 20)")
+    kept_back = 1 / looks[-1] if len(looks) > 1 else 0.0  # one look is a plain t test, which is exact
+    return nominal_levels(tuple(n - 1 for n in looks), alpha * (1 - kept_back), two_sided=two_sided)
+
+
 def decide(
     frame: pd.DataFrame,
     metric: Metric,
@@ -85,6 +99,7 @@ def decide(
     """
     table = metric_table(frame, metric, labels)
     schedule = tuple(int(n) for n in looks)
+    look_levels(schedule, 1 - confidence, two_sided=True)  # refuses looks that are none
     attempted = {str(label): set(rows) for label, rows in frame.groupby("label")["repeat"]}
     by_look = [pair_samples(table[table.index < n], metric, margin) for n in schedule]
     tests = [
@@ -178,7 +193,7 @@ def _decision_words(decision: PairDecision, looks: Sequence[int]) -> str:
 def _level_table(looks: tuple[int, ...], pairs: int, alpha: float, *, two_sided: bool) -> Array:
     """Levels by number of hypotheses rejected so far and look, shape (pairs, looks)."""
     shares = [alpha / (pairs - done) for done in range(pairs)]
-    return np.array([nominal_levels(looks, share, two_sided=two_sided) for share in shares]).reshape(pairs, len(looks))
+    return np.array([look_levels(looks, share, two_sided=two_sided) for share in shares]).reshape(pairs, len(looks))
 
 
 def _p_values(tests: Sequence[Sequence[PairTests | None]], name: str) -> Array:
@@ -220,8 +235,9 @@ def _decision(
 def _deciding_look(tests: Sequence[PairTests | None], claimed: tuple[int, int]) -> int:
     """Number of the look that decided the pair, else of its latest look, else 0."""
     seen = [number for number, pair in enumerate(tests, start=1) if pair is not None]
-    if any(pair is not None and pair.basis == "value" for pair in tests[: seen[0]] if seen):
-        return seen[0]  # fixed by the architecture: decided as soon as it is seen
+    fixed = [number for number, pair in enumerate(tests, start=1) if pair is not None and pair.basis == "value"]
+    if fixed:
+        return fixed[0]  # fixed by the architecture: decided as soon as it is seen
     return min((number for number in claimed if number), default=max(seen, default=0))
 
 
@@ -239,4 +255,4 @@ def _level_at(look: int, claimed: Looks, looks: tuple[int, ...], alpha: float, *
     if look == 0:
         return math.nan
     done = int(((claimed > 0) & (claimed <= look)).sum())
-    return nominal_levels(looks, alpha / max(claimed.size - done, 1), two_sided=two_sided)[look - 1]
+    return look_levels(looks, alpha / max(claimed.size - done, 1), two_sided=two_sided)[look - 1]

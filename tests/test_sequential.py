@@ -1,0 +1,190 @@
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from small_frames import frame_of
+
+from fmnist.comparison import compare_pairs
+from fmnist.schema import METRICS
+from fmnist.sequential import (
+    adopt_decisions,
+    decide,
+    look_levels,
+    next_look,
+    open_labels,
+    planned_looks,
+    reject_at_looks,
+)
+from fmnist.spending import nominal_levels
+
+ACCURACY = METRICS["test_accuracy"]
+LOOKS = (5, 10, 20)
+
+
+def values_around(mean, spread, n, seed):
+    return list(np.round(np.random.default_rng(seed).normal(mean, spread, n), 4))
+
+
+@pytest.mark.parametrize(
+    ("looks", "boundaries"),
+    [
+        # O'Brien-Fleming-type boundaries of Lan and DeMets, level 0.05 two-sided, as in R's ldbounds and gsDesign
+        ((1, 2, 3, 4, 5), [4.877, 3.357, 2.680, 2.290, 2.031]),
+        ((1, 2), [2.963, 1.969]),
+        ((1,), [1.960]),
+    ],
+)
+def test_levels_as_published(looks, boundaries):
+    levels = nominal_levels(looks, 0.05, two_sided=True)
+    assert [stats.norm.isf(level / 2) for level in levels] == pytest.approx(boundaries, abs=5.1e-4)
+
+
+def test_a_two_sided_level_is_two_one_sided_ones():
+    one_sided = nominal_levels(LOOKS, 0.025, two_sided=False)
+    assert nominal_levels(LOOKS, 0.05, two_sided=True) == tuple(2 * level for level in one_sided)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sets(st.integers(2, 40), min_size=1, max_size=6), st.floats(1e-4, 0.2))
+def test_levels_grow_with_the_error_there_is_to_spend_and_never_exceed_it(looks, alpha):
+    schedule = tuple(sorted(looks))
+    levels = look_levels(schedule, alpha, two_sided=True)
+    assert max(levels) <= alpha * (1 + 1e-9)
+    assert sum(levels) >= 0.49 * alpha  # the errors of the looks add up to what is spent, at most
+    # what Holm's procedure over pairs needs of a spending function (Maurer and Bretz 2013, section 3)
+    smaller = look_levels(schedule, alpha / 3, two_sided=True)
+    assert all(less <= more for less, more in zip(smaller, levels, strict=True))
+
+
+@pytest.mark.parametrize("looks", [(), (1, 5), (5, 5), (10, 5)])
+def test_looks_must_increase(looks):
+    with pytest.raises(ValueError, match="expected increasing numbers of repeats"):
+        decide(frame_of({"a": [0.9], "b": [0.8]}), ACCURACY, 0.002, looks)
+
+
+def test_the_level_is_a_probability():
+    with pytest.raises(ValueError, match=r"alpha: got 1\.5"):
+        nominal_levels((5, 10), 1.5, two_sided=True)
+
+
+def test_a_single_look_is_a_plain_test():
+    assert look_levels((20,), 0.05, two_sided=True) == pytest.approx((0.05,))
+
+
+def test_planned_looks():
+    assert planned_looks(30) == (5, 10, 15, 20, 25, 30)
+    assert planned_looks(6) == (5, 6)
+    assert planned_looks(4) == (4,)
+    assert planned_looks(20, first=10, count=3) == (10, 15, 20)
+    assert planned_looks(20, count=1) == (20,)
+    with pytest.raises(ValueError, match="looks: got cap 2"):
+        planned_looks(2)
+
+
+def test_rejections_step_down_by_holm_and_stay():
+    looks = (10, 20)
+    first, last = look_levels(looks, 0.05, two_sided=True)
+    third, half = look_levels(looks, 0.05 / 3, two_sided=True)[0], look_levels(looks, 0.025, two_sided=True)[0]
+    assert third < half < first < last
+    unknown = np.full((2, 3), np.nan)
+    # the smallest passes at a third, then the next at a half; the last fails even alone, and passes at the last look
+    p_values = np.array([[0.99 * half, 0.99 * third, 1.01 * first], [1.0, 1.0, 0.99 * last]])
+    assert reject_at_looks(p_values, unknown, looks, 0.05).difference.tolist() == [1, 1, 2]
+    p_values[0, 1] = 1.01 * third
+    assert reject_at_looks(p_values, unknown, looks, 0.05).difference.tolist() == [0, 0, 0]
+
+
+def test_a_pair_decided_one_way_is_not_tested_the_other_way_later():
+    tiny, unlikely = 1e-12, 1.0
+    claims = reject_at_looks(np.array([[unlikely], [tiny]]), np.array([[tiny], [tiny]]), (10, 20), 0.05)
+    assert (claims.difference.tolist(), claims.equivalence.tolist()) == ([0], [1])
+
+
+def test_a_study_is_decided_pair_by_pair_and_stops():
+    values = {
+        "a": values_around(0.90, 0.001, 20, 1),
+        "b": values_around(0.93, 0.001, 20, 2),
+        "c": values_around(0.93, 0.001, 20, 3),
+    }
+    frame = frame_of(values)
+    early = decide(frame[frame["repeat"] < 4], ACCURACY, 0.002, LOOKS)
+    assert {(pair.look, pair.verdict, pair.final) for pair in early} == {(0, "undecided", False)}
+    assert all(math.isnan(pair.difference_level) for pair in early)
+    assert (open_labels(early), next_look(early, LOOKS)) == (["a", "b", "c"], 5)
+    middle = decide(frame[frame["repeat"] < 10], ACCURACY, 0.002, LOOKS)
+    assert [(pair.verdict, pair.look, pair.n) for pair in middle] == [
+        ("worse", 2, 10), ("worse", 2, 10), ("undecided", 2, 10)]  # fmt: skip
+    assert (open_labels(middle), next_look(middle, LOOKS)) == (["b", "c"], 20)
+    # a needs no further rows: its pairs are decided
+    late = decide(frame[(frame["repeat"] < 10) | (frame["label"] != "a")], ACCURACY, 0.002, LOOKS)
+    assert late[:2] == middle[:2]
+    assert (late[2].verdict, late[2].look, late[2].final) == ("equivalent", 3, True)
+    assert late[2].equivalence_p <= late[2].equivalence_level
+    assert (open_labels(late), next_look(late, LOOKS)) == ([], None)
+
+
+def test_more_rows_never_change_a_decision():
+    frame = frame_of({label: values_around(0.9 + 0.004 * seed, 0.002, 20, seed) for seed, label in enumerate("abcd")})
+    decided = {}
+    for n in range(1, 21):
+        for pair in decide(frame[frame["repeat"] < n], ACCURACY, 0.002, LOOKS):
+            if pair.verdict != "undecided":
+                before = decided.setdefault((pair.a, pair.b), pair)
+                assert (pair.verdict, pair.look, pair.n) == (before.verdict, before.look, before.n)
+    assert len(decided) > 2
+
+
+def test_the_last_look_is_final_also_undecided():
+    a = values_around(0.900, 0.004, 20, 1)
+    (pair,) = decide(frame_of({"a": a, "b": a[::-1]}), ACCURACY, 0.0001, LOOKS)
+    assert (pair.verdict, pair.look, pair.final) == ("undecided", 3, True)
+
+
+def test_a_diverged_run_counts_as_looked_at_and_a_missing_one_does_not():
+    values = {"a": values_around(0.90, 0.001, 10, 1), "b": values_around(0.95, 0.001, 10, 2)}
+    values["a"][3] = None
+    frame = frame_of(values)
+    (pair,) = decide(frame, ACCURACY, 0.002, LOOKS)
+    assert (pair.verdict, pair.look, pair.n) == ("worse", 2, 9)
+    (pair,) = decide(frame.drop(frame.index[7]), ACCURACY, 0.002, LOOKS)
+    assert (pair.verdict, pair.look) == ("undecided", 1)
+
+
+def test_runs_that_all_diverge_are_never_decided():
+    (pair,) = decide(frame_of({"a": [None] * 20, "b": [0.9] * 20}), ACCURACY, 0.002, LOOKS)
+    assert (pair.verdict, pair.look, pair.n, pair.final) == ("undecided", 3, 0, True)
+
+
+def test_sizes_are_decided_at_the_first_look():
+    frame = frame_of({"a": [100.0] * 5, "b": [200.0] * 5}, "parameter_count")
+    (pair,) = decide(frame, METRICS["parameter_count"], 0.05, LOOKS)
+    assert (pair.verdict, pair.look, pair.final) == ("better", 1, True)
+
+
+def test_one_label_has_nothing_to_decide():
+    assert decide(frame_of({"a": [0.9] * 5}), ACCURACY, 0.002, LOOKS) == []
+
+
+def test_the_order_of_labels_and_rows_does_not_matter():
+    frame = frame_of({label: values_around(0.9 + 0.003 * seed, 0.002, 20, seed) for seed, label in enumerate("abc")})
+    plain = {(pair.a, pair.b): pair for pair in decide(frame, ACCURACY, 0.002, LOOKS)}
+    opposite = {"better": "worse", "worse": "better"}
+    for pair in decide(frame.iloc[::-1], ACCURACY, 0.002, LOOKS, labels=["c", "b", "a"]):
+        other = plain[pair.b, pair.a]
+        assert pair.verdict == opposite.get(other.verdict, other.verdict)
+        assert (pair.look, pair.difference_p) == (other.look, pytest.approx(other.difference_p))
+
+
+def test_the_report_takes_the_designs_verdicts():
+    frame = frame_of({"a": values_around(0.90, 0.003, 10, 1), "b": values_around(0.9025, 0.003, 10, 5)})
+    comparisons = compare_pairs(frame, ACCURACY, 0.0001)
+    (pair,) = adopt_decisions(comparisons, decide(frame, ACCURACY, 0.0001, LOOKS), LOOKS)
+    assert pair.verdict == "undecided"
+    assert pair.note.startswith("Undecided at look 2 of 3 (n = 10) of a group-sequential design.")
+    assert dataclasses.replace(pair, verdict="", note="") == dataclasses.replace(comparisons[0], verdict="", note="")
+    (pair,) = adopt_decisions(comparisons, decide(frame[frame["repeat"] < 3], ACCURACY, 0.0001, LOOKS), LOOKS)
+    assert pair.note.startswith("Not looked at yet: the first look needs 5 repeats.")

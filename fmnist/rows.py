@@ -57,7 +57,14 @@ def to_table(row: Mapping[str, Any]) -> pa.Table:
 def row_bytes(row: Mapping[str, Any]) -> bytes:
     """Write one row as a Parquet file in memory."""
     sink = pa.BufferOutputStream()
-    pq.write_table(to_table(row), sink, compression="zstd", write_statistics=False, write_page_checksum=True)
+    pq.write_table(
+        to_table(row),
+        sink,
+        compression="zstd",
+        write_statistics=False,  # of one row, and a footer without them and without pyarrow's schema is read faster
+        store_schema=False,
+        write_page_checksum=True,
+    )
     return bytes(sink.getvalue())
 
 

@@ -458,7 +458,7 @@ def test_a_compaction_killed_at_any_moment_loses_nothing(store: Store) -> None:
         store.write(make_row(repeat))
     before = store.read()
     chance = random.Random(0)
-    for _ in range(8):
+    for _ in range(6):
         process = start_compaction(store)
         time.sleep(chance.uniform(0, 0.12))
         process.send_signal(signal.SIGKILL)

@@ -3,13 +3,14 @@
 What the statistics offer, module by module (none loads TensorFlow, Ray or matplotlib):
     comparable     select_comparable, metric_table: which rows may be compared
     intervals      summarize, Interval, Summary: one configuration, one metric
-    comparison     compare_pairs, PairComparison: each pair of configurations
+    comparison     compare_pairs, PairComparison: each pair of configurations; beneath it verdicts, paired_tests, power
     ranking        friedman, average_ranks, cliques: all configurations at once
-    sequential     planned_looks, decide, open_labels: adding repeats until every pair is decided
+    sequential     planned_looks, decide, next_look, open_labels: adding repeats until every pair is decided;
+                   adopt_decisions: its verdicts for the report; beneath it spending, beside it stopping_simulation
     test_set_error variance_layers, majority_vote, mcnemar: what the 10,000 test images leave open
     calibration    calibration, reliability_bins: whether confidence is right
     trainability   trainability, compare_spread: which was hardest to train
-    trade_offs     time_to_target, performance_profile, pareto_front: accuracy against time and memory
+    trade_offs     times_to_target, performance_profile, pareto_front: accuracy against time and memory
 
 Multiplicity. The pairs of one metric are one family. Holm's procedure is applied twice: to the p values of the
 difference tests, which decide `better` and `worse`, and to those of the equivalence tests, which decide `equivalent`.
@@ -46,7 +47,7 @@ from fmnist.verdicts import RELATIVE_KINDS, PairSample, Verdict, adjust, decide_
 
 Reading = Literal["meaningful", "not meaningful", "not significant", "unknown"]
 DecidesBy = Literal["difference", "equivalence", "value", "unknown"]
-MEANINGFUL_PROBABILITY = 0.75  # Bouthillier et al. (2021), arXiv 2103.03098, section 5
+MEANINGFUL_PROBABILITY = 0.75  # Bouthillier et al. (2021), arXiv 2103.03098
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +192,7 @@ def _describe(sample: PairSample, tests: PairTests, adjusted: PairTests, questio
 def read_probability(interval: Interval) -> Reading:
     """Read the interval of P(a better than b), for whichever of the two is ahead.
 
-    After Bouthillier et al. (2021), section 5: not significant where it holds 0.5; else not meaningful where it stays
+    After Bouthillier et al. (2021): not significant where it holds 0.5; else not meaningful where it stays
     at or below 0.75 (for b ahead: at or above 0.25), meaningful where it reaches beyond. The interval is Wilson's:
     their percentile bootstrap has no width where one side wins every repeat.
     """

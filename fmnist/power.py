@@ -25,7 +25,7 @@ def difference_power(n: int, standardized: float, alpha: float) -> float:
 def equivalence_power(n: int, standardized: float, margin: float, alpha: float) -> float:
     """Chance that both one-sided t tests at level `alpha` reject; `standardized` and `margin` in spreads.
 
-    Difference of two noncentral t probabilities (Julious 2004, Statistics in Medicine 23, section 5), at least 0.
+    Difference of two noncentral t probabilities (Julious 2004, Statistics in Medicine 23), at least 0.
     """
     critical, root = float(special.stdtrit(n - 1, 1 - alpha)), math.sqrt(n)
     below = 1 - noncentral_t(critical, n - 1, (margin - abs(standardized)) * root)

@@ -15,7 +15,6 @@ from scipy import special
 
 from fmnist.intervals import RESAMPLES, Array, Interval
 
-Classes = npt.NDArray[np.integer]
 Marks = npt.NDArray[np.bool_]
 
 
@@ -102,11 +101,6 @@ def majority_vote(votes: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
     won = np.bincount(votes.argmax(axis=0)[clear], minlength=len(votes))
     by_need = np.argsort(won, kind="stable")
     return np.asarray(by_need[leading[by_need].argmax(axis=0)], dtype=np.uint8)
-
-
-def count_votes(predicted: Classes, classes: int = 10) -> npt.NDArray[np.int64]:
-    """Count the runs that predict each class of each image: from (runs, images) to (classes, images)."""
-    return np.stack([(predicted == number).sum(axis=0) for number in range(classes)])
 
 
 def mcnemar(right_a: Marks, right_b: Marks, *, confidence: float = 0.95, seed: int = 0) -> McNemar:

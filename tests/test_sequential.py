@@ -55,7 +55,7 @@ def test_levels_grow_with_the_error_there_is_to_spend_and_never_exceed_it(looks,
     levels = look_levels(schedule, alpha, two_sided=True)
     assert max(levels) <= alpha * (1 + 1e-9)
     assert sum(levels) >= 0.49 * alpha  # the errors of the looks add up to what is spent, at most
-    # what Holm's procedure over pairs needs of a spending function (Maurer and Bretz 2013, section 3)
+    # what Holm's procedure over pairs needs of a spending function (Maurer and Bretz 2013)
     smaller = look_levels(schedule, alpha / 3, two_sided=True)
     assert all(less <= more for less, more in zip(smaller, levels, strict=True))
 

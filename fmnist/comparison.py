@@ -15,7 +15,7 @@ What the statistics offer, module by module (none loads TensorFlow, Ray or matpl
 Multiplicity. The pairs of one metric are one family. Holm's procedure is applied twice: to the p values of the
 difference tests, which decide `better` and `worse`, and to those of the equivalence tests, which decide `equivalent`.
 Each keeps the chance of any false claim of its kind at 1 - confidence (Holm 1979); the chance of a false claim of
-either kind is at most twice that, and reaches above it only where some pairs do not differ and others differ by just
+either kind is at most twice that, and exceeds that level only where some pairs do not differ and others differ by just
 the margin, since a pair cannot have both null hypotheses true. Intervals are per pair, not simultaneous.
 What is generalised to: new seeds and validation splits of the same configuration on the same data, no other data set.
 """

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path, PurePosixPath
 
 from fmnist.storage import Storage
@@ -32,20 +32,21 @@ def code_version() -> str:
     """Hash this package's source and TensorFlow's version: a state is only continued by the code that wrote it."""
     sources = sorted(Path(__file__).parent.glob("*.py"))
     content = b"".join(source.name.encode() + source.read_bytes() for source in sources)
-    return sha256(content + version("tensorflow").encode()).hexdigest()[:8]
+    return sha256(content + metadata.version("tensorflow").encode()).hexdigest()[:8]
 
 
 class InFlight:
-    """The runs under way on the results of one storage."""
+    """The runs under way on the results of one storage, as computed by one version of the code."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, version: str | None = None) -> None:
         self._storage = storage
+        self.version = version or code_version()
 
     def claim(self, run: RunSpec) -> None:
         """Say that somebody is about to compute this run; a state that is there stays."""
         with _best_effort("note that a run is taken on"):
             if not self._storage_has(run):
-                self._storage.put(_path(run), b"")
+                self._storage.put(self._path(run), b"")
 
     def claimed(self) -> set[Key]:
         """List the runs that somebody has taken on and not finished; a sweep that crashed leaves its own behind."""
@@ -56,22 +57,25 @@ class InFlight:
     def save(self, run: RunSpec, state: bytes) -> None:
         """Keep the training state of a run, replacing the earlier one."""
         with _best_effort("save the state of a run"):
-            self._storage.put(_path(run), state)
+            self._storage.put(self._path(run), state)
 
     def load(self, run: RunSpec) -> bytes | None:
         """Read the training state of a run, None if it has to start at the beginning."""
         with _best_effort("read the state of a run"):
-            return self._storage.get(_path(run)) or None
+            return self._storage.get(self._path(run)) or None
         return None
 
     def clear(self, run: RunSpec) -> None:
         """Forget a run that is finished or given up."""
         with _best_effort("remove the state of a run"):
-            self._storage.delete([_path(run)])
+            self._storage.delete([self._path(run)])
+
+    def _path(self, run: RunSpec) -> str:
+        return f"{FOLDER}/{run.run_id}.{run.placement}.{self.version}.state"
 
     def _storage_has(self, run: RunSpec) -> bool:
         try:
-            self._storage.get(_path(run))
+            self._storage.get(self._path(run))
         except FileNotFoundError:
             return False
         return True
@@ -81,10 +85,6 @@ def key_of(path: str) -> Key:
     """Tell which run a file is of: the names of rows and states begin with `<run_id>.<placement>.`."""
     run_id, placement = PurePosixPath(path).name.split(".")[:2]
     return run_id, placement
-
-
-def _path(run: RunSpec) -> str:
-    return f"{FOLDER}/{run.run_id}.{run.placement}.{code_version()}.state"
 
 
 @contextmanager

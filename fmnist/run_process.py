@@ -40,6 +40,7 @@ class Request:
     results: str  # URI of the store
     threads: int
     gpus: float
+    code_version: str  # of the saved states that the run may go on from
     checkpoint_seconds: float | None  # at least this long between two saved states; None saves none
     attempt: int = 1
     save_model: bool = False  # also store the final model, below models/
@@ -184,7 +185,7 @@ def _reporter(request: Request, replies: IO[bytes]) -> Callable[[dict[str, float
 
 
 def _inflight(request: Request) -> InFlight:
-    return InFlight(Storage(request.results))
+    return InFlight(Storage(request.results), request.code_version)
 
 
 def _end_with_parent() -> None:

@@ -33,6 +33,7 @@ from ray.tune.search import Searcher
 
 from fmnist.display import SweepState
 from fmnist.failures import failed_row
+from fmnist.inflight import code_version
 from fmnist.neighbours import NodeMark
 from fmnist.placement import Share
 from fmnist.results import Store
@@ -192,6 +193,7 @@ class _Feed(_NotSaved, Searcher):
                 run=turn.run,
                 attempt=turn.attempt,
                 results=options.results,
+                code_version=code_version(),
                 threads=options.share.threads,
                 gpus=options.share.gpus,
                 # a run that goes on from a saved state has no clean times: an exclusive one begins anew instead

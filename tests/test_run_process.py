@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,14 @@ def nursery(tmp_path):
 
 
 def request_for(run, results, checkpoint_seconds=0.0):
-    return Request(run=run, results=str(results), threads=1, gpus=0.0, checkpoint_seconds=checkpoint_seconds)
+    return Request(
+        run=run,
+        results=str(results),
+        code_version="test",
+        threads=1,
+        gpus=0.0,
+        checkpoint_seconds=checkpoint_seconds,
+    )
 
 
 def last_message(nursery, request):
@@ -62,7 +70,7 @@ def test_a_killed_run_fails_alone_and_goes_on_from_its_state(nursery, tmp_path):
 def test_no_state_is_saved_or_read_where_none_is_asked_for(nursery, tmp_path):
     (run,) = trivial_runs(1, "is_killed_once")
     last_message(nursery, request_for(run, tmp_path, checkpoint_seconds=None))
-    inflight = InFlight(Storage(tmp_path))
+    inflight = InFlight(Storage(tmp_path), "test")
     assert inflight.load(run) is None
     inflight.save(run, b"not to be read")
     assert last_message(nursery, request_for(run, tmp_path, checkpoint_seconds=None)).kind == "failure"
@@ -71,7 +79,7 @@ def test_no_state_is_saved_or_read_where_none_is_asked_for(nursery, tmp_path):
 def test_states_are_not_saved_more_often_than_asked(nursery, tmp_path):
     (run,) = trivial_runs(1)
     assert last_message(nursery, request_for(run, tmp_path, checkpoint_seconds=3600.0)).kind == "row"
-    assert InFlight(Storage(tmp_path)).load(run) is None
+    assert InFlight(Storage(tmp_path), "test").load(run) is None
 
 
 def test_a_waiting_process_that_dies_is_a_failure_and_no_hang(nursery, tmp_path):
@@ -89,11 +97,10 @@ def test_a_run_ends_when_nobody_waits_for_it_any_more(nursery, tmp_path):
     (child,) = children_of(nursery._process.pid)
     nursery.close()
     deadline = time.monotonic() + 20
-    while os.path.exists(f"/proc/{child}") and time.monotonic() < deadline:
+    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not os.path.exists(f"/proc/{child}")
+    assert not Path(f"/proc/{child}").exists()
 
 
 def children_of(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return file.read().split()
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

@@ -8,7 +8,7 @@ from cluster_lab.lab import PROJECT, run_in_lab, why_not
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
 
 
@@ -17,7 +17,7 @@ def autoscaled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What happened to the nodes while the study ran."""
     folder = tmp_path_factory.mktemp("autoscaler")
     paths = {"PYTHONPATH": f"{PROJECT}:{PROJECT / 'tests' / 'cluster_lab'}"}
-    return run_in_lab(folder, "autoscaled_study.py", hosts=0, environment=paths, timeout=280)
+    return run_in_lab(folder, "autoscaled_study.py", hosts=0, environment=paths, timeout=550)
 
 
 def test_no_worker_before_the_study(autoscaled: dict[str, Any]) -> None:

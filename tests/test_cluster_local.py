@@ -11,7 +11,7 @@ from fmnist.results import Store
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
-    pytest.mark.timeout(420),
+    pytest.mark.timeout(900),
 ]
 
 STUDY = '''"""Four short runs of one architecture."""
@@ -27,7 +27,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("lab")
     (folder / "lab_study.py").write_text(STUDY)
     study = f"python jobs/study.py {folder}/lab_study.py --results {folder}/results --no-report --address auto"
-    found = run_in_lab(folder, "local_cluster.py", hosts=3, environment={"STUDY_COMMAND": f"'{study}'"}, timeout=400)
+    found = run_in_lab(folder, "local_cluster.py", hosts=3, environment={"STUDY_COMMAND": study}, timeout=850)
     return found | {"results": folder / "results"}
 
 

@@ -8,17 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import jsonschema
 import pytest
 import yaml
 from botocore.session import Session
 from botocore.validate import ParamValidator
 from click import ClickException
+from cluster_lab.lab import run_in_lab, why_not
 from moto import mock_aws, settings
 from packaging.requirements import Requirement
 from ray.autoscaler._private import commands
 from ray.autoscaler._private.aws import utils as aws_utils
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.tags import NODE_KIND_HEAD, NODE_KIND_WORKER, TAG_RAY_LAUNCH_CONFIG, TAG_RAY_NODE_KIND
+from rayjob_schema import RAYJOB
+
+from jobs.study import parser
 
 PROJECT = Path(__file__).parent.parent
 CONFIGURATIONS = [PROJECT / "cluster.yaml", PROJECT / "clusters" / "local.yaml"]
@@ -124,6 +129,39 @@ class TestPromises:
             asked = re.findall(r"~/fmnist\[(\w+)\]", commands_of(read(path)))
             assert asked
             assert set(asked) <= extras
+
+
+class TestRayJob:
+    """clusters/rayjob.yaml against the part of the CRD's schema that it uses (rayjob_schema.py)."""
+
+    @pytest.fixture
+    def job(self) -> dict[str, Any]:
+        return read(PROJECT / "clusters" / "rayjob.yaml")
+
+    def test_it_fits_the_schema(self, job: dict[str, Any]) -> None:
+        jsonschema.validate(job, RAYJOB)
+
+    def test_a_slip_does_not(self, job: dict[str, Any]) -> None:
+        job["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["minReplica"] = 0
+        with pytest.raises(jsonschema.ValidationError, match="minReplica"):
+            jsonschema.validate(job, RAYJOB)
+
+    def test_its_command_is_one_that_the_job_understands(self, job: dict[str, Any]) -> None:
+        words = job["spec"]["entrypoint"].split()
+        assert words[:2] == ["python", "jobs/study.py"]
+        asked = parser().parse_args(words[2:])
+        assert (asked.study, asked.gpus_per_run) == ("comparison", 0.25)
+        assert asked.results.startswith("s3://")
+
+    def test_it_costs_nothing_idle_and_asks_for_the_token(self, job: dict[str, Any]) -> None:
+        cluster = job["spec"]["rayClusterSpec"]
+        assert cluster["rayVersion"] == version("ray")
+        assert cluster["authOptions"] == {"mode": "token"}
+        assert [group["minReplicas"] for group in cluster["workerGroupSpecs"]] == [0]
+        assert cluster["headGroupSpec"]["serviceType"] == "ClusterIP"
+        assert job["spec"]["shutdownAfterJobFinishes"] is True
+        runtime = yaml.safe_load(job["spec"]["runtimeEnvYAML"])
+        assert runtime["working_dir"].endswith(".zip")
 
 
 @pytest.fixture
@@ -270,3 +308,31 @@ def launch(config: dict[str, Any], node_type: str, credentials: dict[str, str]) 
     tags = {TAG_RAY_NODE_KIND: NODE_KIND_WORKER, TAG_RAY_LAUNCH_CONFIG: "hash"}
     node_config = config["available_node_types"][node_type]["node_config"]
     provider_of(config, credentials).create_node(node_config, tags, 1)
+
+
+@pytest.fixture(scope="module")
+def lab_on_aws(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What an operator found who brought cluster.yaml up on hosts that moto's EC2 gives out."""
+    folder = tmp_path_factory.mktemp("aws")
+    aws = {"AWS_ENDPOINT_URL": "http://10.77.0.254:5000", "AWS_DEFAULT_REGION": "us-west-2"}
+    return run_in_lab(folder, "aws_cluster.py", hosts=3, first=4, environment=aws, timeout=850)
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+class TestRayUp:
+    """`ray up cluster.yaml`, real but for EC2 and the network."""
+
+    def test_only_the_head_is_there_until_a_run_waits(self, lab_on_aws: dict[str, Any]) -> None:
+        assert lab_on_aws["after_up"] == {"10.77.0.4": "on-demand"}
+
+    def test_demand_brings_spot_for_shared_and_on_demand_for_exclusive_work(self, lab_on_aws: dict[str, Any]) -> None:
+        assert "succeeded" in lab_on_aws["job"]
+        assert sorted(lab_on_aws["markets"]) == ["on-demand", "on-demand", "spot"]
+        assert lab_on_aws["exclusive_market"] == "on-demand"
+
+    def test_idle_workers_end_by_themselves_and_ray_down_ends_the_head(self, lab_on_aws: dict[str, Any]) -> None:
+        assert lab_on_aws["running_when_idle"] == ["10.77.0.4"]
+        assert lab_on_aws["running_after_down"] == 0
+        assert lab_on_aws["terminated"] == 3

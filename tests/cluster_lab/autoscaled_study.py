@@ -77,7 +77,7 @@ def main() -> None:
         state = SweepState(title="demand", present=0, left=left, durations=Durations(), slots=1)
         options = SweepOptions(results=results, share=Share(cpus=1, gpus=1), engine="sleepy_engine")
         sweep(runs, {}, options, state, tick=lambda: seen.append(workers()))
-        took = wait_for("the workers' end", lambda: workers() == 0, 90)
+        took = wait_for("the workers' end", lambda: workers() == 0, 240)
         after = workers()
     rows = Store(results).read(["status"]).to_pylist()
     cluster.shutdown()

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -27,7 +28,7 @@ def start_moto() -> subprocess.Popen[bytes]:
     log = (LAB / "moto.log").open("wb")
     words = [sys.executable, "-m", "moto.server", "-H", "10.77.0.254", "-p", "5000"]
     server = subprocess.Popen(words, stdout=log, stderr=log)
-    wait_for("moto", lambda: answers(ENDPOINT + "/moto-api/data.json"), 60)
+    wait_for("moto", lambda: answers(ENDPOINT + "/moto-api/data.json"), 120)
     return server
 
 
@@ -90,9 +91,16 @@ def instances(state: str) -> list[dict[str, Any]]:
     return [instance for instance in every if instance["State"]["Name"] == state]
 
 
-def market_by_address() -> dict[str, str]:
-    """Whether each running instance is spot or on demand."""
+def running() -> dict[str, str]:
+    """The market, spot or on-demand, of each running instance by its address."""
     return {item["PrivateIpAddress"]: item.get("InstanceLifecycle", "on-demand") for item in instances("running")}
+
+
+def watch(seen: dict[str, str]) -> None:
+    """Note every instance that runs, for as long as the script does."""
+    while True:
+        seen |= running()
+        time.sleep(1)
 
 
 def main() -> None:
@@ -112,22 +120,25 @@ def main() -> None:
     token = command("ray", "get-auth-token", "--generate").strip().splitlines()[-1]
     begin = time.monotonic()
     command("ray", "up", "-y", "--no-config-cache", str(CLUSTER))
-    after_up = market_by_address()
+    after_up, seen = running(), dict[str, str]()
+    threading.Thread(target=watch, args=(seen,), daemon=True).start()
     tunnel = subprocess.Popen(["ray", "dashboard", "--no-config-cache", str(CLUSTER)], stdin=subprocess.DEVNULL)
-    wait_for("the head", lambda: len(living_nodes(token)) == 1, 60)
+    wait_for("the head", lambda: len(living_nodes(token)) == 1, 120)
     os.environ["RAY_AUTH_MODE"] = "token"
     submit = ["ray", "job", "submit", "--address", "http://127.0.0.1:8265", "--working-dir", str(Path(__file__).parent)]
     job = command(*submit, "--", "python", "gpu_demand.py", check=False)
-    with_demand = market_by_address()
     if "ran on" not in job:
         raise SystemExit(on_host(HEAD, "tail -n 60 /tmp/ray/session_latest/logs/monitor.*"))
-    idle = wait_for("the workers' end", lambda: len(instances("running")) == 1, 90)
+    idle = wait_for("the workers' end", lambda: len(instances("running")) == 1, 240)
+    running_when_idle = running()
     tunnel.terminate()
     command("ray", "down", "-y", str(CLUSTER))
     found(
         after_up=after_up,
         job=job,
-        with_demand=with_demand,
+        markets=list(seen.values()),
+        exclusive_market=seen[json.loads(job[job.index("ran on ") + 7 :].splitlines()[0])["exclusive"]],
+        running_when_idle=list(running_when_idle),
         seconds_until_idle_workers_ended=idle,
         running_after_down=len(instances("running")),
         terminated=len(instances("terminated")),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,14 +13,9 @@ FOLDER = Path(__file__).parent
 PROJECT = FOLDER.parent.parent
 COMMANDS = {"ip": "iproute2", "sshd": "openssh-server", "rsync": "rsync", "unshare": "util-linux"}
 
-# Ray as quick as it can be to see that a host is gone; the token and the usage report as on any cluster
 HOST_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_health_check_initial_delay_ms": "1000",
-    "RAY_health_check_period_ms": "1000",
-    "RAY_health_check_timeout_ms": "1000",
-    "RAY_health_check_failure_threshold": "3",
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "10",  # workers leave soon when the head is gone, not after a minute
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }
 
@@ -45,7 +41,7 @@ def run_in_lab(
     """
     variables = HOST_ENVIRONMENT | (environment or {})
     folder.mkdir(parents=True, exist_ok=True)
-    exports = [f"export {name}={value}\n" for name, value in variables.items()]
+    exports = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
     (folder / "hosts.env").write_text("".join(exports))
     lab = {
         "LAB": str(folder),

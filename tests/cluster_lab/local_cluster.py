@@ -35,7 +35,7 @@ def main() -> None:
     token = command("ray", "get-auth-token", "--generate").strip().splitlines()[-1]
     command("ray", "up", "-y", "--no-config-cache", str(CLUSTER))
     tunnel = subprocess.Popen(["ray", "dashboard", "--no-config-cache", str(CLUSTER)], stdin=subprocess.DEVNULL)
-    seconds_to_nodes = wait_for("three nodes", lambda: len(living_nodes(token)) == 3, 120)
+    seconds_to_nodes = wait_for("three nodes", lambda: len(living_nodes(token)) == 3, 300)
     os.environ["RAY_AUTH_MODE"] = "disabled"
     refused = command("ray", "job", "list", "--address", "http://127.0.0.1:8265", check=False)
     os.environ["RAY_AUTH_MODE"] = "token"
@@ -50,7 +50,7 @@ def main() -> None:
     tunnel.terminate()
     command("ray", "down", "-y", str(CLUSTER))
     head_after_down = processes(HOSTS[0])
-    workers_gone = wait_for("no worker left", lambda: not any(processes(host) for host in HOSTS[1:]), 90)
+    workers_gone = wait_for("no worker left", lambda: not any(processes(host) for host in HOSTS[1:]), 180)
     found(
         **state,
         seconds_to_nodes=seconds_to_nodes,

@@ -60,15 +60,15 @@ def _statistics(findings: Findings) -> str:
     )
     return (
         f"The study's primary metric is {primary}. Means carry 95 % intervals: Student's t below n = 10, from there on"
-        " the bias-corrected and accelerated bootstrap (Efron 1987; 9,999 resamples, beyond 1,000 values its expansion)."
-        " Pairs of configurations were compared over their common repeats by the paired t test, beside it Wilcoxon's"
-        " exact signed-rank test; times and memory as logarithms, that is by ratio. Equivalence was tested by two"
-        f" one-sided t tests (Schuirmann 1987) with the margins {margins}. Both families of p values were adjusted by"
-        " Holm's (1979) procedure over all pairs of a metric, at a family-wise level of 0.05 each. All configurations"
-        " together were ranked by Friedman's test with repeats as blocks (Iman and Davenport's F). Majority votes were"
-        " compared by McNemar's test (mid-p). The number of repeats that would decide a pair is the smallest at which"
-        " its test has a power of 0.8, taking the observed difference and spread for the true ones. Conclusions hold"
-        " for new seeds and splits of these configurations on this data set, not for other data sets."
+        " the bias-corrected and accelerated bootstrap (Efron 1987; 9,999 resamples, beyond 1,000 values its"
+        " expansion). Pairs of configurations were compared over their common repeats by the paired t test, beside it"
+        " Wilcoxon's exact signed-rank test; times and memory as logarithms, that is by ratio. Equivalence was tested"
+        f" by two one-sided t tests (Schuirmann 1987) with the margins {margins}. Both families of p values were"
+        " adjusted by Holm's (1979) procedure over all pairs of a metric, at a family-wise level of 0.05 each. All"
+        " configurations together were ranked by Friedman's test with repeats as blocks (Iman and Davenport's F)."
+        " Majority votes were compared by McNemar's test (mid-p). The number of repeats that would decide a pair is the"
+        " smallest at which its test has a power of 0.8, taking the observed difference and spread for the true ones."
+        " Conclusions hold for new seeds and splits of these configurations on this data set, not for other data sets."
     )
 
 

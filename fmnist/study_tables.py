@@ -70,7 +70,8 @@ def _results_note(findings: Findings) -> str:
     described = [found for found in described if found.refusal]
     if described:
         labels = " and ".join(found.metric.label for found in described)
-        notes.append(f"{labels.capitalize()}: {basis_words(described[0])}")
+        words = basis_words(described[0])
+        notes.append(f"{labels.capitalize()}: {words[:1].lower()}{words[1:]}")
     return " ".join(notes)
 
 

@@ -53,7 +53,7 @@ class Table:
 
 
 _LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-          "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", NOTHING: "--", "\N{MULTIPLICATION SIGN}": r"$\times$",
+          "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", NOTHING: "--",
           "≤": r"$\leq$", "≥": r"$\geq$", "<": r"$<$", ">": r"$>$", MINUS: r"$-$", "δ": r"$\delta$"}  # fmt: skip
 
 

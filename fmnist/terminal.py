@@ -29,7 +29,14 @@ def rich_table(title: str, table: Table) -> RichTable:
                       box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)  # fmt: skip
     for name in table.shown.columns[:COLUMNS]:
         text = is_text(table.shown[name])
-        shown.add_column(str(name), justify="left" if text else "right", no_wrap=text)
+        shown.add_column(two_lines(str(name)), justify="left" if text else "right", no_wrap=True)
     for row in table.shown.astype(str).to_numpy().tolist()[:MOST_ROWS]:
         shown.add_row(*row[:COLUMNS])
     return shown
+
+
+def two_lines(heading: str) -> str:
+    """Break a heading of several words in the middle."""
+    words = heading.split()
+    middle = len(words) // 2
+    return "\n".join(" ".join(part) for part in (words[:middle], words[middle:]) if part)

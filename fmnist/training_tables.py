@@ -26,7 +26,8 @@ def epochs_table(findings: Findings) -> Table | None:
     for label in findings.ordered:
         if (label, STAGES[0]) not in means.index:
             continue
-        raw += [{"label": label, "stage": stage, **means.loc[(label, stage)]} for stage in STAGES]
+        of_stages: list[dict[Any, Any]] = means.loc[label].reindex(list(STAGES)).reset_index().to_dict("records")
+        raw += [{"label": label, **of_stage} for of_stage in of_stages]
         original = ORIGINAL_EPOCHS.get(findings.study.architectures[label], ())
         raw += [
             {"label": f"{label}, original", "stage": stage, **epoch}

@@ -46,8 +46,8 @@ def layers_table(findings: Findings) -> Table | None:
     note = (
         "In points. The error between seeds says how a rerun with other seeds would score on the same 10,000 images; it"
         " shrinks with more repeats. The error of the test set says how the same runs would score on other images of"
-        " the same kind; all runs share their images, so that repeats do not shrink it. Tests and intervals elsewhere in"
-        " this report speak of seeds alone."
+        " the same kind; all runs share their images, so that repeats do not shrink it. Tests and intervals elsewhere"
+        " in this report speak of seeds alone."
     )
     return records_table("layers", "Two layers of uncertainty", raw, shown, note)
 
@@ -99,8 +99,8 @@ def votes_table(findings: Findings) -> Table | None:
         )
     note = (
         f"Each image gets the class that most runs predict. McNemar's test (mid-p) of the best vote, {order[0]},"
-        " against each other one counts the images that only one of the two has right: it speaks of these votes on other"
-        " images, not of other seeds."
+        " against each other one counts the images that only one of the two has right: it speaks of these votes on"
+        " other images, not of other seeds."
     )
     return records_table("votes", "Majority votes", raw, shown, note)
 

@@ -1,0 +1,64 @@
+"""What the report costs at 1,000, 10,000 and 100,000 synthetic rows: wall time and peak memory of `jobs/aggregate.py`.
+
+    python benchmarks/aggregate.py [--rows 1000 10000 100000]
+
+Each store has six configurations, with histories and predictions, in files as a compaction leaves them; each report is
+made in a process of its own. The rows take about 13 kB of disk each, and are deleted again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from synthetic_rows import write_bulk_store  # noqa: E402
+
+from fmnist.data import load_data  # noqa: E402
+
+
+def main() -> None:
+    """Measure each size and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 10_000, 100_000], help="sizes of the stores")
+    shown = Table("rows", "store, MiB", "wall, s", "per 1,000 rows, s", "peak memory, MiB")
+    for count in parser.parse_args().rows:
+        with tempfile.TemporaryDirectory() as folder:
+            shown.add_row(f"{count:,}", *measure(count, Path(folder)))
+    Console().print(shown)
+
+
+def measure(count: int, folder: Path) -> list[str]:
+    """Write a store of `count` rows and report on it; give size, wall time, time per 1,000 rows and peak memory."""
+    data = load_data()
+    store = folder / "results"
+    write_bulk_store(store, count, labels=data.test_labels, fingerprint=data.fingerprint)
+    size = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
+    start = time.perf_counter()
+    seconds, peak_bytes = run_report(store, folder / "report", start)
+    return [f"{size / 2**20:,.0f}", f"{seconds:.1f}", f"{1000 * seconds / count:.2f}", f"{peak_bytes / 2**20:,.0f}"]
+
+
+def run_report(store: Path, out: Path, start: float) -> tuple[float, int]:
+    """Run the job in a process of its own; give the seconds since `start` and its peak resident memory."""
+    command = [sys.executable, str(ROOT / "jobs/aggregate.py"), "--results", str(store), "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    if status:
+        raise RuntimeError(f"{' '.join(command)} ended with status {os.waitstatus_to_exitcode(status)}")
+    return seconds, usage.ru_maxrss * 1024
+
+
+if __name__ == "__main__":
+    main()

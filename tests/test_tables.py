@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fmnist.intervals import summarize
+from fmnist.schema import METRICS
+from fmnist.tables import (
+    NEVER,
+    NOTHING,
+    Table,
+    bounds,
+    in_unit,
+    interval_of,
+    is_text,
+    latex_text,
+    metric_table,
+    number,
+    p_value,
+)
+
+ACCURACY = METRICS["test_accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [(1234.5678, 2, "1,234.57"), (-0.5, 1, "\N{MINUS SIGN}0.5"), (None, 2, NOTHING), (math.nan, 2, NOTHING),
+     (pd.NA, 0, NOTHING), (math.inf, 1, NEVER), (0.0, 0, "0")],
+)  # fmt: skip
+def test_number(value, digits, text):
+    assert number(value, digits) == text
+
+
+def test_number_with_its_sign():
+    assert number(0.25, 2, signed=True) == "+0.25"
+    assert in_unit(-0.0031, ACCURACY, signed=True) == "\N{MINUS SIGN}0.31"
+
+
+def test_a_value_is_shown_in_its_metrics_unit():
+    assert in_unit(0.9214, ACCURACY) == "92.14"
+    assert in_unit(300 * 2**20, METRICS["host_peak_bytes"]) == "300.0"
+    assert in_unit(225_034, METRICS["parameter_count"]) == "225,034"
+    assert in_unit(None, ACCURACY) == NOTHING
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.00012, "<0.001"), (0.0123, "0.012"), (0.4567, "0.46"), (math.nan, NOTHING)])
+def test_p_value(p, text):
+    assert p_value(p) == text
+
+
+def test_interval_is_students_below_ten_values_and_bootstrap_from_there():
+    values = np.random.default_rng(0).normal(0.92, 0.002, 10)
+    assert interval_of(summarize(values[:9])).method == "t"
+    assert interval_of(summarize(values)).method == "BCa bootstrap"
+
+
+def test_bounds_of_one_value_are_not_available():
+    assert bounds(interval_of(summarize([0.9])), ACCURACY) == NOTHING
+
+
+def test_metric_table_holds_pandas_figures():
+    values = {"a": pd.Series([0.91, 0.92, 0.925, 0.93]), "b": pd.Series([0.9])}
+    table = metric_table(ACCURACY, {label: summarize(column) for label, column in values.items()}, "")
+    raw = table.frame.set_index("label")
+    described = values["a"].describe()
+    for name, pandas_name in (("n", "count"), ("mean", "mean"), ("standard_deviation", "std"), ("median", "50%"),
+                              ("lower_quartile", "25%"), ("upper_quartile", "75%"), ("minimum", "min"),
+                              ("maximum", "max")):  # fmt: skip
+        assert raw.loc["a", name] == pytest.approx(described[pandas_name])
+    shown = table.shown.set_index("configuration")
+    assert shown.loc["a", "mean"] == f"{100 * values['a'].mean():.2f}"
+    assert shown.loc["b", "std. dev."] == NOTHING
+    assert "b: One value only" in table.note
+    assert "higher is better" in table.title
+
+
+def test_written_csv_gives_the_raw_numbers_back(tmp_path):
+    table = Table("t", "Title", pd.DataFrame({"label": ["a"], "mean": [0.1 + 0.2]}), pd.DataFrame({"x": ["1"]}))
+    table.write(tmp_path)
+    assert pd.read_csv(tmp_path / "t.csv")["mean"].iloc[0] == 0.1 + 0.2
+    assert "\\toprule" in (tmp_path / "t.tex").read_text()
+
+
+def test_latex_prints_every_character():
+    assert latex_text("own_v3 50 % & ± {x}") == r"own\_v3 50 \% \& $\pm$ \{x\}"
+    table = Table("t", "A_b", pd.DataFrame(), pd.DataFrame({"a_b, %": ["x_y"]}), "p < 0.05")
+    latex = table.latex()
+    assert r"x\_y" in latex
+    assert r"a\_b, \%" in latex
+    assert r"p $<$ 0.05" in latex
+
+
+def test_figures_are_told_from_words():
+    assert not is_text(pd.Series(["92.1 ± 0.2", NOTHING, "\N{MINUS SIGN}1.0", "<0.001", "[1, 2]"]))
+    assert not is_text(pd.Series([NEVER, "3.0"]))
+    assert is_text(pd.Series(["own_v3", "lenet5"]))
+    assert not is_text(pd.Series([NOTHING, NOTHING]))

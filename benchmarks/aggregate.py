@@ -31,7 +31,7 @@ def main() -> None:
     """Measure each size and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 10_000, 100_000], help="sizes of the stores")
-    shown = Table("rows", "store, MiB", "wall, s", "per 1,000 rows, s", "peak memory, MiB")
+    shown = Table("rows", "store, MiB", "wall, s", "CPU, s", "peak memory, MiB")
     for count in parser.parse_args().rows:
         with tempfile.TemporaryDirectory() as folder:
             shown.add_row(f"{count:,}", *measure(count, Path(folder)))
@@ -39,25 +39,25 @@ def main() -> None:
 
 
 def measure(count: int, folder: Path) -> list[str]:
-    """Write a store of `count` rows and report on it; give size, wall time, time per 1,000 rows and peak memory."""
+    """Write a store of `count` rows and report on it; give size, wall time, processor time and peak memory."""
     data = load_data()
     store = folder / "results"
     write_bulk_store(store, count, labels=data.test_labels, fingerprint=data.fingerprint)
     size = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
-    start = time.perf_counter()
-    seconds, peak_bytes = run_report(store, folder / "report", start)
-    return [f"{size / 2**20:,.0f}", f"{seconds:.1f}", f"{1000 * seconds / count:.2f}", f"{peak_bytes / 2**20:,.0f}"]
+    wall, processor, peak_bytes = run_report(store, folder / "report")
+    return [f"{size / 2**20:,.0f}", f"{wall:.1f}", f"{processor:.1f}", f"{peak_bytes / 2**20:,.0f}"]
 
 
-def run_report(store: Path, out: Path, start: float) -> tuple[float, int]:
-    """Run the job in a process of its own; give the seconds since `start` and its peak resident memory."""
+def run_report(store: Path, out: Path) -> tuple[float, float, int]:
+    """Run the job in a process of its own; give its wall and processor seconds and its peak resident memory."""
     command = [sys.executable, str(ROOT / "jobs/aggregate.py"), "--results", str(store), "--out", str(out)]
+    start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     if status:
         raise RuntimeError(f"{' '.join(command)} ended with status {os.waitstatus_to_exitcode(status)}")
-    return seconds, usage.ru_maxrss * 1024
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
 
 
 if __name__ == "__main__":

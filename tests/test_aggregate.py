@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from synthetic_rows import SIX, manifest_of, rows_of
+
+from fmnist.results import Store
+
+JOB = Path(__file__).resolve().parent.parent / "jobs" / "aggregate.py"
+
+
+def aggregate(tmp_path, *arguments):
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "COLUMNS": "80"}
+    command = [sys.executable, str(JOB), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+
+
+def test_help_names_every_default(tmp_path):
+    done = aggregate(tmp_path, "--help")
+    assert done.returncode == 0
+    for words in ("--results", "default: results", "--study", "--out", "default: report", "--data"):
+        assert words in done.stdout
+
+
+@pytest.mark.parametrize("uri", ["nowhere", "nothing://x"])
+def test_no_rows_is_one_clear_line_and_exit_code_two(tmp_path, uri):
+    done = aggregate(tmp_path, "--results", uri)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert uri in done.stderr
+    assert not (tmp_path / "report").exists()
+
+
+def test_default_places_and_an_unknown_study(tmp_path):
+    store = Store(tmp_path / "results")
+    for row in rows_of(SIX[:1], 1):
+        store.write(row)
+    store.write_manifest(manifest_of(SIX[:1], 1))
+    refused = aggregate(tmp_path, "--study", "other")
+    assert refused.returncode == 2
+    assert "made_up" in refused.stderr
+    done = aggregate(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Report on all studies in results\n")
+    assert "Report: report/index.html" in done.stdout
+    assert (tmp_path / "report" / "index.html").is_file()
+
+
+def test_the_job_loads_neither_tensorflow_nor_ray():
+    code = "import fmnist.report, fmnist.terminal, sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"tensorflow", "keras", "ray", "torch"} & set(loaded)

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic_rows import SIX, TEST_IMAGES, balanced_labels, rows_of
+
+from fmnist.calibration import calibration
+from fmnist.epochs import read_epochs, stages_of
+from fmnist.predictions import PredictionSums, sum_predictions
+from fmnist.results import Store
+
+TRUE = balanced_labels()
+
+
+@pytest.fixture
+def rows():
+    return list(rows_of(SIX[:2], 3))
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch, rows):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    filled = Store(tmp_path / "results")
+    for row in rows:
+        filled.write(row)
+    return filled
+
+
+def frame_of(rows):
+    names = ["run_id", "placement", "configuration_id", "label", "repeat"]
+    return pd.DataFrame([{name: row[name] for name in names} for row in rows])
+
+
+def test_sums_are_those_of_all_predictions_at_once(store, rows):
+    sums = sum_predictions(store, frame_of(rows), TRUE)
+    assert set(sums) == {"lenet5", "brownlee"}
+    own = [row for row in rows if row["label"] == "lenet5"]
+    predicted = np.stack([row["test_predicted"] for row in own])
+    confidence = np.stack([row["test_confidence"] for row in own])
+    confusion = np.zeros((10, 10), int)
+    for run in predicted:
+        np.add.at(confusion, (TRUE, run), 1)
+    total = sums["lenet5"]
+    assert total.runs == 3
+    assert (total.confusion == confusion).all()
+    assert (total.times_right == (predicted == TRUE).sum(axis=0)).all()
+    assert sorted(total.accuracy_by_run) == pytest.approx(sorted(row["test_accuracy"] for row in own))
+    shirts = [np.mean(run[TRUE == 6] == 6) for run in predicted]
+    assert sorted(total.recall_by_run[:, 6]) == pytest.approx(sorted(shirts))
+    direct = calibration(confidence, predicted == TRUE)
+    assert total.calibration.expected_calibration_error == pytest.approx(direct.expected_calibration_error)
+    assert sum(item.n for item in total.reliability) == 3 * TEST_IMAGES
+
+
+def test_the_example_is_the_lowest_repeat(store, rows):
+    sums = sum_predictions(store, frame_of(rows[2:]), TRUE)  # without repeat 0
+    example = sums["brownlee"].example
+    row = next(row for row in rows if row["label"] == "brownlee" and row["repeat"] == 1)
+    assert example.repeat == 1
+    assert (example.predicted == row["test_predicted"]).all()
+    assert (example.confidence == row["test_confidence"]).all()
+
+
+def test_a_compacted_store_and_doubled_files_count_each_run_once(store, rows):
+    before = sum_predictions(store, frame_of(rows), TRUE)
+    store.compact()
+    for row in rows[:3]:
+        store.write(row)
+    after = sum_predictions(store, frame_of(rows), TRUE)
+    assert all((before[label].votes == after[label].votes).all() for label in before)
+
+
+def test_rows_of_other_images_or_without_predictions_are_left_out(store, rows):
+    assert sum_predictions(store, frame_of(rows), TRUE[:5000]) == {}
+    assert sum_predictions(store, frame_of(rows).iloc[:0], TRUE) == {}
+
+
+def test_more_runs_than_a_byte_counts():
+    sums = PredictionSums(np.array([1, 2], np.uint8))
+    runs = 300
+    sums.add(np.full((runs, 2), 1, np.uint8), np.full((runs, 2), 0.5, np.float16), np.arange(runs))
+    assert sums.votes[1].tolist() == [runs, runs]
+    assert sums.confusion[2, 1] == runs
+    assert sums.calibration.n == 2 * runs
+
+
+def test_epochs_of_all_runs_and_their_stages(store, rows):
+    epochs = read_epochs(store, frame_of(rows))
+    assert len(epochs) == sum(len(row["history"]) for row in rows)
+    one = epochs[(epochs["label"] == "lenet5") & (epochs["repeat"] == 2)]
+    history = next(row["history"] for row in rows if row["label"] == "lenet5" and row["repeat"] == 2)
+    assert one["validation_loss"].tolist() == [epoch["validation_loss"] for epoch in history]
+    stages = stages_of(one).set_index("stage")["epoch"]
+    assert stages.to_dict() == {"first": 1, "middle": (len(history) + 1) // 2, "last": len(history)}
+
+
+def test_epochs_of_no_rows_is_an_empty_frame(store, rows):
+    assert read_epochs(store, frame_of(rows).iloc[:0]).empty
+
+
+def test_a_run_of_one_epoch_is_first_middle_and_last():
+    one = pd.DataFrame({"run": [0], "epoch": [1], "label": ["a"]})
+    assert stages_of(one)["stage"].tolist() == ["first", "middle", "last"]

@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import base64
+import dataclasses
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+from synthetic_rows import DATA_FINGERPRINT, SIX, TEST_IMAGES, balanced_labels, manifest_of, rows_of
+
+from fmnist import report
+from fmnist.appearance import house_style, looks_of
+from fmnist.data import Dataset
+from fmnist.findings import MOST_SHOWN, gather
+from fmnist.gallery import choose_examples, pictures
+from fmnist.methods import methods
+from fmnist.predictions import Example
+from fmnist.report import build_report, file_name, mark_commands
+from fmnist.results import Store
+from fmnist.selection import select_studies
+from fmnist.study_tables import results_table
+from fmnist.terminal import print_results
+from fmnist.words import answer, missing_words
+
+REPEATS = 5
+DATA = Dataset(
+    train_images=np.zeros((0, 28, 28), np.uint8),
+    train_labels=np.zeros(0, np.uint8),
+    test_images=np.random.default_rng(0).integers(0, 256, (TEST_IMAGES, 28, 28)).astype(np.uint8),
+    test_labels=balanced_labels(),
+    fingerprint=DATA_FINGERPRINT,
+)
+THREE = (
+    dataclasses.replace(SIX[0], statuses={1: "diverged", 2: "failed"}, left_out=frozenset({4})),
+    SIX[2],
+    SIX[5],
+)
+
+
+class Page(HTMLParser):
+    """What a test needs of a page: its text, images, links, and tables as lists of rows."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.words, self.images, self.links, self.tables = [], [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        if tag == "img":
+            self.images.append(found)
+        if tag in ("a", "link", "script", "iframe"):
+            self.links.append(found.get("href") or found.get("src") or "")
+        if tag == "table":
+            self.tables.append([])
+        if tag == "tr":
+            self.tables[-1].append([])
+        if tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+
+    def handle_data(self, data):
+        self.words.append(data)
+        if self.tables and self.tables[-1] and self.tables[-1][-1] and self.lasttag in ("td", "th") and data.strip():
+            self.tables[-1][-1][-1] += data
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+def fill(directory, makers, repeats, manifest=True, **circumstances):
+    store = Store(directory)
+    for row in rows_of(makers, repeats, **circumstances):
+        store.write(row)
+    if manifest:
+        store.write_manifest(manifest_of(makers, repeats))
+    return store
+
+
+def no_pictures(_findings, _looks):
+    return iter(())
+
+
+def found(store, data=DATA):
+    (study,) = select_studies(store)
+    return gather(study, store, data)
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A store of three configurations, its report and the page."""
+    folder = tmp_path_factory.mktemp("built")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.setattr(report, "find_data", lambda _: (DATA, ""))
+        store = fill(folder / "results", THREE, REPEATS)
+        result = build_report(folder / "results", out=folder / "report")
+    return store, result, Page(result.path.read_text("utf-8"))
+
+
+def test_page_needs_no_network(built):
+    _, result, page = built
+    assert all(image["src"].startswith("data:") for image in page.images)
+    assert not [link for link in page.links if "//" in link]
+    for link in page.links:
+        assert link.startswith("#") or (result.path.parent / link).is_file()
+
+
+def test_every_figure_is_there_and_not_blank(built):
+    _, result, page = built
+    names = {path.stem for path in (result.path.parent / "figures" / "made_up").glob("*.svg")}
+    assert len(names) == len(page.images)
+    wanted = {"distribution-test_accuracy", "distribution-train_seconds", "distribution-host_peak_bytes",
+              "verdicts-test_accuracy", "critical-difference", "trade-off-train_seconds", "performance-profile",
+              "validation", "recall", "original-test_accuracy"}  # fmt: skip
+    for label in ("lenet5", "own_v1", "efficientnet_small"):
+        wanted |= {f"{kind}-{label}" for kind in ("curves", "confusion", "examples", "reliability")}
+    assert wanted <= names
+    for image in page.images:
+        svg = ElementTree.fromstring(base64.b64decode(image["src"].partition("base64,")[2]))
+        assert sum(1 for item in svg.iter() if item.tag.endswith(("}path", "}use", "}image"))) > 20
+        assert image["alt"]
+    for name in names:
+        assert (result.path.parent / "figures" / "made_up" / f"{name}.pdf").stat().st_size > 1000
+
+
+def test_tables_hold_pandas_numbers_of_the_rows(built):
+    store, result, page = built
+    rows = store.read(["label", "status", "test_accuracy", "train_seconds"]).to_pandas()
+    finished = rows[rows["status"] == "ok"]
+    raw = pd.read_csv(result.path.parent / "tables" / "made_up" / "metric-test_accuracy.csv").set_index("label")
+    grouped = finished.groupby("label")["test_accuracy"]
+    for name, values in (("mean", grouped.mean()), ("standard_deviation", grouped.std()), ("n", grouped.size()),
+                         ("median", grouped.median()), ("minimum", grouped.min())):  # fmt: skip
+        assert raw[name].to_dict() == pytest.approx(values.to_dict())
+    shown = {row[0]: row for row in page.tables[0][1:]}
+    for label, mean in grouped.mean().items():
+        assert shown[label][1] == str(grouped.size()[label])
+        assert shown[label][2].startswith(f"{100 * mean:.2f} ±")
+    for label, mean in finished.groupby("label")["train_seconds"].mean().items():
+        assert shown[label][3].startswith(f"{mean:.1f} ±")
+
+
+def test_page_leads_with_the_answer(built):
+    _, result, page = built
+    text = result.answers["made_up"]
+    assert text.startswith("efficientnet_small has the highest mean test accuracy of 3 configurations: ")
+    assert "It is better than" in text
+    assert "Holm" in text
+    assert page.text.index(text[:60]) < page.text.index("Results")
+    assert page.text.index("Results") < page.text.index("Methods")
+
+
+def test_failed_diverged_and_missing_runs_are_named(built):
+    _, _, page = built
+    assert "Runs that failed: lenet5 1." in page.text
+    assert "Runs that diverged (loss not finite): lenet5 1." in page.text
+    assert "lenet5 lacks 1 repeat of 5 (4)" in page.text
+    assert "MemoryError: the process was killed" in page.text
+    counts = next(table for table in page.tables if table[0][:2] == ["configuration", "wanted"])
+    assert counts[1] == ["lenet5", "5", "2", "1", "1", "0", "1"]
+
+
+def test_results_csv_has_every_row(built):
+    store, result, _ = built
+    rows = pd.read_csv(result.path.parent / "results.csv")
+    assert len(rows) == store.read(["run_id"]).num_rows == 14
+    assert "history" not in rows.columns
+
+
+def test_methods_say_versions_hardware_and_tests(built):
+    store, _, page = built
+    for words in ("TensorFlow 2.21.0", "AMD EPYC 7B13, 1 thread, 0 GPU", "commit 2164a57", "5,000 of the 60,000",
+                  "paired t test", "Holm", "0.2 points", "n = 2 to 5"):  # fmt: skip
+        assert words in page.text
+    assert len(methods(found(store))) == 3
+
+
+def test_the_terminal_shows_the_results_in_eighty_columns(built):
+    _, result, _ = built
+    console = Console(width=80, record=True, file=None, quiet=False)
+    with console.capture() as captured:
+        print_results(result, console)
+    lines = captured.get().splitlines()
+    assert any("efficientnet_small" in line and "±" in line and "[" in line for line in lines)
+    assert lines[-1] == f"Report: {result.path}"
+    assert max(map(len, lines[:-1])) <= 80
+
+
+def test_without_data_the_report_comes_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "pictures", no_pictures)
+    fill(tmp_path / "results", SIX[:2], 2)
+    page = Page(build_report(tmp_path / "results", out=tmp_path / "report", data=tmp_path / "none").path.read_text())
+    assert "no confusion matrices" in page.text
+    assert str(tmp_path / "none") in page.text
+
+
+def test_predictions_on_other_data_are_not_held_against_these_images(tmp_path):
+    store = fill(tmp_path, SIX[:2], 2, fingerprint="another")
+    findings = found(store)
+    assert findings.predictions == {}
+    assert "another" in findings.data_problem
+
+
+def test_several_studies_each_get_a_section(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "pictures", no_pictures)
+    store = fill(tmp_path / "results", SIX[:2], 2)
+    store.write_manifest(manifest_of(SIX[:1], 2, name="second"))
+    result = build_report(tmp_path / "results", out=tmp_path / "report")
+    page = Page(result.path.read_text())
+    assert set(result.answers) == {"made_up", "second"}
+    assert "2 studies in this store" in page.text
+    assert {"#study-made_up", "#study-second"} <= set(page.links)
+    one = build_report(tmp_path / "results", study="second", out=tmp_path / "report")
+    assert set(one.answers) == {"second"}
+
+
+def test_shared_rows_are_described_and_not_compared(tmp_path):
+    findings = found(fill(tmp_path, SIX[:3], 3, placement="shared"))
+    seconds = findings.metrics["train_seconds"]
+    assert seconds.pairs == ()
+    assert len(seconds.summaries) == 3
+    assert "Training time and peak host memory are described, not compared" in answer(findings)
+    assert "jobs/study.py timing" in answer(findings)
+    assert "shared placement: not compared" in results_table(findings).note.lower()
+    with house_style():
+        drawn = {picture.name: picture.figure for picture in pictures(findings, looks_of(findings.shown))}
+    assert drawn["distribution-train_seconds"].axes[0].get_title(loc="left") == "Shared placement: not compared"
+    assert "performance-profile" not in drawn
+    assert "verdicts-train_seconds" not in drawn
+
+
+def test_one_run_of_one_configuration(tmp_path):
+    findings = found(fill(tmp_path, SIX[:1], 1))
+    assert answer(findings).endswith(
+        "from one run, which says nothing of the spread. There is no other configuration to compare it with."
+    )
+    with house_style():
+        assert len(list(pictures(findings, looks_of(findings.shown)))) > 8
+
+
+def test_one_run_of_each_configuration_decides_nothing(tmp_path):
+    text = answer(found(fill(tmp_path, SIX, 1)))
+    assert "surely better than none" in text
+    assert "one common repeat" in text
+
+
+def test_twelve_configurations(tmp_path):
+    makers = [dataclasses.replace(SIX[place % 6], label=f"c{place}", accuracy=0.88 + 0.003 * place)
+              for place in range(12)]  # fmt: skip
+    findings = found(fill(tmp_path, makers, 4))
+    assert findings.ordered == [f"c{place}" for place in reversed(range(12))]
+    with house_style():
+        drawn = list(pictures(findings, looks_of(findings.shown)))
+    assert len({picture.name for picture in drawn}) == len(drawn) > 50
+    assert "others, from" in answer(findings)
+
+
+def test_of_many_configurations_the_best_on_validation_are_shown(tmp_path):
+    makers = [dataclasses.replace(SIX[0], label=f"c{place:02}", accuracy=0.85 + 0.004 * place) for place in range(15)]
+    findings = found(fill(tmp_path, makers, 2))
+    assert findings.left_out == ["c00", "c01", "c02"]
+    assert len(findings.shown) == MOST_SHOWN
+    assert len(results_table(findings).shown) == 15
+    assert any("3 more are in the tables" in sentence for sentence in missing_words(findings))
+
+
+def test_all_failed(tmp_path):
+    failed = dataclasses.replace(SIX[0], statuses=dict.fromkeys(range(3), "failed"))
+    fill(tmp_path / "results", [failed], 3)
+    result = build_report(tmp_path / "results", out=tmp_path / "report")
+    assert "no run has a test accuracy (3 failed)" in result.answers["made_up"]
+    assert "MemoryError" in Page(result.path.read_text()).text
+
+
+def test_examples_are_the_surest_mistakes_and_right_ones_at_random():
+    true = np.zeros(20, np.uint8)
+    predicted = np.where(np.arange(20) < 7, 1, 0).astype(np.uint8)
+    example = Example(0, predicted, np.linspace(0, 1, 20).astype(np.float16))
+    wrong, right = choose_examples(example, true)
+    assert wrong.tolist() == [6, 5, 4, 3, 2]
+    assert len(right) == 5
+    assert (predicted[right] == 0).all()
+    assert choose_examples(example, predicted)[0].size == 0
+
+
+def test_text_of_the_page_is_escaped():
+    assert mark_commands("a < b, run `x`") == "a &lt; b, run <code>x</code>"
+    assert file_name("own v1, dropout=0.5/..") == "own-v1-dropout-0.5"

@@ -53,6 +53,7 @@ def _decisions(job: StudyJob, metric: str, looks: Sequence[int]) -> list[PairDec
 
 def _print_decisions(console: Console, decisions: Sequence[PairDecision], metric: str, repeats: int) -> None:
     undecided = [f"{item.a} and {item.b}" for item in decisions if item.verdict == "undecided"]
-    say(console, f"{repeats} repeats, {METRICS[metric].label}: {len(decisions) - len(undecided)} pairs are decided")
+    decided = f"{len(decisions) - len(undecided)} of {len(decisions)} pairs decided"
+    say(console, f"{repeats} repeats, {METRICS[metric].label}: {decided}")
     if undecided:
         say(console, f"Undecided: {', '.join(undecided)}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
 import signal
 import time
 from functools import partial
@@ -28,7 +29,8 @@ def prepare_process(threads: int, gpus: float) -> None:
 def train_run(run: Any, data: Any, *, threads: int, gpus: float, on_epoch: Any, state: bytes | None) -> dict[str, Any]:
     settings = run.configuration.hyperparameters
     course = settings.learning_rate
-    weights, first_epoch = pickle.loads(state) if state else (run.seeds.initialisation % 1000, 0)
+    first_weights = random.Random(f"{run.seeds.initialisation} {settings.batch_size}").randrange(1009)
+    weights, first_epoch = pickle.loads(state) if state else (first_weights, 0)
     started = time.perf_counter()
     history = []
     for epoch in range(first_epoch, settings.epochs):

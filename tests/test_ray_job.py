@@ -1,0 +1,139 @@
+"""The study on a Ray that somebody else started: as a job on a head with logical GPUs, and on nodes that go."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+from ray.job_submission import JobStatus, JobSubmissionClient
+from ray.tune import Callback
+
+from fmnist.placement import Share
+from fmnist.results import Store
+from fmnist.study import Study, configure
+from tests.sweep_runs import sweep_trivially
+from tests.tiny_data import tiny_dataset
+
+ROOT = Path(__file__).resolve().parents[1]
+JOB_SECONDS = 240
+
+STUDY = """
+from fmnist.study import Study, configure
+
+STUDY = Study(name="job", question="?", configurations=(configure("lenet5", epochs=1),), repeats=2)
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def head():
+    """`ray start --head` with two logical GPUs, apart from any other Ray of this machine; gives the jobs' address."""
+    folder = tempfile.mkdtemp(prefix="ray-")
+    dashboard = free_port()
+    command = [
+        Path(sys.executable).parent / "ray", "start", "--head", "--block", "--num-cpus=2", "--num-gpus=2",
+        f"--port={free_port()}", f"--dashboard-port={dashboard}", f"--temp-dir={folder}",
+        f"--ray-client-server-port={free_port()}", f"--dashboard-agent-listen-port={free_port()}",
+        "--node-ip-address=127.0.0.1", "--object-store-memory=200000000",
+    ]  # fmt: skip
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    environment.pop("RAY_ADDRESS", None)
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        yield f"http://127.0.0.1:{dashboard}"
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def connected(address):
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            return JobSubmissionClient(address)
+        except (ConnectionError, RuntimeError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+def test_a_submitted_job_runs_the_study_on_shares_of_gpus(head, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    study, results = tmp_path / "job_study.py", tmp_path / "rows"
+    study.write_text(STUDY)
+    client = connected(head)
+    job = client.submit_job(
+        entrypoint=f"{sys.executable} jobs/study.py {study} --results {results} --gpus-per-run 0.5 --no-report",
+        runtime_env={"working_dir": str(ROOT), "excludes": ["tests"], "env_vars": {"FMNIST_LOGICAL_GPUS": "1"}},
+    )
+    deadline = time.monotonic() + JOB_SECONDS
+    while not client.get_job_status(job).is_terminal() and time.monotonic() < deadline:
+        time.sleep(0.5)
+    log = client.get_job_logs(job)
+    assert client.get_job_status(job) == JobStatus.SUCCEEDED, log
+    rows = Store(results).read(["status", "gpus", "threads", "placement", "test_accuracy"]).to_pylist()
+    assert [(row["status"], row["gpus"], row["threads"]) for row in rows] == [("ok", 0.5, 1)] * 2
+    assert all(row["test_accuracy"] > 0.7 for row in rows)
+    assert "2 of 2 runs to compute, 2 at a time with 1 CPU and 0.5 GPU each" in log
+
+
+class LoseNode(Callback):
+    """When the first epoch is told of: adds a node, and takes away the one that the run is on."""
+
+    def __init__(self, cluster, node):
+        self.cluster, self.node = cluster, node
+
+    def on_trial_result(self, *_, **__):
+        if self.node is not None:
+            lost, self.node = self.node, None
+            self.cluster.add_node(num_cpus=1)
+            self.cluster.remove_node(lost, allow_graceful=False)
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    folder = tempfile.mkdtemp(prefix="ray-")
+    monkeypatch.setenv("RAY_TMPDIR", folder)
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
+    yield made
+    ray.shutdown()
+    made.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_run_on_a_node_that_is_lost_goes_on_elsewhere_to_the_same_row(cluster, tmp_path):
+    data = tiny_dataset(240, 50)
+    study = Study(name="tiny", question="?", configurations=(configure("own_v1", epochs=3),), repeats=1)
+    runs = study.runs({"own_v1": "structure"}, data.fingerprint)
+    node = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    one_cpu = {"share": Share(cpus=1.0, gpus=0.0), "data": data, "checkpoint_seconds": 0.0}
+    lose = LoseNode(cluster, node)
+    sweep_trivially(runs, tmp_path / "lost", engine="tests.patient_engine", callbacks=[lose], **one_cpu)
+    sweep_trivially(runs, tmp_path / "plain", engine="fmnist.training", **one_cpu)
+    (lost,), (plain,) = (Store(tmp_path / name).read().to_pylist() for name in ("lost", "plain"))
+    assert (lost["status"], lost["resumed"], lost["attempts"]) == ("ok", True, 2)
+    assert (plain["resumed"], plain["attempts"]) == (False, 1)
+    same = ("test_accuracy", "test_loss", "validation_loss", "train_loss", "test_predicted", "test_confidence",
+            "epochs_run", "best_epoch", "run_id")  # fmt: skip
+    assert {name: lost[name] for name in same} == {name: plain[name] for name in same}
+    curves = [[{**epoch, "seconds": None} for epoch in row["history"]] for row in (lost, plain)]
+    assert curves[0] == curves[1]

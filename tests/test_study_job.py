@@ -1,0 +1,235 @@
+"""The job `jobs/study.py`: its command line, what it previews, and a study through it."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import Future
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from fmnist import study_job, study_preview, sweep
+from fmnist.data import load_data
+from fmnist.failures import identity
+from fmnist.results import Store
+from fmnist.study import Study, configure
+from fmnist.study_job import StudyOptions, run_study
+from fmnist.until_decided import run_until_decided
+from tests.tiny_data import tiny_dataset
+
+ROOT = Path(__file__).resolve().parents[1]
+JOB = ROOT / "jobs" / "study.py"
+
+
+def load_job():
+    spec = importlib.util.spec_from_file_location("study_command", JOB)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+main = load_job().main
+
+
+@contextmanager
+def known_structures(configurations):
+    structures = Future()
+    structures.set_result({configuration.label: configuration.label for configuration in configurations})
+    yield structures
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Tiny data and no Keras, for a study of trivial runs."""
+    data = tiny_dataset(40, 10)
+    for module in (study_job, study_preview):
+        monkeypatch.setattr(module, "load_data", lambda _: data)
+        monkeypatch.setattr(module, "structures_of", known_structures)
+
+
+@pytest.fixture(scope="module")
+def one_ray():
+    patch = pytest.MonkeyPatch()
+    patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    patch.setenv("PYTHONPATH", str(ROOT))
+    with sweep.connection("local") as nodes:
+        yield nodes
+    patch.undo()
+
+
+@pytest.fixture
+def on_one_ray(one_ray, tiny, monkeypatch):  # noqa: ARG001
+    """Let every study of a test use the same Ray, to save its start."""
+    monkeypatch.setattr(sweep, "connection", lambda _: nullcontext(one_ray))
+
+
+STUDY = Study(
+    name="trivial",
+    question="?",
+    configurations=tuple(configure("lenet5", label=label, learning_rate=1.0, batch_size=size, epochs=1)
+                         for label, size in (("a", 32), ("b", 64))),
+    repeats=2,
+)  # fmt: skip
+
+
+def options(results, **changes):
+    return StudyOptions(results=str(results), engine="tests.trivial_engine", report=None, address="local", **changes)
+
+
+def console():
+    return Console(file=io.StringIO(), width=200)
+
+
+def test_help_gives_every_default(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+    assert stopped.value.code == 0
+    described = " ".join(capsys.readouterr().out.split())
+    for option in ("--repeats", "--results", "--data", "--address", "--cpus-per-run", "--gpus-per-run", "--placement",
+                   "--retry-failed", "--max-failures", "--report", "--no-report", "--dry-run", "--list",
+                   "--until-decided", "--max-repeats"):  # fmt: skip
+        assert option in described
+    assert "default: results" in described
+    assert "default: 2" in described
+
+
+def test_list_shows_what_there_is_without_tensorflow_and_ray():
+    code = f"import runpy, sys; sys.argv = ['study', '--list']\ntry: runpy.run_path({str(JOB)!r}, run_name='__main__')"
+    code += "\nexcept SystemExit as end: print(end.code, sorted({'ray', 'tensorflow', 'keras'} & set(sys.modules)))"
+    wide = {**os.environ, "COLUMNS": "200"}
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=wide).stdout
+    assert shown.endswith("0 []\n")
+    for name in ("quick", "comparison", "timing"):
+        assert name in shown
+    assert re.search(r"quick\s+│\s+18\s+│\s+3\s+│ shared\s+│ lenet5, brownlee, own_v1", shown)
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["quik"], r"study: study: got 'quik', expected one of .*quick"),
+        ([], r"study: NAME: got none; --list shows the studies"),
+        (
+            ["quick", "--gpus-per-run", "0.3"],
+            r"study: gpus per run: got 0.3, expected 0, a whole number, or a fraction",
+        ),
+        (["quick", "--cpus-per-run", "-1"], r"study: cpus per run: got -1, expected"),
+        (["quick", "--max-failures", "-1"], r"study: max failures: got -1, expected 0 or more"),
+        (["quick", "--dry-run", "--price-per-gpu-hour", "-3"], r"study: price per GPU-hour: got -3"),
+        (["quick", "--data", "/nonexistent", "--dry-run"], r"study: .*/nonexistent"),
+        (["quick", "--address", "nonsense", "--no-report"], r"study: address: got nonsense, where no Ray answers"),
+    ],
+)
+def test_nonsense_is_one_clear_line(arguments, message, capsys, tmp_path, monkeypatch):
+    if "--data" in arguments:
+        monkeypatch.setattr(study_preview, "load_data", load_data)
+    assert main([*arguments, "--results", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert re.match(message, error)
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["quick", "--repeats", "0"], ["quick", "--repeats", "x"], ["--placement", "own"]]
+)
+def test_nonsense_that_the_parser_sees_ends_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("on_one_ray")
+def test_a_study_runs_is_extended_and_then_has_nothing_to_do(tmp_path):
+    out = console()
+    assert run_study(STUDY, options(tmp_path), out) == 0
+    said = out.file.getvalue()
+    assert "4 of 4 runs to compute" in said
+    assert re.search(r"4 runs in .*compiling, training and evaluating took \d+ % of the slots' time", said)
+    rows = Store(tmp_path).read(["label", "repeat", "status", "study"]).to_pylist()
+    assert {(row["label"], row["repeat"]) for row in rows} == {("a", 0), ("a", 1), ("b", 0), ("b", 1)}
+    manifest = Store(tmp_path).read_manifest("trivial")
+    assert manifest["repeats"] == 2
+    assert [item["label"] for item in manifest["configurations"]] == ["a", "b"]
+    assert {item["configuration_id"] for item in manifest["configurations"]} == {
+        row["configuration_id"] for row in Store(tmp_path).read(["configuration_id"]).to_pylist()
+    }
+
+    out = console()
+    assert run_study(STUDY, options(tmp_path), out) == 0
+    assert f"Nothing to compute: all 4 runs are in {tmp_path}" in out.file.getvalue()
+
+    out = console()
+    study_preview.preview(STUDY, options(tmp_path), out)
+    assert f"4 runs wanted, 4 present in {tmp_path}, 0 missing" in out.file.getvalue()
+
+
+@pytest.mark.usefixtures("on_one_ray")
+def test_more_than_the_machine_has_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"a run asks for 1000 CPU, but this machine has .* ask for less"):
+        run_study(STUDY, options(tmp_path, cpus_per_run=1000), console())
+
+
+@pytest.mark.usefixtures("on_one_ray")
+def test_repeats_are_added_until_the_cap_where_nothing_can_be_decided(tmp_path):
+    out = console()
+    assert run_until_decided(STUDY, options(tmp_path), out, "test_accuracy", 6) == 0
+    said = out.file.getvalue()
+    assert "5 repeats, test accuracy: 0 of 1 pairs decided" in said
+    assert "6 repeats, test accuracy: 0 of 1 pairs decided" in said
+    assert "Undecided: a and b" in said
+    assert Store(tmp_path).read(["repeat"]).num_rows == 12
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_preview_estimates_time_and_cost_from_rows(tmp_path):
+    runs = STUDY.runs({"a": "a", "b": "b"}, tiny_dataset(40, 10).fingerprint)
+    nothing = console()
+    study_preview.preview(STUDY, options(tmp_path), nothing)
+    assert "How long they take is not known" in nothing.file.getvalue()
+    row = {"status": "ok", "attempts": 1, "resumed": False, "total_seconds": 3600.0, "device_model": "some CPU"}
+    Store(tmp_path).write({**identity(runs[0]), **row})
+    out = console()
+    study_preview.preview(STUDY, options(tmp_path, gpus_per_run=0.5), out, price_per_gpu_hour=2.0)
+    said = out.file.getvalue()
+    assert "4 runs wanted, 1 present" in said
+    assert "at most 3 h 0 min, 2 of them guessed from the others" in said
+    assert "(some CPU)" in said
+    assert "1.50 GPU-hours with 0.5 GPU a run: 3.00 in all" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_study_ends_cleanly_and_says_how_to_go_on(tmp_path, number):
+    study = tmp_path / "long.py"
+    study.write_text(
+        "from fmnist.study import Study, configure\n"
+        "configuration = configure('lenet5', epochs=1000, early_stopping_patience=None)\n"
+        "STUDY = Study(name='long', question='?', configurations=(configuration,), repeats=1)\n"
+    )
+    command = [sys.executable, str(JOB), str(study), "--results", str(tmp_path / "rows"), "--address", "local"]
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as job:
+        wait_until(lambda: list((tmp_path / "rows" / "inflight").glob("*.state")))
+        job.send_signal(number)
+        said = job.communicate(timeout=60)[0]
+    assert job.returncode == 130
+    assert "Stopped. Finished runs are kept: the same command goes on from here." in said
+    assert "Traceback" not in said
+    assert "Warning" not in said
+
+
+def wait_until(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert condition()

@@ -46,7 +46,8 @@ def tracking_callbacks(
     if mlflow is not None:
         callbacks.append(_TrackedSweep(_mlflow(study, mlflow), study, artifacts=Storage(results)))
     if wandb is not None:
-        callbacks.append(_TrackedSweep(_wandb(wandb), study))
+        folder = Path("wandb").resolve()  # stays: it is sent while the next run computes
+        callbacks.append(_TrackedSweep(_wandb(wandb), study, folder=folder))
     return callbacks
 
 
@@ -92,6 +93,7 @@ class _TrackedSweep(Callback):
         trial = info["trial"]
         run = _TrackedRun(trial.trial_id, trial.config["request"].run, self._study, self._folder)
         self._runs[trial.trial_id] = run
+        run.init_local_path()
         self._logger.log_trial_start(run)
 
     def on_trial_result(self, *_: Any, **info: Any) -> None:
@@ -172,7 +174,6 @@ class _TrackedRun:
         for folder, suffix, kept in (("runs", ".parquet", "row.parquet"), ("models", ".keras", "model.keras")):
             files = [file for file in storage.files(folder, suffix) if PurePosixPath(file.path).name.startswith(name)]
             if files:
-                self.init_local_path()
                 (Path(self.local_path) / kept).write_bytes(storage.get(files[-1].path))
 
     def forget(self) -> None:

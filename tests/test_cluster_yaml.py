@@ -164,6 +164,19 @@ class TestRayJob:
         assert runtime["working_dir"].endswith(".zip")
 
 
+class TestDocumentation:
+    def test_every_command_of_the_guide_is_one_that_the_job_understands(self) -> None:
+        guide = (PROJECT / "docs" / "cluster.md").read_text()
+        commands_in_it = re.findall(r"^ +(?:\d+\. )?python jobs/study\.py ([^#\n`]+)", guide, flags=re.MULTILINE)
+        assert len(commands_in_it) > 5
+        for line in commands_in_it:
+            parser().parse_args(line.split())
+
+    def test_the_guide_names_every_configuration(self) -> None:
+        guide = (PROJECT / "docs" / "cluster.md").read_text()
+        assert all(name in guide for name in ("cluster.yaml", "clusters/local.yaml", "clusters/rayjob.yaml"))
+
+
 @pytest.fixture
 def mocked_aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """An account as docs/cluster.md has one make it: the two roles, each with its policy, and a bucket."""

@@ -18,6 +18,7 @@ from tensorboardX.proto.event_pb2 import Event
 
 from fmnist.storage import Storage
 from fmnist.study import RunSpec, configure, seeds_of_repeat
+from fmnist.sweep import connection
 from fmnist.tracking import shown_result, tracking_callbacks
 
 EPOCHS = [
@@ -144,6 +145,21 @@ def test_mlflow_has_parameters_curves_row_and_model(mlflow_server: str, tmp_path
         "model.keras": b"the model",
     }
     assert client.list_artifacts(failed.info.run_id) == []
+
+
+def test_weights_and_biases_has_an_offline_run_for_each_run(
+    tmp_path: Path, results: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.chdir(tmp_path)
+    (callback,) = tracking_callbacks("quick", results, wandb="fmnist")
+    with connection("local"):
+        feed([callback], a_run(), trial_id="trial0")
+    (run,) = (tmp_path / "wandb" / "quick").glob("lenet5 small-0-*/wandb/offline-run-*-trial0")
+    assert (run / "run-trial0.wandb").exists()
+    log = (run / "logs" / "debug.log").read_text()
+    assert "'batch_size': 64" in log
+    assert "finishing run fmnist/trial0" in log
 
 
 class Looking:

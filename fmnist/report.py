@@ -24,7 +24,7 @@ from fmnist.results import Store
 from fmnist.schema import SCALAR_COLUMNS
 from fmnist.selection import select_studies
 from fmnist.tables import Table, is_text
-from fmnist.words import answer, missing_words
+from fmnist.words import answer, counted, missing_words
 
 CHAPTERS: Mapping[str, str] = {
     "comparison": "Comparison",
@@ -73,7 +73,8 @@ def build_report(
     looks = looks_of(label for item in studies for label in item.finished_labels)
     pages, tables = [], {}
     for item in studies:
-        tell(f"Study {item.name}: {len(item.finished):,} finished runs of {len(item.labels)} configurations")
+        runs, configurations = counted(len(item.finished), "finished run"), counted(len(item.labels), "configuration")
+        tell(f"Study {item.name}: {runs} of {configurations}")
         findings = gather(item, store, loaded, data_problem)
         pages.append(study_page(findings, looks, folder))
         tables[item.name] = study_tables.results_table(findings)
@@ -205,8 +206,9 @@ def render(**values: Any) -> str:
 
 
 def mark_commands(text: str) -> Markup:
-    """Escape a sentence for HTML; what stands between backticks becomes code."""
-    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+    """Escape a sentence for HTML; what stands between backticks becomes code, and no line breaks before a %."""
+    unbroken = str(escape(text)).replace(" %", "\N{NO-BREAK SPACE}%")
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", unbroken))
 
 
 def file_name(name: str) -> str:

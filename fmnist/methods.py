@@ -40,7 +40,8 @@ def _measurement(findings: Findings) -> str:
     software = [f"{name} {_listed(rows[column])}" for column, name in _VERSIONS.items() if rows[column].notna().any()]
     hardware = hardware_of(rows)
     started = rows["started_at"].dropna()
-    when = f" between {started.min():%Y-%m-%d} and {started.max():%Y-%m-%d}" if len(started) else ""
+    days = [f"{started.min():%Y-%m-%d}", f"{started.max():%Y-%m-%d}"] if len(started) else []
+    when = "" if not days else f" on {days[0]}" if days[0] == days[1] else f" from {days[0]} to {days[1]}"
     dirty = rows["dirty"].fillna(False).astype(bool).any()
     placements = ", ".join(f"{count:,} {placement}" for placement, count in rows["placement"].value_counts().items())
     return (

@@ -212,7 +212,7 @@ def original_table(findings: Findings) -> Table | None:
                 {
                     "configuration": label,
                     "metric": heading(metric),
-                    "original report": in_unit(original.value, metric),
+                    "original report": f"{original.value * metric.scale:,g}",
                     "here": f"{in_unit(summary.mean, metric)} ± {in_unit(summary.standard_deviation, metric)}"
                     f" (n = {summary.n:,})",
                     "difference": in_unit(gap, metric, signed=True),

@@ -143,10 +143,14 @@ def metric_table(metric: Metric, summaries: Mapping[str, Summary], basis: str) -
 
 
 def _notes_by_label(summaries: Mapping[str, Summary]) -> str:
-    """Say what is special about some of the samples, each remark once."""
+    """Say of which samples values are missing and which allow no interval, each remark once.
+
+    What the remaining notes say, which interval to read, is settled by `interval_of`.
+    """
     labels: dict[str, list[str]] = {}
     for label, item in summaries.items():
-        labels.setdefault(item.note, []).append(label)
+        note = item.note if item.missing or not interval_of(item).known else ""
+        labels.setdefault(note, []).append(label)
     everyone = len(labels) == 1
     return " ".join(note if everyone else f"{', '.join(of)}: {note}" for note, of in labels.items() if note)
 

@@ -107,3 +107,14 @@ def test_constant_rows_are_seen_through_rounding():
     rows = np.array([[0.9123 - 0.91, 0.9223 - 0.92], [0.0, 1e-9], [1e9, 1e9]])
     assert constant(rows).tolist() == [True, False, True]
     assert np.isnan(t_bounds(rows)[0]).tolist() == [True, False, True]
+
+
+def test_large_skewed_samples_get_the_resampled_interval_without_resampling():
+    sample = np.random.default_rng(5).exponential(size=1_200)
+    (lower,), (upper,) = bca_bounds(sample[None])
+    resampled = stats.bootstrap((sample,), np.mean, n_resamples=4_999, method="BCa", rng=np.random.default_rng(1))
+    error = sample.std() / np.sqrt(len(sample))  # the resampled bounds have a sampling error of 0.04 of it
+    assert lower == pytest.approx(resampled.confidence_interval.low, abs=0.12 * error)
+    assert upper == pytest.approx(resampled.confidence_interval.high, abs=0.12 * error)
+    mirrored = bca_bounds(-sample[None])
+    assert (mirrored[0][0], mirrored[1][0]) == pytest.approx((-upper, -lower), abs=1e-12)

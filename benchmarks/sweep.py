@@ -20,7 +20,6 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])  # the slots import it too
 
 from fmnist.display import SweepState
 from fmnist.placement import share_of
@@ -28,6 +27,8 @@ from fmnist.plan import Durations
 from fmnist.results import Store
 from fmnist.study import Study, configure
 from fmnist.sweep import SweepOptions, connection, sweep
+
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])  # the slots import it too
 
 POINTS = 10  # of the printed course
 

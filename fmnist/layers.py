@@ -58,7 +58,7 @@ def _direct_convolution(x: Tensor, kernel: Tensor, **options: Any) -> Tensor:
 
 
 def _biased(y: Tensor, bias: Tensor, *, relu: bool, mask_gradient: bool) -> Tensor:
-    """Add the bias and cut; apart from the convolution, for TensorFlow's merged gradient of both takes twice as long."""
+    """Add the bias and cut; apart from the convolution, as TensorFlow's merged gradient takes twice as long."""
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def biased(y: Tensor, bias: Tensor) -> tuple[Tensor, Gradients]:

@@ -22,7 +22,8 @@ def test_runs_see_those_that_run_beside_them(tmp_path):
 
 
 def test_a_run_whose_process_died_is_no_neighbour(tmp_path):
-    code = f"import sys, pathlib; from fmnist.neighbours import NodeMark; m = NodeMark(pathlib.Path({str(tmp_path)!r}));"
+    code = "import sys, pathlib; from fmnist.neighbours import NodeMark; "
+    code += f"mark = NodeMark(pathlib.Path({str(tmp_path)!r}));"
     code += "print('held', flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"held\n"

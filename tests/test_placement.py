@@ -47,7 +47,7 @@ def test_shares_of_a_gpu_that_fill_it_are_accepted(gpus):
 
 @pytest.mark.parametrize("gpus", [-1, 0.3, 0.75, 1.5, float("nan"), float("inf")])
 def test_other_shares_of_a_gpu_are_refused(gpus):
-    with pytest.raises(ValueError, match="gpus per run: got .* expected 0, a whole number, or a fraction"):
+    with pytest.raises(ValueError, match=r"gpus per run: got .* expected 0, a whole number, or a fraction"):
         check_gpus(gpus)
 
 

@@ -18,8 +18,7 @@ from pathlib import Path
 
 import psutil
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fmnist.display import SweepState
 from fmnist.placement import share_of
@@ -28,6 +27,7 @@ from fmnist.results import Store
 from fmnist.study import Study, configure
 from fmnist.sweep import SweepOptions, connection, sweep
 
+ROOT = Path(__file__).resolve().parents[1]
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])  # the slots import it too
 
 POINTS = 10  # of the printed course

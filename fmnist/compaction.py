@@ -67,7 +67,7 @@ def _groups(entries: Mapping[StoredFile, list[Entry]]) -> Iterator[list[StoredFi
 
 def _merge(row_files: RowFiles, group: Sequence[StoredFile]) -> tuple[pa.Table, list[StoredFile]]:
     """Read a group's rows, each once and sorted, and tell which of its files are whole."""
-    tables = list(row_files.tables(group, SCHEMA.names))
+    tables = list(row_files.tables(group, SCHEMA))
     best = BestRows()
     for table in tables:
         best.add(entries_of(table))

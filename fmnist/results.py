@@ -79,7 +79,7 @@ class Store:
         a warning, and named in `damaged`.
         """
         names = schema_of(columns).names
-        needed = list(dict.fromkeys([*names, *KEY_COLUMNS]))
+        needed = schema_of(list(dict.fromkeys([*names, *KEY_COLUMNS])))
         self.flush()
         for _ in range(LISTINGS):
             best = BestRows()
@@ -89,7 +89,7 @@ class Store:
                 continue
             for table in tables:
                 best.add(entries_of(table))
-            whole = pa.concat_tables([schema_of(needed).empty_table(), *(best.take(table) for table in tables)])
+            whole = pa.concat_tables([needed.empty_table(), *(best.take(table) for table in tables)])
             return whole.sort_by([("run_id", "ascending"), ("placement", "ascending")]).select(names)
         raise self._unsteady()
 
@@ -101,7 +101,7 @@ class Store:
         `configurations` restricts it to rows with one of these configuration_ids.
         """
         names = schema_of(columns).names
-        needed = list(dict.fromkeys([*names, *KEY_COLUMNS]))
+        needed = schema_of(list(dict.fromkeys([*names, *KEY_COLUMNS])))
         self.flush()
         best = BestRows()
         for _ in range(LISTINGS):

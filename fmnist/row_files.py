@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fmnist.rows import KEY_COLUMNS, Entry, entries_of, schema_of
+from fmnist.rows import KEY_SCHEMA, Entry, entries_of
 from fmnist.schema import SCHEMA
 from fmnist.storage import THREADS, Storage, StoredFile
 
@@ -47,9 +47,9 @@ class RowFiles:
         return {file: self._known[file] for file in files}
 
     def tables(
-        self, files: Sequence[StoredFile], columns: Sequence[str], configurations: Collection[str] | None = None
+        self, files: Sequence[StoredFile], schema: pa.Schema, configurations: Collection[str] | None = None
     ) -> Iterator[pa.Table]:
-        """Read `columns` of the rows of `configurations` (None: of all rows), in tables that fit in memory.
+        """Read the columns of `schema` of the rows of `configurations` (None: of all), in tables that fit in memory.
 
         FileNotFoundError if a file has gone since it was listed.
         """
@@ -58,21 +58,21 @@ class RowFiles:
         with ThreadPoolExecutor(THREADS) as pool:
             for start in range(0, len(small), FILES_AT_ONCE):
                 paths = small[start : start + FILES_AT_ONCE]
-                read = pool.map(lambda path: list(self.parts(path, columns, configurations)), paths)
+                read = pool.map(lambda path: list(self.parts(path, schema, configurations)), paths)
                 parts = list(itertools.chain.from_iterable(read))
                 if parts:
                     yield pa.concat_tables(parts).combine_chunks()
         for path in large:
-            yield from self.parts(path, columns, configurations, whole=False)
+            yield from self.parts(path, schema, configurations, whole=False)
 
     def parts(
-        self, path: str, columns: Sequence[str], configurations: Collection[str] | None = None, *, whole: bool = True
+        self, path: str, schema: pa.Schema, configurations: Collection[str] | None = None, *, whole: bool = True
     ) -> Iterator[pa.Table]:
         """Read one file, one table for each of its row groups; of a damaged one what can be read."""
         try:
             source = pa.BufferReader(self.storage.get(path)) if whole else self.storage.open(path)
             with source:
-                yield from _row_groups(source, columns, configurations)
+                yield from _row_groups(source, schema, configurations)
         except FileNotFoundError:
             raise
         except (DamagedFileError, pa.ArrowException, OSError) as error:
@@ -81,8 +81,8 @@ class RowFiles:
             self._report(path, str(error))
 
     def _read_keys(self, file: StoredFile) -> pa.Table:
-        parts = self.parts(file.path, KEY_COLUMNS, whole=file.size <= WHOLE_BYTES)
-        return pa.concat_tables([schema_of(KEY_COLUMNS).empty_table(), *parts])
+        parts = self.parts(file.path, KEY_SCHEMA, whole=file.size <= WHOLE_BYTES)
+        return pa.concat_tables([KEY_SCHEMA.empty_table(), *parts])
 
     def _require_readable(self, path: str) -> None:
         """Raise OSError if it is the storage that fails, not the file that is damaged."""
@@ -98,22 +98,20 @@ class RowFiles:
         self.damaged[path] = reason
 
 
-def _row_groups(
-    source: pa.NativeFile, columns: Sequence[str], configurations: Collection[str] | None
-) -> Iterator[pa.Table]:
+def _row_groups(source: pa.NativeFile, schema: pa.Schema, configurations: Collection[str] | None) -> Iterator[pa.Table]:
     with pq.ParquetFile(source, page_checksum_verification=True) as file:
         available = _check(file.schema_arrow)
-        wanted = [name for name in columns if name in available]
+        wanted = [name for name in schema.names if name in available]
         for index in range(file.num_row_groups):
             if configurations is None:
-                yield _complete(file.read_row_group(index, columns=wanted, use_threads=False), columns)
+                yield _complete(file.read_row_group(index, columns=wanted, use_threads=False), schema)
                 continue
             keep = pc.is_in(
                 file.read_row_group(index, columns=["configuration_id"])["configuration_id"],
                 value_set=pa.array(configurations, pa.string()),
             )
             if pc.any(keep).as_py():
-                yield _complete(file.read_row_group(index, columns=wanted).filter(keep), columns)
+                yield _complete(file.read_row_group(index, columns=wanted).filter(keep), schema)
 
 
 def _check(found: pa.Schema) -> set[str]:
@@ -132,10 +130,8 @@ def _check(found: pa.Schema) -> set[str]:
     return set(found.names)
 
 
-def _complete(table: pa.Table, columns: Sequence[str]) -> pa.Table:
-    schema = schema_of(columns)
-    arrays = [
-        table[field.name] if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
-        for field in schema
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema)
+def _complete(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Put the columns in the order of a schema, those that are not there as null."""
+    for name in set(schema.names) - set(table.column_names):
+        table = table.append_column(schema.field(name), pa.nulls(table.num_rows, schema.field(name).type))
+    return pa.Table.from_arrays(table.select(schema.names).columns, schema=schema)

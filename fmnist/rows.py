@@ -39,6 +39,7 @@ class Entry(NamedTuple):
 
 
 KEY_COLUMNS = Entry._fields
+KEY_SCHEMA = pa.schema([SCHEMA.field(name) for name in KEY_COLUMNS])
 
 
 def to_table(row: Mapping[str, Any]) -> pa.Table:

@@ -242,10 +242,9 @@ class _Watch(_NotSaved, tune.Callback):
         self._state.finish(turn.run, result["row"])
 
     def on_trial_error(self, *_: Any, **info: Any) -> None:
-        error = info["trial"].get_error()
-        self._failed(
-            info["trial"].trial_id, f"the slot's process or its node is gone ({type(error).__name__}): {error}"
-        )
+        written = info["trial"].error_file
+        error = Path(written).read_text() if written and Path(written).exists() else ""
+        self._failed(info["trial"].trial_id, f"{error}\nthe process of the run's slot, or its node, is gone")
 
     def _failed(self, trial_id: str, error: str) -> None:
         turn = self._feed.turns.pop(trial_id)

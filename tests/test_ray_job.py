@@ -97,6 +97,9 @@ class LoseNode(Callback):
     def __init__(self, cluster, node):
         self.cluster, self.node = cluster, node
 
+    def __getstate__(self):
+        return {}  # Tune saves its callbacks, and a cluster cannot be saved
+
     def on_trial_result(self, *_, **__):
         if self.node is not None:
             lost, self.node = self.node, None

@@ -72,7 +72,7 @@ def _leader_sentence(findings: Findings, primary: MetricFindings) -> str:
 
 def _leader_against_others(findings: Findings, primary: MetricFindings) -> list[str]:
     if primary.refusal:
-        return [f"No difference is tested: {primary.refusal}."]
+        return [f"No difference is tested. {way_to_compare(primary)}."]
     leader = findings.ordered[0]
     pairs = [primary.pair(leader, other) for other in findings.ordered[1:]]
     views = [seen_from(pair, leader) for pair in pairs if pair is not None]
@@ -96,6 +96,7 @@ def _beaten_sentence(views: Sequence[PairView], primary: MetricFindings) -> str:
         parts = [f"{len(views)} others, from {_beaten_part(nearest, primary)} to {_beaten_part(furthest, primary)}"]
     else:
         parts = [_beaten_part(view, primary) for view in views]
+        parts[1:] = [part.replace(f" times its {primary.metric.label})", ")") for part in parts[1:]]
     worst = max(view.pair.difference_p_holm for view in views)
     if views[0].pair.basis == "value":
         surely = ""
@@ -106,14 +107,15 @@ def _beaten_sentence(views: Sequence[PairView], primary: MetricFindings) -> str:
 
 
 def _beaten_part(view: PairView, primary: MetricFindings) -> str:
-    """Name one of the beaten and by how much: b by 0.85 [0.75, 0.96] points."""
-    metric, unit = primary.metric, difference_unit(primary.metric)
-    text = difference_text(view, metric)
+    """Name one of the beaten and by how much: b by 0.85 [0.75, 0.96] points; of times and memory the ratio."""
+    metric = primary.metric
     if metric.kind in RELATIVE_KINDS:
-        return f"{view.other} at {text} {unit} its {metric.label}"
-    if view.lower > 0:  # a plus would only say again what "better" says
+        return f"{view.other} ({difference_text(view, metric)} times its {metric.label})"
+    larger = view if view.difference > 0 else seen_from(view.pair, view.other)
+    text = difference_text(larger, metric)
+    if larger.lower > 0:  # a plus would only say again what "better" says
         text = text.replace("+", "")
-    return f"{view.other} by {text} {unit}"
+    return f"{view.other} by {text} {difference_unit(metric)}"
 
 
 def _equivalent_sentence(views: Sequence[PairView], primary: MetricFindings) -> str:

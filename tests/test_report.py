@@ -295,3 +295,21 @@ def test_examples_are_the_surest_mistakes_and_right_ones_at_random():
 def test_text_of_the_page_is_escaped():
     assert mark_commands("a < b, run `x`") == "a &lt; b, run <code>x</code>"
     assert file_name("own v1, dropout=0.5/..") == "own-v1-dropout-0.5"
+
+
+def test_the_answer_speaks_of_times_as_ratios_and_of_losses_as_positive_differences(tmp_path):
+    store = fill(tmp_path, SIX[:3], 6)
+    store.write_manifest(manifest_of(SIX[:3], 6, primary_metric="train_seconds"))
+    text = answer(found(store))
+    assert text.startswith("lenet5 has the lowest mean training time of 3 configurations")
+    assert "times its training time) and own_v1 (0.5" in text
+    store.write_manifest(manifest_of(SIX[:3], 6, primary_metric="test_loss"))
+    loss = answer(found(store))
+    assert "It is better than" in loss
+    assert "by \N{MINUS SIGN}" not in loss
+
+
+def test_a_shared_study_of_times_tests_nothing(tmp_path):
+    store = fill(tmp_path, SIX[:2], 3, placement="shared")
+    store.write_manifest(manifest_of(SIX[:2], 3, primary_metric="train_seconds"))
+    assert "No difference is tested. Every run shared its machine" in answer(found(store))

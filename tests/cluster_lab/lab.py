@@ -52,19 +52,19 @@ def run_in_lab(
         "PYTHONUNBUFFERED": "1",
     }
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    result = subprocess.run(
-        ["bash", str(FOLDER / "lab.sh"), str(hosts), sys.executable, str(FOLDER / script)],
-        env=kept | {"HOME": str(Path.home())} | variables | lab,
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    (folder / "operator.log").write_text(result.stdout)
+    log = folder / "operator.log"
+    with log.open("w") as output:
+        result = subprocess.run(
+            ["bash", str(FOLDER / "lab.sh"), str(hosts), sys.executable, str(FOLDER / script)],
+            env=kept | {"HOME": str(Path.home())} | variables | lab,
+            cwd=PROJECT,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            timeout=timeout,
+            check=False,
+        )
     if result.returncode != 0:
-        raise RuntimeError(f"{script} ended with {result.returncode}:\n{result.stdout[-8000:]}")
+        raise RuntimeError(f"{script} ended with {result.returncode}:\n{log.read_text()[-8000:]}")
     found: dict[str, Any] = json.loads((folder / "found.json").read_text())
     return found

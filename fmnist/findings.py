@@ -191,7 +191,8 @@ def _friedman(primary: MetricFindings | None, shown: list[str]) -> Friedman | No
 
 def _metric_findings(study: StudyRows, name: str, shown: list[str]) -> MetricFindings:
     metric = METRICS[name]
-    values, (rows, refusal) = study.values(name), study.rows_for(name)
+    rows, refusal = study.rows_for(name)
+    values = study.values(name, rows)
     compared = [label for label in shown if label in values]
     pairs: list[PairComparison] = []
     if len(compared) > 1 and not refusal and name in {study.primary_metric, *study.margins}:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -113,8 +114,8 @@ class PredictionSums:
 
 
 def sum_predictions(store: Store, rows: pd.DataFrame, true_classes: Classes) -> dict[str, PredictionSums]:
-    """Add up the predictions of the given rows (columns run_id, placement, configuration_id,
-    label, repeat) by label.
+    """Add up the predictions of the given rows by label; they need the columns run_id, placement,
+    configuration_id, label and repeat.
 
     Rows without predictions, or for another number of images, are left out, and so are labels without any.
     """
@@ -133,7 +134,10 @@ def sum_predictions(store: Store, rows: pd.DataFrame, true_classes: Classes) -> 
                 places.setdefault(label, []).append((place, repeat))
         for label, chosen in places.items():
             total = sums.get(label) or sums.setdefault(label, PredictionSums(true_classes))
-            predicted, confidence = _predictions_at(batch, [place for place, _ in chosen], len(true_classes))
+            numbers = [place for place, _ in chosen]
+            predicted, confidence = (
+                _rows_at(batch[name], numbers, len(true_classes)) for name in ("test_predicted", "test_confidence")
+            )
             total.add(predicted, confidence, np.array([repeat for _, repeat in chosen]))
     return sums
 
@@ -147,8 +151,8 @@ def _keys_of(batch: pa.Table, images: int) -> list[tuple[str, str] | None]:
     ]
 
 
-def _predictions_at(batch: pa.Table, places: list[int], images: int) -> tuple[Classes, npt.NDArray[np.float16]]:
-    chosen = batch.take(pa.array(places))
-    predicted = chosen["test_predicted"].combine_chunks().flatten().to_numpy()
-    confidence = chosen["test_confidence"].combine_chunks().flatten().to_numpy()
-    return predicted.reshape(-1, images), confidence.reshape(-1, images)
+def _rows_at(column: pa.ChunkedArray, places: list[int], images: int) -> npt.NDArray[Any]:
+    """Copy the lists at `places`, each of `images` values, into an array of shape (places, images)."""
+    lists = column.combine_chunks()
+    values, starts = lists.values.to_numpy(), lists.offsets.to_numpy()[places]  # noqa: PD011 (Arrow's, not pandas')
+    return np.stack([values[start : start + images] for start in starts])

@@ -21,8 +21,7 @@ from fmnist.findings import Findings, find_data, gather
 from fmnist.gallery import Picture, pictures
 from fmnist.methods import methods
 from fmnist.results import Store
-from fmnist.schema import SCALAR_COLUMNS
-from fmnist.selection import select_studies
+from fmnist.selection import read_rows, select_studies
 from fmnist.tables import Table, is_text
 from fmnist.words import answer, counted, missing_words
 
@@ -66,9 +65,10 @@ def build_report(
     store, folder = Store(store_uri), Path(out)
     tell = on_progress or log.info
     tell(f"Reading {store.uri}")
-    studies = select_studies(store, study)
+    rows = read_rows(store)
+    studies = select_studies(store, study, rows)
     folder.mkdir(parents=True, exist_ok=True)
-    row_count = write_results(store, folder / "results.csv")
+    rows.to_csv(folder / "results.csv", index=False)
     loaded, data_problem = find_data(data)
     looks = looks_of(label for item in studies for label in item.finished_labels)
     pages, tables = [], {}
@@ -81,17 +81,10 @@ def build_report(
     title = f"Fashion-MNIST: study {studies[0].name}" if len(studies) == 1 else "Fashion-MNIST: studies"
     path = folder / "index.html"
     html = render(
-        title=title, studies=pages, store=store.uri, row_count=f"{row_count:,}", command=_command(store, study)
+        title=title, studies=pages, store=store.uri, row_count=f"{len(rows):,}", command=_command(store, study)
     )
     path.write_text(html, encoding="utf-8")
     return ReportResult(path=path, answers={page["name"]: page["answer"] for page in pages}, tables=tables)
-
-
-def write_results(store: Store, path: Path) -> int:
-    """Write every row of the store without its history and predictions as CSV; return how many there are."""
-    rows = store.read(list(SCALAR_COLUMNS)).to_pandas()
-    rows.to_csv(path, index=False)
-    return len(rows)
 
 
 def study_page(findings: Findings, looks: Mapping[str, Look], folder: Path) -> dict[str, Any]:

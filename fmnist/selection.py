@@ -59,9 +59,12 @@ class StudyRows:
         except ValueError as error:
             return self.finished, str(error)
 
-    def values(self, metric: str) -> dict[str, pd.Series]:
-        """Give each label's finite values of a metric by repeat, in stored units; labels without any left out."""
-        rows, _ = self.rows_for(metric)
+    def values(self, metric: str, rows: pd.DataFrame | None = None) -> dict[str, pd.Series]:
+        """Give each label's finite values of a metric by repeat, in stored units; labels without any left out.
+
+        `rows` are those that `rows_for` gives, where they are known already.
+        """
+        rows = self.rows_for(metric)[0] if rows is None else rows
         columns = {label: rows[rows["label"] == label].set_index("repeat")[metric] for label in self.labels}
         finite = {label: column[np.isfinite(column.astype(float))].astype(float) for label, column in columns.items()}
         return {label: column.sort_index() for label, column in finite.items() if len(column)}
@@ -80,13 +83,19 @@ class StudyRows:
         return [repeat for repeat in range(self.repeats or 0) if repeat not in there]
 
 
-def select_studies(store: Store, name: str | None = None) -> list[StudyRows]:
-    """Read the study of that name, or every study of the store, that with the latest run first.
+def read_rows(store: Store) -> pd.DataFrame:
+    """Read every row of the store without its history and predictions."""
+    rows: pd.DataFrame = store.read(list(SCALAR_COLUMNS)).to_pandas()
+    return rows
 
-    Rows that no manifest claims are reported under the study that asked for them. ValueError if there are no rows, or
-    no such study.
+
+def select_studies(store: Store, name: str | None = None, rows: pd.DataFrame | None = None) -> list[StudyRows]:
+    """Select the study of that name, or every study of the store, that with the latest run first.
+
+    `rows` are those that `read_rows` gives, where they are read already. Rows that no manifest claims are reported
+    under the study that asked for them. ValueError if there are no rows, or no such study.
     """
-    rows = store.read(list(SCALAR_COLUMNS)).to_pandas()
+    rows = read_rows(store) if rows is None else rows
     if rows.empty:
         raise ValueError(
             f"results: {store.uri} holds no run, expected Parquet files under runs/ or compacted/:"

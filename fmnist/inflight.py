@@ -42,11 +42,13 @@ class InFlight:
         self._storage = storage
         self.version = version or code_version()
 
-    def claim(self, run: RunSpec) -> None:
-        """Say that somebody is about to compute this run; a state that is there stays."""
+    def claim(self, run: RunSpec) -> bool:
+        """Say that somebody is about to compute this run; False if it was said before. A state that is there stays."""
         with _best_effort("note that a run is taken on"):
-            if not self._storage_has(run):
-                self._storage.put(self._path(run), b"")
+            if self._storage_has(run):
+                return False
+            self._storage.put(self._path(run), b"")
+        return True
 
     def claimed(self) -> set[Key]:
         """List the runs that somebody has taken on and not finished; a sweep that crashed leaves its own behind."""

@@ -52,6 +52,8 @@ class RunQueue:
         self._rows_before = self._rows()  # failed runs that are to be tried again have rows already
         self._new_rows: set[Key] = set()
         self._claimed: set[Key] = set()
+        self._handed_out: set[Key] = set()
+        self._shared = False  # whether another sweep was seen to work on these results
         self._look_again_at = 0.0
 
     def __len__(self) -> int:
@@ -59,14 +61,20 @@ class RunQueue:
 
     def take(self) -> Turn | None:
         """Return the run to start now, and tell other sweeps; None if none waits."""
-        self._look()
         while len(self):
-            turn = self._next_unclaimed() or self._put_off.popleft()
+            self._look()
+            turn = self._next_unclaimed()
+            first_choice = turn is not None
+            turn = turn or self._put_off.popleft()
             if turn.attempt == 1 and satisfying(turn.run) & self._new_rows:
                 self._done_elsewhere(turn.run)
                 continue
+            if not self._inflight.claim(turn.run) and first_choice and turn.attempt == 1:
+                self._put_off.append(turn)
+                self._shared = True
+                continue
             self._out[turn.key] = turn
-            self._inflight.claim(turn.run)
+            self._handed_out.add(turn.key)
             return turn
         return None
 
@@ -98,12 +106,13 @@ class RunQueue:
         return None
 
     def _look(self) -> None:
-        """List what other sweeps have done, unless the last look was so recent that we would do little else."""
+        """List what other sweeps have done; alone, not so often that we would do little else."""
         now = time.monotonic()
-        if now < self._look_again_at and self._waiting:
+        if now < self._look_again_at and self._waiting and not self._shared:
             return
         self._new_rows = self._rows() - self._rows_before
         self._claimed = self._inflight.claimed()
+        self._shared = self._shared or bool((self._new_rows | self._claimed) - self._handed_out)
         self._look_again_at = time.monotonic() + LISTING_SHARE * (time.monotonic() - now)
 
     def _rows(self) -> set[Key]:

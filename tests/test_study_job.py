@@ -110,7 +110,7 @@ def test_list_shows_what_there_is_without_tensorflow_and_ray():
     assert shown.endswith("0 []\n")
     for name in ("quick", "comparison", "timing"):
         assert name in shown
-    assert re.search(r"quick\s+│\s+18\s+│\s+3\s+│ shared\s+│ lenet5, brownlee, own_v1", shown)
+    assert re.search(r"comparison\s+│\s+60\s+│\s+10\s+│ shared\s+│ lenet5, brownlee, own_v1", shown)
 
 
 @pytest.mark.usefixtures("tiny")

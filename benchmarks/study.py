@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fmnist.architectures import ARCHITECTURES, find_architecture
-from fmnist.intervals import Interval, summarize
+from fmnist.intervals import Interval, Summary, summarize
 from fmnist.measure import cpu_model, provenance
 from fmnist.results import Store
 
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _check(options)
         report = run(options)
         if options.json:
-            options.json.write_text(json.dumps(report, indent=2) + "\n")
+            options.json.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
     except subprocess.CalledProcessError as error:
         last_lines = "\n".join(error.output.splitlines()[-SHOWN_LINES:])
         print(f"study: {error}; the end of what it printed:\n{last_lines}", file=sys.stderr)
@@ -88,6 +88,7 @@ def _check(options: argparse.Namespace) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Run both sides, print the comparison and return its figures."""
     console = Console(width=None if sys.stdout.isatty() else 120)
+    busy = os.getloadavg()[0]
     # so that neither side is the one that fetches the libraries from the disk
     subprocess.run([sys.executable, "-c", "import tensorflow, ray"], check=True, capture_output=True, text=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -99,6 +100,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "cpu": cpu_model(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         **provenance(),
+        "load_average_before": busy,
         "epochs": options.epochs,
         "repeats": options.repeats,
         "with_report": options.with_report,
@@ -157,12 +159,16 @@ def compare(script: Sequence[float], project: Sequence[float]) -> dict[str, Any]
     known = all(interval.known for interval in intervals)
     return {
         **{
-            name: {"mean": summary.mean, "n": summary.n, "interval": asdict(summary.mean_t_interval)}
+            name: {"mean": summary.mean, "n": summary.n, "interval": _known_interval(summary)}
             for name, summary in sides.items()
         },
         "values": {"script": list(script), "project": list(project)},
         "overlap": overlap(*intervals) if known else None,
     }
+
+
+def _known_interval(summary: Summary) -> dict[str, Any] | None:
+    return asdict(summary.mean_t_interval) if summary.mean_t_interval.known else None
 
 
 def overlap(one: Interval, other: Interval) -> bool:
@@ -182,12 +188,16 @@ def _print_report(console: Console, report: dict[str, Any]) -> None:
     console.print(f"wall time: script {seconds['script']:.1f} s, this project {seconds['project']:.1f} s")
     console.print(f"this project is {report['ratio']:.2f} times as fast", style="bold")
     console.print(f"{report['epochs']} epochs, {report['repeats']} repeats; {report['cores']} cores of {report['cpu']}")
+    if report["load_average_before"] > 0.5:
+        console.print(
+            f"The machine had other work before (load {report['load_average_before']:.1f}): do not trust times."
+        )
 
 
 def _mean(side: dict[str, Any]) -> str:
     interval = side["interval"]
-    bounds = f"({100 * interval['lower']:.2f} to {100 * interval['upper']:.2f})" if side["n"] > 1 else "(one run)"
-    return f"{100 * side['mean']:.2f} {bounds}"
+    bounds = f"{100 * interval['lower']:.2f} to {100 * interval['upper']:.2f}" if interval else "no interval"
+    return f"{100 * side['mean']:.2f} ({bounds})"
 
 
 if __name__ == "__main__":

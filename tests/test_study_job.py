@@ -208,6 +208,15 @@ def test_the_preview_estimates_time_and_cost_from_rows(tmp_path):
     assert "1.50 GPU-hours with 0.5 GPU a run: 3.00 in all" in said
 
 
+@pytest.fixture
+def interruptible():
+    """Children obey SIGINT even where the tests themselves were started in the background, with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_study_ends_cleanly_and_says_how_to_go_on(tmp_path, number):
     study = tmp_path / "long.py"

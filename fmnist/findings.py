@@ -19,6 +19,7 @@ from fmnist.ranking import Friedman, friedman
 from fmnist.results import Store
 from fmnist.schema import METRICS, Metric
 from fmnist.selection import StudyRows
+from fmnist.sequential import Design, adopt_decisions
 from fmnist.trade_offs import times_to_target
 
 MOST_SHOWN = 12  # configurations in figures and pairs; more would be neither read nor told apart
@@ -35,6 +36,7 @@ class MetricFindings:
     placements: frozenset[str]  # of the rows that the values are from
     # of the shown labels, on the primary metric and those that have a margin; empty where there is nothing to compare
     pairs: tuple[PairComparison, ...]
+    design: Design | None  # by which the pairs' verdicts were reached; None: by tests of a fixed number of repeats
 
     def of(self, labels: list[str]) -> dict[str, pd.Series]:
         """Give the values of those of the labels that have any."""
@@ -195,8 +197,11 @@ def _metric_findings(study: StudyRows, name: str, shown: list[str]) -> MetricFin
     values = study.values(name, rows)
     compared = [label for label in shown if label in values]
     pairs: list[PairComparison] = []
-    if len(compared) > 1 and not refusal and name in {study.primary_metric, *study.margins}:
+    design = study.design if study.design and study.design.metric == name else None
+    if len(compared) > 1 and not refusal and (design or name in {study.primary_metric, *study.margins}):
         pairs = compare_pairs(long_frame(name, values), metric, study.margins.get(name), labels=compared)
+        if design:
+            pairs = adopt_decisions(pairs, study.decisions(design), design.looks)
     return MetricFindings(
         metric=metric,
         samples=values,
@@ -204,4 +209,5 @@ def _metric_findings(study: StudyRows, name: str, shown: list[str]) -> MetricFin
         refusal=refusal,
         placements=frozenset(rows["placement"]),
         pairs=tuple(pairs),
+        design=design,
     )

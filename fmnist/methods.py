@@ -65,11 +65,24 @@ def _statistics(findings: Findings) -> str:
         " expansion). Pairs of configurations were compared over their common repeats by the paired t test, beside it"
         " Wilcoxon's exact signed-rank test; times and memory as logarithms, that is by ratio. Equivalence was tested"
         f" by two one-sided t tests (Schuirmann 1987) with the margins {margins}. Both families of p values were"
-        " adjusted by Holm's (1979) procedure over all pairs of a metric, at a family-wise level of 0.05 each. All"
-        " configurations together were ranked by Friedman's test with repeats as blocks (Iman and Davenport's F)."
+        f" adjusted by Holm's (1979) procedure over all pairs of a metric, at a family-wise level of 0.05 each."
+        f"{_sequential(findings)} All configurations together were ranked by Friedman's test with repeats as blocks"
+        " (Iman and Davenport's F)."
         " Majority votes were compared by McNemar's test (mid-p). The number of repeats that would decide a pair is the"
         " smallest at which its test has a power of 0.8, taking the observed difference and spread for the true ones."
         " Conclusions hold for new seeds and splits of these configurations on this data set, not for other data sets."
+    )
+
+
+def _sequential(findings: Findings) -> str:
+    design = findings.study.design
+    if design is None:
+        return ""
+    return (
+        f" Repeats were added until every pair was decided on {METRICS[design.metric].label}, by a group-sequential"
+        f" design with {design.describe()}: at each look Holm's procedure over the open pairs with O'Brien-Fleming-type"
+        " alpha spending (Lan and DeMets 1983; Maurer and Bretz 2013), which keeps the family-wise level over pairs and"
+        " looks; its verdicts are the ones given. Estimates after an early stop are a little too far from 0."
     )
 
 

@@ -81,7 +81,12 @@ def build_report(
     title = f"Fashion-MNIST: study {studies[0].name}" if len(studies) == 1 else "Fashion-MNIST: studies"
     path = folder / "index.html"
     html = render(
-        title=title, studies=pages, store=store.uri, row_count=f"{len(rows):,}", command=_command(store, study)
+        title=title,
+        studies=pages,
+        store=store.uri,
+        damaged=store.damaged,
+        row_count=f"{len(rows):,}",
+        command=_command(store, study),
     )
     path.write_text(html, encoding="utf-8")
     return ReportResult(path=path, answers={page["name"]: page["answer"] for page in pages}, tables=tables)

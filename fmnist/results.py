@@ -142,6 +142,10 @@ class Store:
                 continue
         raise self._unsteady()
 
+    def file_count(self) -> int:
+        """Count the files of rows there are."""
+        return len(self._files())
+
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Put a study's manifest in place under its `name`."""
         content = json.dumps(manifest, indent=2, allow_nan=False)

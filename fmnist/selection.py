@@ -12,6 +12,7 @@ import pandas as pd
 from fmnist.comparable import MEASURED_KINDS, select_comparable
 from fmnist.results import Store
 from fmnist.schema import METRICS, SCALAR_COLUMNS, STATUSES
+from fmnist.sequential import Design, PairDecision, decide
 from fmnist.study import DEFAULT_MARGINS
 
 
@@ -28,6 +29,7 @@ class StudyRows:
     architectures: Mapping[str, str]  # label -> architecture, in the study's order
     outcomes: pd.DataFrame  # one row for each label and repeat, whatever its status
     rows: pd.DataFrame  # every row: a repeat may be there shared and exclusive, or on several kinds of hardware
+    design: Design | None = None  # by which repeats were added; None: their number was fixed
 
     @property
     def labels(self) -> list[str]:
@@ -68,6 +70,12 @@ class StudyRows:
         columns = {label: rows[rows["label"] == label].set_index("repeat")[metric] for label in self.labels}
         finite = {label: column[np.isfinite(column.astype(float))].astype(float) for label, column in columns.items()}
         return {label: column.sort_index() for label, column in finite.items() if len(column)}
+
+    def decisions(self, design: Design) -> list[PairDecision]:
+        """Decide every pair of the study by its group-sequential design."""
+        metric = METRICS[design.metric]
+        rows = select_comparable(self.rows if metric.kind in MEASURED_KINDS else self.outcomes, metric)
+        return decide(rows, metric, self.margins.get(metric.name), design.looks, labels=self.labels)
 
     def counts(self) -> pd.DataFrame:
         """Count, for each label, the runs wanted, those of each status, and the repeats that have no row."""
@@ -157,7 +165,13 @@ def _select(rows: pd.DataFrame, manifest: Mapping[str, Any]) -> StudyRows:
         architectures={item["label"]: item["architecture"] for item in configurations},
         outcomes=_one_a_repeat(own, manifest["placement"]),
         rows=own.drop(columns="of_study").reset_index(drop=True),
+        design=_design(manifest),
     )
+
+
+def _design(manifest: Mapping[str, Any]) -> Design | None:
+    described = manifest.get("sequential_design")
+    return described and Design(metric=described["metric"], looks=tuple(described["looks"]))
 
 
 def _one_a_repeat(rows: pd.DataFrame, placement: str) -> pd.DataFrame:

@@ -41,6 +41,19 @@ FIRST_LOOK, LOOKS = 5, 6  # repeats before the first look, and number of looks, 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """What is fixed before the first look; a study's manifest holds it, so that its report decides as the study did."""
+
+    metric: str
+    looks: tuple[int, ...]  # repeats, increasing
+
+    def describe(self) -> str:
+        """Say when is looked, as in: looks at 5, 10 and 15 repeats."""
+        *earlier, last = map(str, self.looks)
+        return f"looks at {', '.join(earlier)} and {last} repeats" if earlier else f"one look at {last} repeats"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PairDecision:
     """What is known of a pair when the looks so far are done; p values and levels are those of the deciding look.
 
@@ -95,16 +108,21 @@ def decide(
     `looks` are numbers of repeats: the look at n sees the repeats 0 to n - 1, and a pair is looked at there once both
     labels have a row of each of these repeats, of whatever status (a run that diverged has a row with a null metric,
     and its repeat counts as looked at but not as common). A pair that is decided needs no further rows. `frame`,
-    `margin` and `labels` as in comparison.compare_pairs.
+    `margin` and `labels` as in comparison.compare_pairs; a label without any row is not looked at, but counts in the
+    family.
     """
-    table = metric_table(frame, metric, labels)
+    there = set(frame["label"])
+    table = metric_table(frame, metric, labels and [label for label in labels if label in there])
+    table = table if labels is None else table.reindex(columns=list(labels))
     schedule = tuple(int(n) for n in looks)
     look_levels(schedule, 1 - confidence, two_sided=True)  # refuses looks that are none
     attempted = {str(label): set(rows) for label, rows in frame.groupby("label")["repeat"]}
     by_look = [pair_samples(table[table.index < n], metric, margin) for n in schedule]
     tests = [
         [
-            tests_of(sample, metric) if set(range(n)) <= attempted[sample.a] & attempted[sample.b] else None
+            tests_of(sample, metric)
+            if set(range(n)) <= attempted.get(sample.a, set()) & attempted.get(sample.b, set())
+            else None
             for sample in samples
         ]
         for n, samples in zip(schedule, by_look, strict=True)

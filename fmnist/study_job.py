@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -18,8 +18,14 @@ from fmnist.display import Display, SweepState
 from fmnist.placement import Share, check_cpus, check_gpus, share_of
 from fmnist.plan import Durations, make_plan
 from fmnist.results import Store
+from fmnist.schema import METRICS
 from fmnist.structures import structures_of
 from fmnist.study import RunSpec, Study
+
+if TYPE_CHECKING:
+    from fmnist.sequential import Design  # with the statistics, which a study of a fixed number of repeats can spare
+
+COMPACTED_FROM = 1000  # files of rows: from there on reading them one by one takes longer than merging them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +97,20 @@ class StudyJob:
                 say(self.console, state.utilisation())
         return state.failed
 
-    def write_manifest(self, repeats: int) -> None:
-        """Tell the store what the study is, so that its rows can be found without its models."""
+    def write_manifest(self, repeats: int, design: Design | None = None) -> None:
+        """Tell the store what the study is, so that its rows can be found without its models.
+
+        `design` is that by which repeats are added; a user who changes it after the first look is told what that means.
+        """
+        described = None if design is None else {"metric": design.metric, "looks": list(design.looks)}
+        before = (self.store.read_manifest(self.study.name) or {}).get("sequential_design")
+        if before and before != described:
+            say(
+                self.console,
+                f"Until now repeats were added by a design with {len(before['looks'])} looks, the last at"
+                f" {before['looks'][-1]} repeats ({METRICS[before['metric']].label}), from now on by another: its"
+                " verdicts hold at their level only if it was fixed before any of these results was seen",
+            )
         first_repeat = self.runs_of(replace(self.study, repeats=1))
         by_label = {run.configuration.label: run for run in first_repeat}
         self.store.write_manifest(
@@ -103,6 +121,7 @@ class StudyJob:
                 "margins": dict(self.study.margins),
                 "repeats": repeats,
                 "placement": self.study.placement,
+                "sequential_design": described,
                 "configurations": [
                     {
                         "configuration_id": by_label[configuration.label].configuration_id,
@@ -182,6 +201,8 @@ def report(job: StudyJob) -> None:
     waiting = job.store.flush()
     if waiting:
         say(job.console, f"{waiting} rows wait in {job.store.unsent.uri}: the same command sends them")
+    elif job.store.file_count() >= COMPACTED_FROM:
+        job.store.compact()
     if job.options.report is None:
         return
     from fmnist.report import build_report

@@ -141,10 +141,31 @@ def _pair_table(found: MetricFindings, order: list[str]) -> Table:
     note = (
         "The first of each pair against the second over their common repeats. p values are adjusted by Holm's procedure"
         f" over {len(views)} pairs; the intervals are each pair's own. Margin of equivalence: {shown_margin}. Repeats"
-        " to decide: at a power of 0.8, were the observed figures the true ones."
+        f" to decide: at a power of 0.8, were the observed figures the true ones.{_design_note(found)}{_remarks(views)}"
     )
     return records_table(f"pairs-{metric.name}", title, [_raw_pair(view) for view in views],
                          [_shown_pair(view, found) for view in views], note)  # fmt: skip
+
+
+def _design_note(found: MetricFindings) -> str:
+    if found.design is None:
+        return ""
+    return (
+        f" The verdicts are those of a group-sequential design with {found.design.describe()}; the p values are of"
+        " plain tests over all repeats and do not allow for the looks, and estimates after an early stop are a little"
+        " too far from 0."
+    )
+
+
+def _remarks(views: list[PairView]) -> str:
+    """Say what is special about pairs, each remark once with the pairs it holds for."""
+    pairs: dict[str, list[str]] = {}
+    for view in views:
+        if view.pair.note:
+            pairs.setdefault(view.pair.note, []).append(f"{view.label} and {view.other}")
+    return "".join(
+        f" {'Every pair' if len(some) == len(views) > 1 else ', '.join(some)}: {note}" for note, some in pairs.items()
+    )
 
 
 def _raw_pair(view: PairView) -> dict[str, object]:

@@ -93,14 +93,20 @@ def _nothing_to_join(address: str | None) -> bool:
 def _start() -> None:
     """Start a Ray that only this machine can reach, without dashboard."""
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1"
-    ray.init(
-        address="local",
-        _node_ip_address="127.0.0.1",
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-    )
+    try:
+        ray.init(
+            address="local",
+            _node_ip_address="127.0.0.1",
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
+    except Exception as error:  # a start that takes too long is a bare Exception
+        raise OSError(
+            f"ray: it did not start on this machine ({error}). A machine with much else to do may be too slow for it:"
+            " run the command again later, or start it beforehand with `ray start --head`"
+        ) from error
 
 
 def node_resources() -> list[Mapping[str, float]]:

@@ -7,12 +7,11 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from fmnist.comparable import select_comparable
 from fmnist.schema import METRICS
 from fmnist.selection import select_studies
-from fmnist.sequential import PairDecision, decide, next_look, open_labels, planned_looks
+from fmnist.sequential import Design, PairDecision, next_look, open_labels, planned_looks
 from fmnist.study import Study
-from fmnist.study_job import StudyJob, StudyOptions, opened, report, say
+from fmnist.study_job import StudyOptions, opened, report, say
 
 
 def run_until_decided(study: Study, options: StudyOptions, console: Console, metric: str, cap: int) -> int:
@@ -22,13 +21,14 @@ def run_until_decided(study: Study, options: StudyOptions, console: Console, met
     Returns the number of runs that were given up. ValueError for a cap below 3.
     """
     looks = planned_looks(cap)
+    design = Design(metric=metric, looks=looks)
     given_up = 0
     with opened(study, options, console) as job:
         repeats, labels = looks[0], [configuration.label for configuration in study.configurations]
+        job.write_manifest(looks[0], design)
         while True:
-            job.write_manifest(looks[0])
             given_up += job.compute(_part(study, labels, repeats))
-            decisions = _decisions(job, metric, looks)
+            decisions = select_studies(job.store, study.name)[0].decisions(design)
             _print_decisions(console, decisions, metric, repeats)
             following = next_look(decisions, looks)
             if following is None or following <= repeats:
@@ -41,14 +41,6 @@ def run_until_decided(study: Study, options: StudyOptions, console: Console, met
 def _part(study: Study, labels: Sequence[str], repeats: int) -> Study:
     chosen = tuple(configuration for configuration in study.configurations if configuration.label in labels)
     return replace(study, configurations=chosen, repeats=repeats)
-
-
-def _decisions(job: StudyJob, metric: str, looks: Sequence[int]) -> list[PairDecision]:
-    rows = select_studies(job.store, job.study.name)[0].rows
-    return decide(
-        select_comparable(rows, METRICS[metric]), METRICS[metric], job.study.margins.get(metric), looks,
-        labels=[configuration.label for configuration in job.study.configurations],
-    )  # fmt: skip
 
 
 def _print_decisions(console: Console, decisions: Sequence[PairDecision], metric: str, repeats: int) -> None:

@@ -90,7 +90,7 @@ def _leader_against_others(findings: Findings, primary: MetricFindings) -> list[
 
 def _beaten_sentence(views: Sequence[PairView], primary: MetricFindings) -> str:
     if not views:
-        return "It is surely better than none of the others."
+        return "It is not surely better than any other."
     if len(views) > MOST_LISTED:
         nearest, furthest = views[0], views[-1]
         parts = [f"{len(views)} others, from {_beaten_part(nearest, primary)} to {_beaten_part(furthest, primary)}"]
@@ -100,6 +100,8 @@ def _beaten_sentence(views: Sequence[PairView], primary: MetricFindings) -> str:
     worst = max(view.pair.difference_p_holm for view in views)
     if views[0].pair.basis == "value":
         surely = ""
+    elif primary.design:
+        surely = f" (decided by a group-sequential design of {counted(len(primary.design.looks), 'look')})"
     else:
         p = "below 0.001" if worst < 0.001 else f"at most {number(worst, 3)}"
         surely = f" (p {p} after Holm's adjustment over {counted(len(primary.pairs), 'pair')})"

@@ -210,6 +210,30 @@ def test_predictions_on_other_data_are_not_held_against_these_images(tmp_path):
     assert "another" in findings.data_problem
 
 
+def test_a_group_sequential_study_gives_its_own_verdicts(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "pictures", no_pictures)
+    store = fill(tmp_path / "results", SIX[:3], 8)
+    plain = found(store)
+    design = {"metric": "test_accuracy", "looks": [5, 20]}  # at 5 of 20 the design claims almost nothing
+    store.write_manifest(manifest_of(SIX[:3], 5, sequential_design=design))
+    sequential = found(store)
+    verdicts = [{pair.verdict for pair in item.primary.pairs} for item in (plain, sequential)]
+    assert verdicts == [{"better", "worse"}, {"undecided"}]
+    assert sequential.metrics["train_seconds"].pairs == plain.metrics["train_seconds"].pairs
+    page = Page(build_report(tmp_path / "results", out=tmp_path / "report").path.read_text())
+    assert "group-sequential design with looks at 5 and 20 repeats; the p values are of plain tests" in page.text
+    assert "Every pair: Undecided at look 1 of 2 (n = 5) of a group-sequential design." in page.text
+    assert "Repeats were added until every pair was decided on test accuracy" in page.text
+
+
+def test_a_damaged_file_is_named_on_the_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "pictures", no_pictures)
+    fill(tmp_path / "results", SIX[:2], 2)
+    (tmp_path / "results" / "runs" / "broken.parquet").write_bytes(b"PAR1")
+    page = Page(build_report(tmp_path / "results", out=tmp_path / "report").path.read_text())
+    assert "could not be read; their runs are missing here: runs/broken.parquet" in page.text
+
+
 def test_several_studies_each_get_a_section(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "pictures", no_pictures)
     store = fill(tmp_path / "results", SIX[:2], 2)

@@ -11,6 +11,7 @@ from small_frames import frame_of
 from fmnist.comparison import compare_pairs
 from fmnist.schema import METRICS
 from fmnist.sequential import (
+    Design,
     adopt_decisions,
     decide,
     look_levels,
@@ -177,6 +178,22 @@ def test_the_order_of_labels_and_rows_does_not_matter():
         other = plain[pair.b, pair.a]
         assert pair.verdict == opposite.get(other.verdict, other.verdict)
         assert (pair.look, pair.difference_p) == (other.look, pytest.approx(other.difference_p))
+
+
+def test_a_label_without_rows_counts_in_the_family_and_is_not_looked_at():
+    frame = frame_of({label: values_around(0.9, 0.001, 20, seed) for seed, label in enumerate("ab")})
+    alone = decide(frame, ACCURACY, 0.002, LOOKS)[0]
+    with_c = {(pair.a, pair.b): pair for pair in decide(frame, ACCURACY, 0.002, LOOKS, labels=["a", "b", "c"])}
+    assert with_c["a", "b"].equivalence_level < alone.equivalence_level
+    assert with_c["a", "c"].look == 0
+    assert with_c["a", "c"].verdict == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("looks", "words"), [((5,), "one look at 5 repeats"), ((5, 10, 15), "looks at 5, 10 and 15 repeats")]
+)
+def test_a_design_says_when_it_looks(looks, words):
+    assert Design(metric="test_accuracy", looks=looks).describe() == words
 
 
 def test_the_report_takes_the_designs_verdicts():

@@ -12,6 +12,7 @@ import sys
 import time
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ from fmnist import study_job, study_preview, sweep
 from fmnist.data import load_data
 from fmnist.failures import identity
 from fmnist.results import Store
+from fmnist.selection import select_studies
+from fmnist.sequential import Design
 from fmnist.study import Study, configure
 from fmnist.study_job import StudyOptions, run_study
 from fmnist.until_decided import run_until_decided
@@ -189,6 +192,26 @@ def test_repeats_are_added_until_the_cap_where_nothing_can_be_decided(tmp_path):
     assert "6 repeats, test accuracy: 0 of 1 pairs decided" in said
     assert "Undecided: a and b" in said
     assert Store(tmp_path).read(["repeat"]).num_rows == 12
+    design = {"metric": "test_accuracy", "looks": [5, 6]}
+    assert Store(tmp_path).read_manifest("trivial")["sequential_design"] == design
+    assert select_studies(Store(tmp_path))[0].design == Design(metric="test_accuracy", looks=(5, 6))
+
+    again = console()
+    run_until_decided(STUDY, options(tmp_path), again, "test_accuracy", 6)
+    assert "by another" not in again.file.getvalue()
+    assert run_study(STUDY, options(tmp_path), again) == 0
+    assert "design with 2 looks, the last at 6 repeats (test accuracy), from now on by another" in again.file.getvalue()
+    assert Store(tmp_path).read_manifest("trivial")["sequential_design"] is None
+
+
+@pytest.mark.usefixtures("on_one_ray")
+def test_many_files_are_merged_at_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(study_job, "COMPACTED_FROM", 4)
+    run_study(replace(STUDY, repeats=1), options(tmp_path), console())
+    assert Store(tmp_path).file_count() == 2
+    run_study(STUDY, options(tmp_path), console())
+    assert Store(tmp_path).file_count() == 1
+    assert Store(tmp_path).read(["repeat"]).num_rows == 4
 
 
 @pytest.mark.usefixtures("tiny")

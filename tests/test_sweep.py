@@ -136,5 +136,15 @@ def test_an_address_that_is_none_is_one_clear_line():
         pass
 
 
+def test_a_ray_that_does_not_start_is_one_clear_line(monkeypatch):
+    def time_out(**_):
+        raise Exception("The current node timed out during startup")  # as Ray says it
+
+    monkeypatch.setattr("ray.init", time_out)
+    words = r"ray: it did not start on this machine .*timed out.* `ray start --head`"
+    with pytest.raises(OSError, match=words), connection("local"):
+        pass
+
+
 def test_no_token_is_written_for_a_ray_of_our_own():
     assert os.environ["RAY_AUTH_MODE"] in ("disabled", "token")

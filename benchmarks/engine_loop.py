@@ -10,7 +10,7 @@ import tensorflow as tf
 from rounds import Case, Train
 
 from fmnist.data import load_data
-from fmnist.engine import Engine
+from fmnist.engine.loop import Engine
 from fmnist.study import seeds_of_repeat
 from fmnist.training import build_for, prepare_process
 

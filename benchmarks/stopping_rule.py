@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import argparse
 
-from fmnist.sequential import planned_looks
-from fmnist.stopping_simulation import simulate_stopping
+from fmnist.statistics.sequential import planned_looks
+from fmnist.statistics.stopping_simulation import simulate_stopping
 
 MARGIN, SPREAD = 0.2, 0.3  # points; the spread is what one architecture shows between seeds
 CASES = {

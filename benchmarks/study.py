@@ -26,9 +26,9 @@ from rich.console import Console
 from rich.table import Table
 
 from fmnist.architectures import ARCHITECTURES, find_architecture
-from fmnist.intervals import Interval, Summary, summarize
 from fmnist.measure import cpu_model, provenance
 from fmnist.results import Store
+from fmnist.statistics.intervals import Interval, Summary, summarize
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOWN_LINES = 30  # of what a side printed before it failed

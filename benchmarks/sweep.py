@@ -20,12 +20,12 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fmnist.display import SweepState
-from fmnist.placement import share_of
-from fmnist.plan import Durations
 from fmnist.results import Store
 from fmnist.study import Study, configure
 from fmnist.sweep import SweepOptions, connection, sweep
+from fmnist.sweeping.display import SweepState
+from fmnist.sweeping.placement import share_of
+from fmnist.sweeping.plan import Durations
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])  # the slots import it too

@@ -1,6 +1,6 @@
 """The comparison of pairs: difference, effect size, chance to win, equivalence and a verdict, over common repeats.
 
-What the statistics offer, module by module (none loads TensorFlow, Ray or matplotlib):
+What `fmnist.statistics` offers, module by module (none loads TensorFlow, Ray or matplotlib):
     comparable     select_comparable, metric_table: which rows may be compared
     intervals      summarize, Interval, Summary: one configuration, one metric
     comparison     compare_pairs, PairComparison: each pair of configurations; beneath it verdicts, paired_tests, power
@@ -30,8 +30,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from fmnist.comparable import metric_table
-from fmnist.intervals import (
+from fmnist.schema import Metric
+from fmnist.statistics.comparable import metric_table
+from fmnist.statistics.intervals import (
     FEWEST_FOR_HONEST_BOOTSTRAP,
     SAME,
     Interval,
@@ -39,11 +40,18 @@ from fmnist.intervals import (
     mean_interval,
     wilson_interval,
 )
-from fmnist.pair_words import agreement_words, basis_words, missing_words, size_words
-from fmnist.paired_tests import Basis, PairTests, cliffs_delta, standardized_difference, wins
-from fmnist.power import repeats_for_difference, repeats_for_equivalence
-from fmnist.schema import Metric
-from fmnist.verdicts import RELATIVE_KINDS, PairSample, Verdict, adjust, decide_verdict, pair_samples, tests_of
+from fmnist.statistics.pair_words import agreement_words, basis_words, missing_words, size_words
+from fmnist.statistics.paired_tests import Basis, PairTests, cliffs_delta, standardized_difference, wins
+from fmnist.statistics.power import repeats_for_difference, repeats_for_equivalence
+from fmnist.statistics.verdicts import (
+    RELATIVE_KINDS,
+    PairSample,
+    Verdict,
+    adjust,
+    decide_verdict,
+    pair_samples,
+    tests_of,
+)
 
 Reading = Literal["meaningful", "not meaningful", "not significant", "unknown"]
 DecidesBy = Literal["difference", "equivalence", "value", "unknown"]

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
-from fmnist.appearance import INK, QUIET, Look, numbered
+from fmnist.reporting.appearance import INK, QUIET, Look, numbered
 from fmnist.schema import Metric
 
 Numbers = npt.NDArray[np.float64]

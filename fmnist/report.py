@@ -15,15 +15,15 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 
-from fmnist import study_tables, training_tables, uncertainty_tables
-from fmnist.appearance import Look, house_style, looks_of, save_figure
-from fmnist.findings import Findings, find_data, gather
-from fmnist.gallery import Picture, pictures
-from fmnist.methods import methods
+from fmnist.reporting import study_tables, training_tables, uncertainty_tables
+from fmnist.reporting.appearance import Look, house_style, looks_of, save_figure
+from fmnist.reporting.findings import Findings, find_data, gather
+from fmnist.reporting.gallery import Picture, pictures
+from fmnist.reporting.methods import methods
+from fmnist.reporting.selection import read_rows, select_studies
+from fmnist.reporting.words import answer, counted, missing_words
 from fmnist.results import Store
-from fmnist.selection import read_rows, select_studies
 from fmnist.tables import Table, is_text
-from fmnist.words import answer, counted, missing_words
 
 CHAPTERS: Mapping[str, str] = {
     "comparison": "Comparison",
@@ -196,7 +196,7 @@ def _drawn(picture: Picture, target: Path, folder: Path) -> dict[str, Any]:
 
 def render(**values: Any) -> str:
     """Fill the page's template; every text is escaped but the style sheet."""
-    templates = files("fmnist") / "templates"
+    templates = files("fmnist.reporting") / "templates"
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["code"] = mark_commands
     css = Markup((templates / "report.css").read_text("utf-8"))

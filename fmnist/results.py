@@ -11,11 +11,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from fmnist.compaction import COMPACTED, Compaction, compact
 from fmnist.directories import user_cache
-from fmnist.row_files import RowFiles
-from fmnist.rows import KEY_COLUMNS, BestRows, entries_of, row_bytes, schema_of
-from fmnist.storage import Storage, StoredFile
+from fmnist.store.compaction import COMPACTED, Compaction, compact
+from fmnist.store.row_files import RowFiles
+from fmnist.store.rows import KEY_COLUMNS, BestRows, entries_of, row_bytes, schema_of
+from fmnist.store.storage import Storage, StoredFile
 from fmnist.study import digest
 
 LISTINGS = 10  # a file can be compacted away between listing and reading: list again, at most so many times

@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from fmnist.data import Dataset, load_data
-from fmnist.display import Display, SweepState
-from fmnist.placement import Share, check_cpus, check_gpus, share_of
-from fmnist.plan import Durations, make_plan
 from fmnist.results import Store
 from fmnist.schema import METRICS
-from fmnist.structures import structures_of
 from fmnist.study import RunSpec, Study
+from fmnist.sweeping.display import Display, SweepState
+from fmnist.sweeping.placement import Share, check_cpus, check_gpus, share_of
+from fmnist.sweeping.plan import Durations, make_plan
+from fmnist.sweeping.structures import structures_of
 
 if TYPE_CHECKING:
-    from fmnist.sequential import Design  # with the statistics, which a study of a fixed number of repeats can spare
+    from fmnist.statistics.sequential import (
+        Design,  # with the statistics, which a study of a fixed number of repeats can spare
+    )
 
 COMPACTED_FROM = 1000  # files of rows: from there on reading them one by one takes longer than merging them
 
@@ -155,7 +157,7 @@ class StudyJob:
         asked = self.options
         if not (asked.tensorboard or asked.mlflow or asked.wandb):
             return ()
-        from fmnist.tracking import tracking_callbacks
+        from fmnist.sweeping.tracking import tracking_callbacks
 
         return tracking_callbacks(
             self.study.name, asked.results, tensorboard=asked.tensorboard, mlflow=asked.mlflow, wandb=asked.wandb
@@ -206,7 +208,7 @@ def report(job: StudyJob) -> None:
     if job.options.report is None:
         return
     from fmnist.report import build_report
-    from fmnist.terminal import print_results
+    from fmnist.reporting.terminal import print_results
 
     print_results(build_report(job.options.results, job.study.name, job.options.report, job.options.data), job.console)
 

@@ -1,4 +1,4 @@
-"""Has Ray Tune compute the runs that are missing. Only this module and `tracking` import Ray.
+"""Has Ray Tune compute the runs that are missing. Only this module and `sweeping.tracking` import Ray.
 
 Each slot (the resources of one run) is a Tune actor that stays; it starts a process of its own for every run and writes
 the run's row itself, so that a row does not depend on the sweep's life. The sweep hands out one run after the other.
@@ -31,15 +31,15 @@ from ray import tune
 from ray._private.services import canonicalize_bootstrap_address
 from ray.tune.search import Searcher
 
-from fmnist.display import SweepState
-from fmnist.failures import failed_row
-from fmnist.inflight import code_version
-from fmnist.neighbours import NodeMark
-from fmnist.placement import Share
 from fmnist.results import Store
-from fmnist.run_process import Message, Nursery, Request
-from fmnist.run_queue import RunQueue, Turn
 from fmnist.study import RunSpec
+from fmnist.sweeping.display import SweepState
+from fmnist.sweeping.failures import failed_row
+from fmnist.sweeping.inflight import code_version
+from fmnist.sweeping.neighbours import NodeMark
+from fmnist.sweeping.placement import Share
+from fmnist.sweeping.run_process import Message, Nursery, Request
+from fmnist.sweeping.run_queue import RunQueue, Turn
 
 WAVE_RUNS = 500  # runs of one Tuner: the memory of a Tuner grows with the trials it has seen
 PENDING_RUNS = 16  # asked of a cluster beyond those that fit: what makes it add nodes

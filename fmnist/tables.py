@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from fmnist.intervals import FEWEST_FOR_HONEST_BOOTSTRAP, Interval, Summary
 from fmnist.schema import Metric
+from fmnist.statistics.intervals import FEWEST_FOR_HONEST_BOOTSTRAP, Interval, Summary
 
 NOTHING = "\N{EN DASH}"  # what a table shows where a value is not available
 NEVER = "never"  # and where a time is infinite

@@ -18,10 +18,10 @@ import numpy as np
 from fmnist import measure
 from fmnist.architectures import build_model
 from fmnist.data import Dataset, Split, draw_split
-from fmnist.devices import choose_policy, prepare_process
-from fmnist.engine import Engine, Scores
+from fmnist.engine.devices import choose_policy, prepare_process
+from fmnist.engine.loop import Engine, Scores
+from fmnist.engine.progress import Array, Progress, Snapshot
 from fmnist.hyperparameters import Hyperparameters
-from fmnist.progress import Array, Progress, Snapshot
 from fmnist.schema import SCHEMA
 from fmnist.study import RunSpec
 

@@ -12,7 +12,7 @@ def main() -> int:
     arguments = parse()
     print(f"Report on {arguments.study or 'all studies'} in {arguments.results}", flush=True)
     from fmnist.report import build_report
-    from fmnist.terminal import print_results
+    from fmnist.reporting.terminal import print_results
 
     try:
         result = build_report(arguments.results, arguments.study, arguments.out, arguments.data, print_now)

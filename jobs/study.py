@@ -19,7 +19,7 @@ from fmnist.catalogue import find_study
 from fmnist.schema import METRICS
 from fmnist.study import PLACEMENTS, Study
 from fmnist.study_job import StudyOptions, run_study
-from fmnist.study_preview import list_studies, preview
+from fmnist.sweeping.study_preview import list_studies, preview
 
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 
@@ -50,7 +50,7 @@ def run(asked: argparse.Namespace, console: Console) -> int:
         preview(study, options, console, asked.price_per_gpu_hour)
         return 0
     if asked.until_decided is not None:
-        from fmnist.until_decided import run_until_decided  # loads the statistics
+        from fmnist.sweeping.until_decided import run_until_decided  # loads the statistics
 
         metric = asked.until_decided or study.primary_metric
         return int(run_until_decided(study, options, console, metric, asked.max_repeats) > 0)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fmnist.display import SweepState
-from fmnist.placement import Share
-from fmnist.plan import Durations, make_plan
 from fmnist.results import Store
 from fmnist.study import RunSpec, Study, configure
 from fmnist.sweep import SweepOptions, sweep
+from fmnist.sweeping.display import SweepState
+from fmnist.sweeping.placement import Share
+from fmnist.sweeping.plan import Durations, make_plan
 from tests.trivial_engine import COURSES
 
 

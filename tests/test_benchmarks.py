@@ -14,7 +14,7 @@ import pytest
 
 from fmnist.architectures import ARCHITECTURES, build_model
 from fmnist.catalogue import find_study
-from fmnist.intervals import Interval
+from fmnist.statistics.intervals import Interval
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmnist.calibration import calibration, expected_calibration_error, reliability_bins
+from fmnist.statistics.calibration import calibration, expected_calibration_error, reliability_bins
 
 PREDICTIONS = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=40)
 

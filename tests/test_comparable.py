@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 from small_frames import frame_of
 
-from fmnist.comparable import hardware_of, metric_table, select_comparable
 from fmnist.comparison import compare_pairs
 from fmnist.schema import METRICS
+from fmnist.statistics.comparable import hardware_of, metric_table, select_comparable
 
 SECONDS, ACCURACY = METRICS["train_seconds"], METRICS["test_accuracy"]
 

@@ -9,8 +9,8 @@ from scipy import stats
 from small_frames import frame_of
 
 from fmnist.comparison import compare_pairs, read_probability
-from fmnist.intervals import Interval
 from fmnist.schema import METRICS
+from fmnist.statistics.intervals import Interval
 
 ACCURACY, SECONDS = METRICS["test_accuracy"], METRICS["train_seconds"]
 OPPOSITE = {"better": "worse", "worse": "better", "equivalent": "equivalent", "undecided": "undecided"}

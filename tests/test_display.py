@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from fmnist.display import Display, SweepState, readable_seconds
-from fmnist.plan import Durations
+from fmnist.sweeping.display import Display, SweepState, readable_seconds
+from fmnist.sweeping.plan import Durations
 from tests.sweep_runs import trivial_runs
 
 ROW = {"status": "ok", "configuration_id": "c", "architecture": "lenet5", "total_seconds": 10.0, "epochs_run": 2,

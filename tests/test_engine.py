@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from fmnist.architectures import ARCHITECTURES, build_model
-from fmnist.engine import Engine
+from fmnist.engine.loop import Engine
 from fmnist.hyperparameters import Hyperparameters
 from fmnist.study import seeds_of_repeat
 

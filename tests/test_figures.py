@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 from synthetic_rows import SIX, history_of
 
-from fmnist import comparison_figures, figures
-from fmnist.appearance import COLOURS, figure_of, house_style, looks_of, new_axes, save_figure
+from fmnist import figures
 from fmnist.architectures import ARCHITECTURES
+from fmnist.reporting import comparison_figures
+from fmnist.reporting.appearance import COLOURS, figure_of, house_style, looks_of, new_axes, save_figure
 from fmnist.schema import METRICS
 
 TWELVE = [*ARCHITECTURES, *(f"variant_{place}" for place in range(12 - len(ARCHITECTURES)))]

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from fmnist.inflight import InFlight
-from fmnist.storage import Storage
+from fmnist.store.storage import Storage
+from fmnist.sweeping.inflight import InFlight
 from tests.sweep_runs import trivial_runs
 
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 
-from fmnist.neighbours import NodeMark
+from fmnist.sweeping.neighbours import NodeMark
 
 
 def test_runs_see_those_that_run_beside_them(tmp_path):
@@ -22,7 +22,7 @@ def test_runs_see_those_that_run_beside_them(tmp_path):
 
 
 def test_a_run_whose_process_died_is_no_neighbour(tmp_path):
-    code = "import sys, pathlib; from fmnist.neighbours import NodeMark; "
+    code = "import sys, pathlib; from fmnist.sweeping.neighbours import NodeMark; "
     code += f"mark = NodeMark(pathlib.Path({str(tmp_path)!r}));"
     code += "print('held', flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

@@ -18,9 +18,9 @@ import pytest
 from object_store import Gate, check_permissions_from_now_on, s3_server
 from stored_rows import make_row
 
-from fmnist import compaction, row_files, storage
 from fmnist.results import Store
-from fmnist.storage import Storage
+from fmnist.store import compaction, row_files, storage
+from fmnist.store.storage import Storage
 
 ROOT = Path(__file__).parents[1]
 LARGE = bytes(24 * 2**20)  # more than one part of a multipart upload
@@ -124,7 +124,7 @@ def test_an_upload_that_is_cut_off_leaves_nothing(store: Store, client: Any, gat
 
 UPLOAD = """
 import sys
-from fmnist.storage import Storage
+from fmnist.store.storage import Storage
 target = Storage(sys.argv[1])
 print("ready", flush=True)
 target.put("runs/a.parquet", bytes(24 * 2**20))

@@ -9,7 +9,7 @@ from small_frames import DARWIN_DIFFERENCES
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
-from fmnist.paired_tests import (
+from fmnist.statistics.paired_tests import (
     cliffs_delta,
     equivalence_signed_rank,
     equivalence_t,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fmnist.placement import Share, check_cpus, check_gpus, share_of
+from fmnist.sweeping.placement import Share, check_cpus, check_gpus, share_of
 
 LAPTOP = [{"CPU": 2.0}]
 GPU_BOX = [{"CPU": 16.0, "GPU": 2.0}]

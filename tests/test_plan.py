@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fmnist.plan import Durations, make_plan
+from fmnist.sweeping.plan import Durations, make_plan
 from tests.sweep_runs import trivial_runs
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from statsmodels.stats.power import TTestPower
 
-from fmnist.paired_tests import equivalence_t
-from fmnist.power import (
+from fmnist.statistics.paired_tests import equivalence_t
+from fmnist.statistics.power import (
     MOST_REPEATS,
     difference_power,
     equivalence_power,

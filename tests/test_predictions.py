@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from synthetic_rows import SIX, TEST_IMAGES, balanced_labels, rows_of
 
-from fmnist.calibration import calibration
-from fmnist.epochs import read_epochs, stages_of
-from fmnist.predictions import PredictionSums, sum_predictions
+from fmnist.reporting.epochs import read_epochs, stages_of
+from fmnist.reporting.predictions import PredictionSums, sum_predictions
 from fmnist.results import Store
+from fmnist.statistics.calibration import calibration
 
 TRUE = balanced_labels()
 

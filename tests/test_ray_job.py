@@ -18,9 +18,9 @@ from ray.cluster_utils import Cluster
 from ray.job_submission import JobStatus, JobSubmissionClient
 from ray.tune import Callback
 
-from fmnist.placement import Share
 from fmnist.results import Store
 from fmnist.study import Study, configure
+from fmnist.sweeping.placement import Share
 from tests.sweep_runs import sweep_trivially
 from tests.tiny_data import tiny_dataset
 

@@ -12,18 +12,18 @@ from rich.console import Console
 from synthetic_rows import DATA_FINGERPRINT, SIX, TEST_IMAGES, balanced_labels, manifest_of, rows_of
 
 from fmnist import report
-from fmnist.appearance import house_style, looks_of
 from fmnist.data import Dataset
-from fmnist.findings import MOST_SHOWN, gather
-from fmnist.gallery import choose_examples, pictures
-from fmnist.methods import methods
-from fmnist.predictions import Example
 from fmnist.report import build_report, file_name, mark_commands
+from fmnist.reporting.appearance import house_style, looks_of
+from fmnist.reporting.findings import MOST_SHOWN, gather
+from fmnist.reporting.gallery import choose_examples, pictures
+from fmnist.reporting.methods import methods
+from fmnist.reporting.predictions import Example
+from fmnist.reporting.selection import select_studies
+from fmnist.reporting.study_tables import results_table
+from fmnist.reporting.terminal import print_results
+from fmnist.reporting.words import answer, missing_words
 from fmnist.results import Store
-from fmnist.selection import select_studies
-from fmnist.study_tables import results_table
-from fmnist.terminal import print_results
-from fmnist.words import answer, missing_words
 
 REPEATS = 5
 DATA = Dataset(

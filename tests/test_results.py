@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stored_rows import make_row
 
-from fmnist import compaction, row_files
 from fmnist.results import Store
-from fmnist.rows import BestRows, entries_of, to_table
 from fmnist.schema import SCHEMA
-from fmnist.storage import Storage
+from fmnist.store import compaction, row_files
+from fmnist.store.rows import BestRows, entries_of, to_table
+from fmnist.store.storage import Storage
 
 ROOT = Path(__file__).parents[1]
 
@@ -436,7 +436,7 @@ def test_a_compaction_that_fails_at_any_step_loses_nothing(store: Store, monkeyp
 
 COMPACT_FOREVER = """
 import sys
-from fmnist import compaction
+from fmnist.store import compaction
 from fmnist.results import Store
 compaction.ROWS_PER_FILE = 5
 print("ready", flush=True)
@@ -511,7 +511,7 @@ def test_what_killed_writers_left_is_deleted_after_a_day(store: Store, monkeypat
     left.write_bytes(b"PAR1")
     store.compact()
     assert left.exists()
-    monkeypatch.setattr("fmnist.storage.TEMPORARY_LIFE", -timedelta(days=1))
+    monkeypatch.setattr("fmnist.store.storage.TEMPORARY_LIFE", -timedelta(days=1))
     store.compact()
     assert not left.exists()
     assert repeats_of(store) == [0]

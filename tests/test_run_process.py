@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fmnist.inflight import InFlight
-from fmnist.run_process import Nursery, Request
-from fmnist.storage import Storage
+from fmnist.store.storage import Storage
+from fmnist.sweeping.inflight import InFlight
+from fmnist.sweeping.run_process import Nursery, Request
 from tests.sweep_runs import trivial_runs
 
 

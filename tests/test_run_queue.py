@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from fmnist.failures import failed_row
-from fmnist.inflight import InFlight
 from fmnist.results import Store
-from fmnist.run_queue import RunQueue
+from fmnist.sweeping.failures import failed_row
+from fmnist.sweeping.inflight import InFlight
+from fmnist.sweeping.run_queue import RunQueue
 from tests.sweep_runs import trivial_runs
 
 

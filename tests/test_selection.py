@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 from synthetic_rows import SIX, manifest_of, rows_of
 
+from fmnist.reporting.selection import select_studies
 from fmnist.results import Store
-from fmnist.selection import select_studies
 
 TWO = SIX[:2]
 

@@ -10,7 +10,7 @@ from small_frames import frame_of
 
 from fmnist.comparison import compare_pairs
 from fmnist.schema import METRICS
-from fmnist.sequential import (
+from fmnist.statistics.sequential import (
     Design,
     adopt_decisions,
     decide,
@@ -20,7 +20,7 @@ from fmnist.sequential import (
     planned_looks,
     reject_at_looks,
 )
-from fmnist.spending import nominal_levels
+from fmnist.statistics.spending import nominal_levels
 
 ACCURACY = METRICS["test_accuracy"]
 LOOKS = (5, 10, 20)

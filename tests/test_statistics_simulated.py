@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 from fmnist.comparison import compare_pairs
-from fmnist.intervals import bca_bounds, t_bounds, wilson_interval
-from fmnist.paired_tests import equivalence_t, holm, paired_t, signed_rank, standardized_difference
 from fmnist.schema import METRICS
-from fmnist.sequential import planned_looks
-from fmnist.stopping_simulation import simulate_stopping
-from fmnist.trainability import pitman_morgan
+from fmnist.statistics.intervals import bca_bounds, t_bounds, wilson_interval
+from fmnist.statistics.paired_tests import equivalence_t, holm, paired_t, signed_rank, standardized_difference
+from fmnist.statistics.sequential import planned_looks
+from fmnist.statistics.stopping_simulation import simulate_stopping
+from fmnist.statistics.trainability import pitman_morgan
 
 ALPHA = 0.05
 

@@ -18,15 +18,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from fmnist import study_job, study_preview, sweep
+from fmnist import study_job, sweep
 from fmnist.data import load_data
-from fmnist.failures import identity
+from fmnist.reporting.selection import select_studies
 from fmnist.results import Store
-from fmnist.selection import select_studies
-from fmnist.sequential import Design
+from fmnist.statistics.sequential import Design
 from fmnist.study import Study, configure
 from fmnist.study_job import StudyOptions, run_study
-from fmnist.until_decided import run_until_decided
+from fmnist.sweeping import study_preview
+from fmnist.sweeping.failures import identity
+from fmnist.sweeping.until_decided import run_until_decided
 from tests.tiny_data import tiny_dataset
 
 ROOT = Path(__file__).resolve().parents[1]

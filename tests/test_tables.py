@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fmnist.intervals import summarize
 from fmnist.schema import METRICS
+from fmnist.statistics.intervals import summarize
 from fmnist.tables import (
     NEVER,
     NOTHING,

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 
-from fmnist.test_set_error import (
+from fmnist.statistics.test_set_error import (
     accuracy_interval,
     majority_vote,
     mcnemar,

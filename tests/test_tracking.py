@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
-from fmnist.storage import Storage
+from fmnist.store.storage import Storage
 from fmnist.study import RunSpec, configure, seeds_of_repeat
 from fmnist.sweep import connection
-from fmnist.tracking import shown_result, tracking_callbacks
+from fmnist.sweeping.tracking import shown_result, tracking_callbacks
 
 EPOCHS = [
     {"epoch": 1, "train_loss": 0.9, "validation_loss": 0.8, "validation_accuracy": 0.71, "learning_rate": 1e-3},
@@ -76,7 +76,7 @@ def test_nothing_asked_for_is_no_callback(results: str) -> None:
 
 @pytest.mark.parametrize("package", ["mlflow", "wandb"])
 def test_a_missing_package_is_named_with_its_extra(package: str, results: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fmnist.tracking.find_spec", lambda _: None)
+    monkeypatch.setattr("fmnist.sweeping.tracking.find_spec", lambda _: None)
     with pytest.raises(ValueError, match=rf"{package}: .*pip install 'fmnist\[{package}\]'"):
         tracking_callbacks("quick", results, **{package: "somewhere"})  # type: ignore[arg-type]
 
@@ -180,7 +180,7 @@ def test_files_are_lent_to_the_logger_and_do_not_stay(
 ) -> None:
     logger = Looking()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("fmnist.tracking._mlflow", lambda *_: logger)
+    monkeypatch.setattr("fmnist.sweeping.tracking._mlflow", lambda *_: logger)
     feed(tracking_callbacks("quick", results, mlflow="anywhere"), a_run(), trial_id="t")
     assert logger.seen == ["model.keras", "row.parquet"]
     assert not list(tmp_path.glob("fmnist-track-*"))

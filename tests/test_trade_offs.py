@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmnist.trade_offs import pareto_front, performance_profile, summarize_times, time_to_target, times_to_target
+from fmnist.statistics.trade_offs import (
+    pareto_front,
+    performance_profile,
+    summarize_times,
+    time_to_target,
+    times_to_target,
+)
 
 EPOCHS = st.lists(
     st.tuples(st.sampled_from([0.5, 0.7, 0.9, math.nan]), st.sampled_from([1.0, 2.5, math.nan])), max_size=5

@@ -9,7 +9,7 @@ from scipy import stats
 from small_frames import frame_of
 
 from fmnist.schema import METRICS
-from fmnist.trainability import compare_spread, pitman_morgan, standard_deviation_interval, trainability
+from fmnist.statistics.trainability import compare_spread, pitman_morgan, standard_deviation_interval, trainability
 
 ACCURACY = METRICS["test_accuracy"]
 

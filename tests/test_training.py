@@ -9,10 +9,10 @@ import pytest
 from fmnist import training
 from fmnist.architectures import build_model
 from fmnist.data import Dataset, draw_split
-from fmnist.devices import cpu_policy, gpu_policy, memory_limit_megabytes, prepare_process
-from fmnist.engine import Engine
+from fmnist.engine.devices import cpu_policy, gpu_policy, memory_limit_megabytes, prepare_process
+from fmnist.engine.loop import Engine
+from fmnist.engine.progress import Progress, Snapshot
 from fmnist.hyperparameters import Hyperparameters
-from fmnist.progress import Progress, Snapshot
 from fmnist.schema import EPOCH, SCHEMA, columns_of
 from fmnist.study import RunSpec, configure, seeds_of_repeat
 from fmnist.training import train_run

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.failures import identity
+from fmnist.sweeping.failures import identity
 
 COURSES = {"plain": 1.0, "raises": 2.0, "is_killed": 3.0, "is_killed_once": 4.0, "waits": 5.0}
 

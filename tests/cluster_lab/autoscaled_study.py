@@ -10,12 +10,12 @@ import ray
 from operator_tools import LAB, found, wait_for
 from ray.cluster_utils import AutoscalingCluster
 
-from fmnist.display import SweepState
-from fmnist.placement import Share
-from fmnist.plan import Durations
 from fmnist.results import Store
 from fmnist.study import Study, configure
 from fmnist.sweep import SweepOptions, connection, sweep
+from fmnist.sweeping.display import SweepState
+from fmnist.sweeping.placement import Share
+from fmnist.sweeping.plan import Durations
 
 WORKER = {"resources": {"CPU": 1, "GPU": 1, "object_store_memory": 100_000_000}, "node_config": {}}
 STUDY = Study(

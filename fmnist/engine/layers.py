@@ -1,0 +1,179 @@
+"""Layers of Keras in faster TensorFlow ops: the same mathematics, other kernels. Each says what it gains by.
+
+A CPU runs the convolutions and matrix products in oneDNN. What is left are passes over memory, and TensorFlow makes one
+for each op; XLA compiles a formula into one pass. Where a formula's gradient is written out here, that is why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import tensorflow as tf
+
+from fmnist.engine import winograd
+
+Tensor = Any
+Gradients = Callable[..., tuple[Tensor, ...]]
+
+
+def convolution(
+    x: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
+    *,
+    strides: int,
+    padding: str,
+    relu: bool,
+    mask_gradient: bool = True,
+) -> Tensor:
+    """Convolve (batch, height, width, channels), add the bias, cut off below 0 if `relu`.
+
+    `mask_gradient=False` leaves the gradient of the cut to the layer after this one.
+    """
+    if not tf.config.list_logical_devices("GPU") and winograd.suits(x, kernel, strides, padding):
+        y = winograd.convolution(x, kernel)
+    else:
+        y = _direct_convolution(x, kernel, strides=[1, strides, strides, 1], padding=padding)
+    return _biased(y, bias, relu=relu, mask_gradient=mask_gradient) if bias is not None else y
+
+
+def _direct_convolution(x: Tensor, kernel: Tensor, **options: Any) -> Tensor:
+    pointwise = kernel.shape[:2] == (1, 1) and options["strides"] == [1, 1, 1, 1]
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def convolve(x: Tensor, kernel: Tensor) -> tuple[Tensor, Gradients]:
+        def gradients(dy: Tensor) -> tuple[Tensor, ...]:
+            dx = tf.raw_ops.Conv2DBackpropInput(input_sizes=tf.shape(x), filter=kernel, out_backprop=dy, **options)
+            if pointwise:  # a matrix product, and as one a sixth faster
+                dk = tf.matmul(_pixels(x), _pixels(dy), transpose_a=True)[None, None]
+            else:
+                dk = tf.raw_ops.Conv2DBackpropFilter(input=x, filter_sizes=kernel.shape, out_backprop=dy, **options)
+            return dx, dk
+
+        return tf.nn.conv2d(x, kernel, **options), gradients
+
+    return convolve(x, kernel)
+
+
+def _biased(y: Tensor, bias: Tensor, *, relu: bool, mask_gradient: bool) -> Tensor:
+    """Add the bias and cut; apart from the convolution, as TensorFlow's merged gradient takes twice as long."""
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def biased(y: Tensor, bias: Tensor) -> tuple[Tensor, Gradients]:
+        z = tf.nn.bias_add(y, bias)
+        z = tf.nn.relu(z) if relu else z
+
+        def gradients(dz: Tensor) -> tuple[Tensor, ...]:
+            dy = tf.raw_ops.ReluGrad(gradients=dz, features=z) if relu and mask_gradient else dz
+            return dy, column_sums(_pixels(dy))
+
+        return z, gradients
+
+    return biased(y, bias)
+
+
+def _pixels(x: Tensor) -> Tensor:
+    return tf.reshape(x, [-1, x.shape[-1]])
+
+
+def column_sums(rows: Tensor) -> Tensor:
+    """Sum (rows, columns) over the rows: as a matrix product it takes half the time of a reduction."""
+    return tf.matmul(tf.ones([1, tf.shape(rows)[0]], rows.dtype), rows)[0]
+
+
+def _identity(z: Tensor) -> Tensor:
+    return z
+
+
+def _one(z: Tensor) -> Tensor:
+    return tf.ones_like(z)
+
+
+def _swish_slope(z: Tensor) -> Tensor:
+    s = tf.sigmoid(z)
+    return s * (1.0 + z * (1.0 - s))
+
+
+def _relu_slope(z: Tensor) -> Tensor:
+    return tf.cast(z > 0.0, z.dtype)
+
+
+ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+    "linear": (_identity, _one),
+    "relu": (tf.nn.relu, _relu_slope),
+    "silu": (lambda z: z * tf.sigmoid(z), _swish_slope),
+}
+
+
+def batch_normalization(
+    x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, *, activation: str = "linear", after_relu: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalise float32 (rows, channels) by their own mean and variance, then apply the activation.
+
+    Returns the result and the batch's mean and biased variance, which carry no gradient. The activation is part of the
+    same pass over memory, forth and back. With `after_relu`, x is known to come from a ReLU, and the gradient is
+    already that of the ReLU's input. Formulas: Ioffe and Szegedy 2015, section 3.
+    """
+    # compiling takes a while for each shape: a batch of unknown size, one in an epoch, is not worth it
+    passes = _passes(activation, after_relu, x.shape[0] is not None)
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def normalise(x: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Any, Gradients]:
+        count = tf.cast(tf.shape(x)[0], x.dtype)
+        mean = column_sums(x) / count
+        variance = column_sums(passes.squares(x, mean)) / count
+        inverse = tf.math.rsqrt(variance + epsilon)
+        y = passes.forth(x, mean, inverse * gamma, beta)
+
+        def gradients(dy: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
+            dz = dy if activation == "linear" else passes.slope(dy, x, mean, inverse * gamma, beta)
+            dbeta = column_sums(dz)
+            dgamma = column_sums(passes.products(dz, x, mean)) * inverse
+            dx = passes.back(dz, x, mean, inverse * gamma, dbeta / count, dgamma * inverse / count)
+            return dx, dgamma, dbeta
+
+        return (y, mean, variance), gradients
+
+    y, mean, variance = normalise(x, gamma, beta)
+    return y, tf.stop_gradient(mean), tf.stop_gradient(variance)
+
+
+class _Passes:
+    """The passes over memory of a batch normalisation, one loop each; arguments (rows, channels) and (channels,)."""
+
+    def __init__(self, activation: str, after_relu: bool, compiled: bool) -> None:
+        def one_pass(formula: Callable[..., Tensor]) -> Any:
+            return tf.function(formula, jit_compile=True, autograph=False) if compiled else formula
+
+        function, slope = ACTIVATIONS[activation]
+
+        def back(dz: Tensor, x: Tensor, mean: Tensor, scale: Tensor, shift: Tensor, tilt: Tensor) -> Tensor:
+            dx = (dz - shift - (x - mean) * tilt) * scale
+            return tf.where(x > 0.0, dx, 0.0) if after_relu else dx
+
+        self.squares = one_pass(lambda x, mean: tf.square(x - mean))
+        self.forth = one_pass(lambda x, mean, scale, beta: function((x - mean) * scale + beta))
+        self.slope = one_pass(lambda dy, x, mean, scale, beta: dy * slope((x - mean) * scale + beta))
+        self.products = one_pass(lambda dz, x, mean: dz * (x - mean))
+        self.back = one_pass(back)
+
+
+@cache
+def _passes(activation: str, after_relu: bool, compiled: bool) -> _Passes:
+    """Return the passes, made once a process, so that layers of one shape share their compiled loops."""
+    return _Passes(activation, after_relu, compiled)
+
+
+def dropout(x: Tensor, rate: float, seed: Tensor) -> Tensor:
+    """Set a share `rate` of x to 0 and divide the rest by 1 - rate; the integer pair `seed` decides which.
+
+    Each 32-bit random number serves two elements, which halves the cost; the rate is met to 1/65536.
+    """
+    count = tf.size(x)
+    words = tf.random.stateless_uniform([(count + 1) // 2], seed, None, None, tf.int32, alg="philox")
+    halves = tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:count]
+    threshold = round(rate * 65536)
+    kept = tf.cast(tf.reshape(halves, tf.shape(x)), tf.int32) >= threshold
+    return x * (tf.cast(kept, x.dtype) * tf.cast(1.0 / (1.0 - rate), x.dtype))

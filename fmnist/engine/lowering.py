@@ -1,0 +1,205 @@
+"""The forward pass of a plain Keras model in faster ops: which layers are replaced, and which are taken together.
+
+The mathematics and the variables are those of the Keras layers. A layer that is not known here is simply called, and so
+is a known one in half precision, where the gain lies in the hardware.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from fmnist.engine import layers as fast
+
+Tensor = Any
+Layer = Any
+
+# an activation that never falls may be taken after the maximum instead of before: on a quarter of the elements
+_RISING = (keras.activations.relu, keras.activations.tanh, keras.activations.sigmoid)
+
+
+def logits_of(model: keras.Model, images: Tensor, *, training: bool, seed: Tensor) -> Tensor:
+    """Return the class scores before the softmax, float32 (batch, classes), of float images in [0, 1].
+
+    `seed` is an integer pair that decides the dropout masks: the same pair gives the same masks.
+    """
+    forward = _ForwardPass(model, training=training, seed=seed)
+    if is_chain(model):
+        outputs = forward.through(model.layers[1:], images)
+    else:
+        outputs = model._run_through_graph(
+            images, operation_fn=lambda layer: lambda x, **_: forward.through([layer], x)
+        )
+    return outputs if forward.gives_logits else tf.math.log(tf.cast(outputs, tf.float32))
+
+
+def is_chain(model: keras.Model) -> bool:
+    """Whether each layer feeds the next one and nothing else, so that neighbours can be taken together."""
+    tensors = [layer.output for layer in model.layers]
+    return all(
+        len(layer._inbound_nodes) == 1 and [t is before for t in layer._inbound_nodes[0].input_tensors] == [True]
+        for layer, before in zip(model.layers[1:], tensors, strict=False)
+    )
+
+
+def used_side(model: keras.Model) -> int:
+    """Side of the square of the image, from its first pixel, that reaches the model's output.
+
+    A pooling that drops an odd last row and column never looks at some of the pixels; without them each layer before it
+    computes less and the result is the same.
+    """
+    first, *others = model.layers
+    side = int(first.output.shape[1])
+    if not is_chain(model):
+        return side
+    used: int | None = None  # None stands for all of it
+    for layer in reversed(others):
+        window = _window(layer)
+        if window is None:
+            used = None
+        else:
+            size, stride = window
+            used = ((int(layer.output.shape[1]) if used is None else used) - 1) * stride + size
+    return side if used is None else min(side, used)
+
+
+def _window(layer: Layer) -> tuple[int, int] | None:
+    """Size and stride of a layer that looks at its input through unpadded square windows, else None."""
+    if isinstance(layer, (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)):
+        sizes, strides = layer.pool_size, layer.strides
+    elif type(layer) is keras.layers.Conv2D and layer.dilation_rate == (1, 1):
+        sizes, strides = layer.kernel_size, layer.strides
+    else:
+        return None
+    square = len(set(sizes)) == 1 and len(set(strides)) == 1 and layer.data_format == "channels_last"
+    return (sizes[0], strides[0]) if square and layer.padding == "valid" else None
+
+
+class _ForwardPass:
+    """One way through the model; knows its last layer and how many dropout layers it has met."""
+
+    def __init__(self, model: keras.Model, *, training: bool, seed: Tensor) -> None:
+        self.training = training
+        self.seed = seed
+        self.dropouts_met = 0
+        self.last = model.outputs[0]._keras_history.operation
+        self.gives_logits = _is_softmax(self.last)
+
+    def through(self, layers: Sequence[Layer], x: Tensor) -> Tensor:
+        """Send x through a chain of layers."""
+        done = 0
+        x_is_masked = False  # x comes from a ReLU whose gradient the next layer takes care of
+        while done < len(layers):
+            layer = layers[done]
+            following: Layer = layers[done + 1] if done + 1 < len(layers) else None
+            step = 1
+            if layer is self.last and self.gives_logits:
+                x = _dense(layer, x)
+            elif type(layer) is keras.layers.Dropout:
+                x = self._dropout(layer, x)
+            elif _is_fast_convolution(layer):
+                pools = type(following) is keras.layers.MaxPooling2D and layer.activation in _RISING
+                x_is_masked = self.training and _is_relu(layer) and _is_fast_normalization(following)
+                x = _convolution(layer, x, activated=not pools, mask_gradient=not x_is_masked)
+                if pools:
+                    x, step = layer.activation(following(x) + layer.bias.value), 2
+            elif _is_fast_normalization(layer):
+                activation = _activation_of(following)
+                x = self._batch_normalization(layer, x, activation or "linear", x_is_masked)
+                x_is_masked, step = False, 2 if activation else 1
+            else:
+                x = _called(layer, x, self.training)
+            done += step
+        return x
+
+    def _dropout(self, layer: keras.layers.Dropout, x: Tensor) -> Tensor:
+        if not self.training or layer.rate == 0:
+            return x
+        seed = self.seed + tf.constant([self.dropouts_met, 0], self.seed.dtype)
+        self.dropouts_met += 1
+        return fast.dropout(x, layer.rate, seed)
+
+    def _batch_normalization(self, layer: Layer, x: Tensor, activation: str, after_relu: bool) -> Tensor:
+        channels = x.shape[-1]
+        gamma = layer.gamma.value if layer.scale else tf.ones(channels)
+        beta = layer.beta.value if layer.center else tf.zeros(channels)
+        if not (self.training and layer.trainable):
+            scale = gamma * tf.math.rsqrt(layer.moving_variance.value + layer.epsilon)
+            return fast.ACTIVATIONS[activation][0](x * scale + (beta - layer.moving_mean.value * scale))
+        y, mean, variance = fast.batch_normalization(
+            _rows(x), gamma, beta, layer.epsilon, activation=activation, after_relu=after_relu
+        )
+        for moving, batch in ((layer.moving_mean.value, mean), (layer.moving_variance.value, variance)):
+            moving.assign_sub((moving - batch) * (1.0 - layer.momentum))
+        y = tf.reshape(y, tf.shape(x))
+        y.set_shape(x.shape)
+        return y
+
+
+def _convolution(layer: Layer, x: Tensor, *, activated: bool, mask_gradient: bool) -> Tensor:
+    relu = activated and _is_relu(layer)
+    bias = layer.bias.value if layer.use_bias and activated else None
+    y = fast.convolution(
+        x,
+        layer.kernel.value,
+        bias,
+        strides=layer.strides[0],
+        padding=layer.padding.upper(),
+        relu=relu,
+        mask_gradient=mask_gradient,
+    )
+    return layer.activation(y) if activated and not relu else y
+
+
+def _rows(x: Tensor) -> Tensor:
+    """Bring x to (rows, channels), the number of rows static where that of x is."""
+    *others, channels = x.shape
+    return tf.reshape(x, [-1 if None in others else math.prod(others), channels])
+
+
+def _is_relu(layer: Layer) -> bool:
+    return layer.activation is keras.activations.relu
+
+
+def _is_fast_convolution(layer: Layer) -> bool:
+    return (
+        type(layer) is keras.layers.Conv2D
+        and layer.compute_dtype == "float32"
+        and layer.data_format == "channels_last"
+        and (layer.groups, layer.dilation_rate) == (1, (1, 1))
+        and len(set(layer.strides)) == 1
+        and layer.trainable
+    )
+
+
+def _is_fast_normalization(layer: Layer) -> bool:
+    return (
+        type(layer) is keras.layers.BatchNormalization
+        and layer.compute_dtype == "float32"
+        and layer.axis in (-1, len(layer.output.shape) - 1)
+        and not layer.renorm
+    )
+
+
+def _activation_of(layer: Layer) -> str | None:
+    """Name of the activation that a layer consists of, if a batch normalisation can take it in."""
+    if type(layer) is not keras.layers.Activation or layer.activation.__name__ not in fast.ACTIVATIONS:
+        return None
+    return str(layer.activation.__name__)
+
+
+def _is_softmax(layer: Layer) -> bool:
+    return type(layer) is keras.layers.Dense and layer.activation is keras.activations.softmax and layer.use_bias
+
+
+def _dense(layer: Layer, x: Tensor) -> Tensor:
+    x = tf.cast(x, layer.compute_dtype)
+    return tf.nn.bias_add(tf.matmul(x, layer.kernel.value), layer.bias.value)
+
+
+def _called(layer: Layer, x: Tensor, training: bool) -> Tensor:
+    return layer(x, training=training) if "training" in layer._call_context_args else layer(x)

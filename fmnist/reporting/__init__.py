@@ -1,0 +1,1 @@
+"""What the report is made of: its numbers, tables, figures and sentences."""

@@ -1,0 +1,117 @@
+"""Accuracy against time and memory: time to a target, performance profile, Pareto front."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fmnist.statistics.intervals import Array, Interval, wilson_interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetTimes:
+    """How long runs of one configuration take to a target; a run that misses it counts as infinite."""
+
+    runs: int  # with a known time, finite or infinite
+    unknown: int  # runs without a history (NaN), left out
+    reached: int
+    share_reached: float  # NaN for no run
+    share_interval: Interval  # Wilson
+    lower_quartile: float  # seconds; infinite where so many runs miss the target
+    median: float
+    upper_quartile: float
+    note: str
+
+
+def time_to_target(history: Sequence[Mapping[str, Any]] | None, target: float) -> float:
+    """Seconds of training until the epoch at whose end validation accuracy first reaches `target` (in [0, 1]).
+
+    `history` holds one struct per epoch with `validation_accuracy` and `seconds`. Infinite where the run ends without
+    reaching it; NaN where there is no history (null or empty), or an epoch up to that one has no time.
+    """
+    if not history:
+        return float("nan")
+    accuracy = np.array([epoch["validation_accuracy"] for epoch in history], dtype=np.float64)
+    seconds = np.array([epoch["seconds"] for epoch in history], dtype=np.float64)
+    return float(times_to_target(np.array([0, len(history)]), accuracy, seconds, target)[0])
+
+
+def times_to_target(offsets: npt.NDArray[np.integer], accuracy: Array, seconds: Array, target: float) -> Array:
+    """The same for many runs at once: run i has the epochs offsets[i] to offsets[i + 1] of the flat arrays.
+
+    `offsets` has the shape (runs + 1,), as a pyarrow list column gives it. Returns seconds of shape (runs,).
+    """
+    starts, ends = np.asarray(offsets[:-1], dtype=np.int64), np.asarray(offsets[1:], dtype=np.int64)
+    hits = np.flatnonzero(accuracy >= target)  # NaN never reaches it
+    # first hit at or after each start; a sentinel behind the last epoch stands for none
+    first = np.append(hits, len(accuracy))[np.searchsorted(hits, starts)]
+    reached = first < ends
+    elapsed = np.concatenate(([0.0], np.cumsum(np.nan_to_num(seconds))))
+    unknown = np.concatenate(([0], np.cumsum(np.isnan(seconds))))
+    stop = np.where(reached, first + 1, starts)
+    times = np.where(reached, elapsed[stop] - elapsed[starts], np.inf)
+    return np.where((ends == starts) | (unknown[stop] > unknown[starts]), np.nan, times)
+
+
+def summarize_times(times: Any, confidence: float = 0.95) -> TargetTimes:
+    """Describe times to a target, infinite ones included: quartiles by order, as a mean would be infinite."""
+    array = np.asarray(times, dtype=np.float64).ravel()
+    known = np.sort(array[~np.isnan(array)])
+    n, reached = len(known), int(np.isfinite(known).sum())
+    # order statistics, not interpolated: between a finite and an infinite time there is nothing
+    quartiles = np.quantile(known, [0.25, 0.5, 0.75], method="inverted_cdf") if n else np.full(3, np.nan)
+    return TargetTimes(
+        runs=n,
+        unknown=len(array) - n,
+        reached=reached,
+        share_reached=reached / n if n else float("nan"),
+        share_interval=wilson_interval(reached, n, confidence),
+        lower_quartile=float(quartiles[0]),
+        median=float(quartiles[1]),
+        upper_quartile=float(quartiles[2]),
+        note=f"{n - reached} of {n} runs miss the target." if reached < n else "" if n else "No run with a history.",
+    )
+
+
+def performance_profile(costs: pd.DataFrame) -> pd.DataFrame:
+    """Share of repeats in which a label's cost is within a factor of the best: index factor (>= 1), a column per label.
+
+    Dolan and More (2002), Mathematical Programming 91. `costs` has repeats as index and labels as columns, smaller is
+    better, infinite is a miss (no factor reaches it). Repeats that lack a label's cost (NaN) are left out, for all.
+    The index holds every factor at which a share changes, from 1; the profile is a step function, constant up to the
+    next index. Raises ValueError for a cost that is 0 or less. No complete repeat: an empty frame.
+    """
+    complete = costs.dropna()
+    if (complete <= 0).any(axis=None):
+        raise ValueError(f"costs: got {float(complete.to_numpy(dtype=np.float64).min())}, expected numbers above 0")
+    if complete.empty:
+        return pd.DataFrame(columns=costs.columns, index=pd.Index([], name="factor", dtype=float))
+    values = complete.to_numpy(dtype=np.float64)
+    best = values.min(axis=1, keepdims=True)
+    factors = np.where(np.isinf(values), np.inf, values / np.where(np.isinf(best), 1.0, best))
+    steps = np.unique(np.append(factors[np.isfinite(factors)], 1.0))
+    shares = (factors[None] <= steps[:, None, None]).mean(axis=1)
+    return pd.DataFrame(shares, columns=costs.columns, index=pd.Index(steps, name="factor"))
+
+
+def pareto_front(points: Array, directions: Sequence[Literal["up", "down"]]) -> npt.NDArray[np.bool_]:
+    """Mark the rows of `points`, shape (n, metrics), that no other row beats.
+
+    A row is beaten by one that is at least as good in every metric (`directions` say which way that is) and better in
+    one. Equal rows do not beat each other. A row with a NaN is never marked and beats none.
+    """
+    values = np.asarray(points, dtype=np.float64)
+    if values.ndim != 2 or values.shape[1] != len(directions):
+        raise ValueError(f"points: got shape {values.shape}, expected (n, {len(directions)}), one column a direction")
+    unknown_directions = sorted(set(directions) - {"up", "down"})
+    if unknown_directions:
+        raise ValueError(f"directions: got {', '.join(unknown_directions)}, expected up or down")
+    better_down = values * np.where(np.array(directions) == "up", -1.0, 1.0)
+    at_least = (better_down[:, None] <= better_down[None]).all(axis=2)  # [i, j]: row i is at least as good as row j
+    better = (better_down[:, None] < better_down[None]).any(axis=2)
+    return np.asarray(~np.isnan(values).any(axis=1) & ~(at_least & better).any(axis=0), dtype=np.bool_)

@@ -1,0 +1,1 @@
+"""What keeps rows: files on any filesystem, written whole or not at all, merged without loss."""

@@ -1,0 +1,94 @@
+"""Merge the many small files of a store into few large ones; no row is lost or doubled, wherever it is stopped.
+
+A merged file is in place before the files it was made of are deleted. Until these are gone a row is there twice, which
+every reader resolves. A file's name holds a hash of what is in it and is never reused for other rows, so that two
+compactions at once write the same files or other ones, and what one deletes stands complete in the other's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fmnist.schema import SCALAR_COLUMNS, SCHEMA
+from fmnist.store.row_files import RowFiles
+from fmnist.store.rows import BestRows, Entry, entries_of
+from fmnist.store.storage import Storage, StoredFile
+
+COMPACTED = "compacted"
+ROWS_PER_FILE = 2000  # a merged file has at most twice as many; with predictions some 13 kB a row
+ROWS_PER_GROUP = 256  # what is read at once of a merged file: with predictions 8 MB in memory
+
+# repeated values (names, classes) are stored once, in a dictionary; confidences hardly repeat: their bytes are split
+DICTIONARY_COLUMNS = (*SCALAR_COLUMNS, "test_predicted.list.element", "history.list.element.learning_rate")
+ENCODINGS = {"test_confidence.list.element": "BYTE_STREAM_SPLIT"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compaction:
+    """What a compaction did."""
+
+    merged_files: int  # files there were, and are no more
+    written_files: int
+    rows: int  # rows in the written files
+
+
+def compact(storage: Storage, row_files: RowFiles, files: Sequence[StoredFile]) -> Compaction:
+    """Merge what is small among `files`; damaged files stay where they are."""
+    storage.delete_temporaries("runs")
+    storage.delete_temporaries(COMPACTED)
+    merged = written = rows = 0
+    for group in _groups(row_files.entries(files)):
+        table, whole_files = _merge(row_files, group)
+        name = f"{COMPACTED}/{_name(entries_of(table))}.parquet"
+        storage.put(name, _compacted_bytes(table))
+        superseded = [file.path for file in whole_files if file.path != name]
+        storage.delete(superseded)
+        merged, written, rows = merged + len(superseded), written + 1, rows + table.num_rows
+    return Compaction(merged_files=merged, written_files=written, rows=rows)
+
+
+def _groups(entries: Mapping[StoredFile, list[Entry]]) -> Iterator[list[StoredFile]]:
+    """Gather files that are to become one, in the order of configuration and repeat."""
+    small = [file for file, rows in entries.items() if 0 < len(rows) < ROWS_PER_FILE]
+    group: list[StoredFile] = []
+    for file in sorted(small, key=lambda file: (entries[file][0].configuration_id, entries[file][0].repeat, file.path)):
+        group.append(file)
+        if sum(len(entries[member]) for member in group) >= ROWS_PER_FILE:
+            yield group
+            group = []
+    if len(group) > 1:
+        yield group
+
+
+def _merge(row_files: RowFiles, group: Sequence[StoredFile]) -> tuple[pa.Table, list[StoredFile]]:
+    """Read a group's rows, each once and sorted, and tell which of its files are whole."""
+    tables = list(row_files.tables(group, SCHEMA))
+    best = BestRows()
+    for table in tables:
+        best.add(entries_of(table))
+    merged = pa.concat_tables([SCHEMA.empty_table(), *(best.take(table) for table in tables)])
+    order = [(name, "ascending") for name in ("configuration_id", "repeat", "placement", "run_id")]
+    return merged.sort_by(order), [file for file in group if file.path not in row_files.damaged]
+
+
+def _name(entries: Sequence[Entry]) -> str:
+    return hashlib.sha256(repr([tuple(entry) for entry in entries]).encode()).hexdigest()[:16]
+
+
+def _compacted_bytes(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        use_dictionary=list(DICTIONARY_COLUMNS),
+        column_encoding=ENCODINGS,
+        row_group_size=ROWS_PER_GROUP,
+        write_page_checksum=True,
+    )
+    return bytes(sink.getvalue())

@@ -1,0 +1,193 @@
+"""What a person sees of a sweep: a live display on a terminal, a line now and then in a log. No Ray here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from fmnist.study import RunSpec
+from fmnist.sweeping.plan import Durations
+
+LOG_SECONDS = 20.0  # between two lines in a log
+LOG_RUNS = 4  # runs under way that such a line tells of
+BAR_WIDTH = 30
+COMPUTING = ("compile_seconds", "train_seconds", "evaluate_seconds")  # of a row: what a slot is there for
+
+
+@dataclass
+class RunningRun:
+    """One run under way."""
+
+    run: RunSpec
+    attempt: int
+    started: float  # of time.monotonic()
+    epoch: int = 0
+    validation_accuracy: float | None = None
+
+    def describe(self) -> str:
+        """Tell how far the run is: 'own_v1 repeat 2: epoch 3 of 20, validation accuracy 91.2 %'."""
+        name = f"{self.run.name}, attempt {self.attempt}" if self.attempt > 1 else self.run.name
+        if not self.epoch:
+            return f"{name}: starting"
+        accuracy = (
+            "" if self.validation_accuracy is None else f", validation accuracy {100 * self.validation_accuracy:.1f} %"
+        )
+        return f"{name}: epoch {self.epoch} of {self.run.configuration.hyperparameters.epochs}{accuracy}"
+
+
+@dataclass
+class SweepState:
+    """How far a sweep has come: counts, runs under way, and what is left."""
+
+    title: str
+    present: int  # runs whose rows were there before
+    left: dict[str, RunSpec]  # run_id -> run that is not finished, those under way included
+    durations: Durations
+    slots: int  # runs that fit at the same time
+    done: int = 0  # rows made by this sweep
+    failed: int = 0  # runs given up
+    elsewhere: int = 0  # rows that another sweep made meanwhile
+    computing_seconds: float = 0.0  # compiling, training and evaluating, summed over the rows made
+    running: dict[str, RunningRun] = field(default_factory=dict)  # run_id -> run under way
+    started: float = field(default_factory=time.monotonic)
+
+    def start(self, run: RunSpec, attempt: int) -> None:
+        """A run begins."""
+        self.running[run.run_id] = RunningRun(run, attempt, time.monotonic())
+
+    def epoch(self, run: RunSpec, epoch: int, validation_accuracy: float | None) -> None:
+        """A run has finished an epoch."""
+        if run.run_id in self.running:
+            self.running[run.run_id].epoch = epoch
+            self.running[run.run_id].validation_accuracy = validation_accuracy
+
+    def finish(self, run: RunSpec, row: Mapping[str, Any]) -> None:
+        """A run's row is in place."""
+        self._leave(run)
+        self.durations.learn(row)
+        self.done += 1
+        self.computing_seconds += sum(row.get(name) or 0.0 for name in COMPUTING)
+
+    def fail(self, run: RunSpec, *, given_up: bool) -> None:
+        """A run failed, and is tried again unless it is given up."""
+        self.running.pop(run.run_id, None)
+        if given_up:
+            self._leave(run)
+            self.failed += 1
+
+    def drop(self, run: RunSpec) -> None:
+        """Another sweep made the row of a run that this one would have computed."""
+        self._leave(run)
+        self.elsewhere += 1
+
+    @property
+    def finished(self) -> int:
+        """Number of wanted runs whose row is in place."""
+        return self.present + self.done + self.elsewhere
+
+    @property
+    def wanted(self) -> int:
+        """Number of wanted runs."""
+        return self.finished + self.failed + len(self.left)
+
+    def seconds_left(self) -> float | None:
+        """Estimate the time left, from the runs finished so far; None before there are any."""
+        total = self.durations.total(self.left.values())
+        if total is None:
+            return None
+        now = time.monotonic()
+        under_way = sum(
+            min(now - item.started, self.durations.expected(item.run) or 0.0) for item in self.running.values()
+        )
+        return max(0.0, total - under_way) / max(1, min(self.slots, len(self.left)))
+
+    def headline(self) -> str:
+        """Sum the sweep up in one line."""
+        parts = [f"{self.finished} of {self.wanted} done", f"{len(self.running)} running", f"{self.failed} failed"]
+        left = self.seconds_left()
+        if self.left and left is not None:
+            parts.append(f"about {readable_seconds(left)} left")
+        return ", ".join(parts)
+
+    def utilisation(self) -> str:
+        """Say what share of the slots' time went into computing."""
+        seconds = time.monotonic() - self.started
+        share = self.computing_seconds / (self.slots * seconds)
+        return (
+            f"{self.done} runs in {readable_seconds(seconds)}, {self.slots} at a time; compiling, training and"
+            f" evaluating took {100 * share:.0f} % of the slots' time"
+        )
+
+    def _leave(self, run: RunSpec) -> None:
+        self.running.pop(run.run_id, None)
+        self.left.pop(run.run_id, None)
+
+
+def readable_seconds(seconds: float) -> str:
+    """Write a duration for people: 42 s, 7 min, 3 h 20 min, 5 d 4 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
+
+
+class Display:
+    """Shows the state of a sweep while the `with` block runs."""
+
+    def __init__(self, state: SweepState, console: Console, log_seconds: float = LOG_SECONDS) -> None:
+        self._state, self._console, self._log_seconds = state, console, log_seconds
+        self._next_line = 0.0
+        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def tick(self) -> None:
+        """Write a line if this is a log and it is time for one."""
+        if self._console.is_terminal or time.monotonic() < self._next_line:
+            return
+        self._next_line = time.monotonic() + self._log_seconds
+        self.say(f"{self._state.headline()}{_listed(self._state.running.values())}")
+
+    def say(self, line: str) -> None:
+        """Write a line that stays."""
+        stamp = "" if self._console.is_terminal else f"{time.strftime('%H:%M:%S')} "
+        self._console.print(f"{stamp}{self._state.title}: {line}", markup=False, highlight=False, soft_wrap=True)
+
+    def _render(self) -> Group:
+        state = self._state
+        bar = ProgressBar(total=max(1, state.wanted), completed=state.finished, width=BAR_WIDTH)
+        head = Table.grid(padding=(0, 1))
+        head.add_row(Text(state.title, style="bold"), bar, Text(state.headline()))
+        lines = [Text(f"  {item.describe()}") for item in list(state.running.values())]
+        shown = lines[: max(1, self._console.height - 4)]
+        hidden = [Text(f"  and {len(lines) - len(shown)} more")] if len(lines) > len(shown) else []
+        return Group(head, *shown, *hidden)
+
+
+def _listed(running: Iterable[RunningRun]) -> str:
+    described = [item.describe() for item in running]
+    more = len(described) - LOG_RUNS
+    shown = described[:LOG_RUNS] + ([f"and {more} more"] if more > 0 else [])
+    return f" [{'; '.join(shown)}]" if shown else ""

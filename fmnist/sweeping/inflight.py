@@ -1,0 +1,100 @@
+"""What is being computed right now: which runs somebody has taken on, and how far each has come. No Ray here.
+
+One file a run, below the results. It is empty when the run is taken on, so that a second sweep of the same study turns
+to other runs first; it then holds the training state after the latest saved epoch, so that a run whose process, node
+or sweep is gone goes on from there. It goes away when the run's row is in place.
+
+All of this saves time and decides nothing: where the storage does not answer, the sweep goes on without it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from hashlib import sha256
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+
+import fmnist
+from fmnist.store.storage import Storage
+from fmnist.study import RunSpec
+
+Key = tuple[str, str]  # run_id, placement
+
+FOLDER = "inflight"
+
+log = logging.getLogger(__name__)
+
+
+@cache
+def code_version() -> str:
+    """Hash this package's source and TensorFlow's version: a state is only continued by the code that wrote it."""
+    sources = sorted(Path(fmnist.__file__).parent.rglob("*.py"))
+    content = b"".join(source.name.encode() + source.read_bytes() for source in sources)
+    return sha256(content + metadata.version("tensorflow").encode()).hexdigest()[:8]
+
+
+class InFlight:
+    """The runs under way on the results of one storage, as computed by one version of the code."""
+
+    def __init__(self, storage: Storage, version: str | None = None) -> None:
+        self._storage = storage
+        self.version = version or code_version()
+
+    def claim(self, run: RunSpec) -> bool:
+        """Say that somebody is about to compute this run; False if it was said before. A state that is there stays."""
+        with _best_effort("note that a run is taken on"):
+            if self._storage_has(run):
+                return False
+            self._storage.put(self._path(run), b"")
+        return True
+
+    def claimed(self) -> set[Key]:
+        """List the runs that somebody has taken on and not finished; a sweep that crashed leaves its own behind."""
+        with _best_effort("list the runs under way"):
+            return {key_of(file.path) for file in self._storage.files(FOLDER, ".state")}
+        return set()
+
+    def save(self, run: RunSpec, state: bytes) -> None:
+        """Keep the training state of a run, replacing the earlier one."""
+        with _best_effort("save the state of a run"):
+            self._storage.put(self._path(run), state)
+
+    def load(self, run: RunSpec) -> bytes | None:
+        """Read the training state of a run, None if it has to start at the beginning."""
+        with _best_effort("read the state of a run"):
+            return self._storage.get(self._path(run)) or None
+        return None
+
+    def clear(self, run: RunSpec) -> None:
+        """Forget a run that is finished or given up."""
+        with _best_effort("remove the state of a run"):
+            self._storage.delete([self._path(run)])
+
+    def _path(self, run: RunSpec) -> str:
+        return f"{FOLDER}/{run.run_id}.{run.placement}.{self.version}.state"
+
+    def _storage_has(self, run: RunSpec) -> bool:
+        try:
+            self._storage.get(self._path(run))
+        except FileNotFoundError:
+            return False
+        return True
+
+
+def key_of(path: str) -> Key:
+    """Tell which run a file is of: the names of rows and states begin with `<run_id>.<placement>.`."""
+    run_id, placement = PurePosixPath(path).name.split(".")[:2]
+    return run_id, placement
+
+
+@contextmanager
+def _best_effort(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        log.warning("could not %s: %s", doing, error)

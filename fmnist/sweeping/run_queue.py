@@ -1,0 +1,122 @@
+"""Which run comes next: missing ones, failed ones again, not those that another sweep does. No Ray here."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fmnist.store.storage import Storage
+from fmnist.study import RunSpec
+from fmnist.sweeping.inflight import InFlight, Key, key_of
+from fmnist.sweeping.plan import satisfying
+
+LISTING_SHARE = 10  # looking at the results takes at most one part in so many of the time
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One start of a run."""
+
+    run: RunSpec
+    attempt: int  # from 1
+
+    @property
+    def key(self) -> Key:
+        """What the run's files are named after."""
+        return self.run.run_id, self.run.placement
+
+
+class RunQueue:
+    """Hands out missing runs one by one, each with the number of its attempt.
+
+    Several sweeps may work on the same results: a run whose row has appeared is dropped, one that another sweep has
+    taken on is put off to the end, where it is computed after all if its row is still missing: that sweep may have
+    crashed. So nothing is lost, and at most the runs in flight are computed twice.
+    """
+
+    def __init__(
+        self,
+        runs: Sequence[RunSpec],
+        storage: Storage,
+        max_failures: int,
+        done_elsewhere: Callable[[RunSpec], None] = lambda _: None,
+    ) -> None:
+        self._waiting = deque(Turn(run, attempt=1) for run in runs)
+        self._put_off: deque[Turn] = deque()
+        self._out: dict[Key, Turn] = {}  # handed out and not finished
+        self._storage, self._inflight = storage, InFlight(storage)
+        self._max_failures = max_failures
+        self._done_elsewhere = done_elsewhere
+        self._rows_before = self._rows()  # failed runs that are to be tried again have rows already
+        self._new_rows: set[Key] = set()
+        self._claimed: set[Key] = set()
+        self._handed_out: set[Key] = set()
+        self._shared = False  # whether another sweep was seen to work on these results
+        self._look_again_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._put_off)
+
+    def take(self) -> Turn | None:
+        """Return the run to start now, and tell other sweeps; None if none waits."""
+        while len(self):
+            self._look()
+            turn = self._next_unclaimed()
+            first_choice = turn is not None
+            turn = turn or self._put_off.popleft()
+            if turn.attempt == 1 and satisfying(turn.run) & self._new_rows:
+                self._done_elsewhere(turn.run)
+                continue
+            if not self._inflight.claim(turn.run) and first_choice and turn.attempt == 1:
+                self._put_off.append(turn)
+                self._shared = True
+                continue
+            self._out[turn.key] = turn
+            self._handed_out.add(turn.key)
+            return turn
+        return None
+
+    def finished(self, turn: Turn) -> None:
+        """Say that the run's row is in place."""
+        self._out.pop(turn.key, None)
+        self._inflight.clear(turn.run)
+
+    def failed(self, turn: Turn) -> bool:
+        """Say that the run failed; returns whether it is tried again, at the end of the queue."""
+        if turn.attempt > self._max_failures:
+            self.finished(turn)
+            return False
+        self._waiting.append(Turn(turn.run, turn.attempt + 1))
+        return True
+
+    def release(self) -> None:
+        """Give back what was handed out and not finished, when the sweep ends early; saved states stay."""
+        for turn in self._out.values():
+            if self._inflight.load(turn.run) is None:
+                self._inflight.clear(turn.run)
+
+    def _next_unclaimed(self) -> Turn | None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if turn.attempt > 1 or turn.key not in self._claimed:
+                return turn
+            self._put_off.append(turn)
+        return None
+
+    def _look(self) -> None:
+        """List what other sweeps have done; alone, not so often that we would do little else."""
+        now = time.monotonic()
+        if now < self._look_again_at and self._waiting and not self._shared:
+            return
+        self._new_rows = self._rows() - self._rows_before
+        self._claimed = self._inflight.claimed()
+        self._shared = self._shared or bool((self._new_rows | self._claimed) - self._handed_out)
+        self._look_again_at = time.monotonic() + LISTING_SHARE * (time.monotonic() - now)
+
+    def _rows(self) -> set[Key]:
+        try:
+            return {key_of(file.path) for file in self._storage.files("runs", ".parquet")}
+        except OSError:  # a storage that is away for a while: nothing new to see
+            return set()

@@ -1,0 +1,73 @@
+"""What a study would do, without doing it: the list of studies, and what of one is missing. No Ray here."""
+
+from __future__ import annotations
+
+import os
+
+from rich.console import Console
+from rich.table import Table
+
+from fmnist.catalogue import find_study, study_names
+from fmnist.data import load_data
+from fmnist.results import Store
+from fmnist.study import Study
+from fmnist.study_job import StudyOptions, say
+from fmnist.sweeping.display import readable_seconds
+from fmnist.sweeping.placement import Share, share_of
+from fmnist.sweeping.plan import Durations, Plan, make_plan
+from fmnist.sweeping.structures import structures_of
+
+
+def list_studies(console: Console) -> None:
+    """Print the studies there are: runs, repeats, placement, architectures and question."""
+    table = Table("study", "runs", "repeats", "placement", "architectures", "question")
+    for name in study_names():
+        study = find_study(name)
+        architectures = dict.fromkeys(configuration.architecture for configuration in study.configurations)
+        runs = len(study.configurations) * study.repeats
+        table.add_row(name, str(runs), str(study.repeats), study.placement, ", ".join(architectures), study.question)
+    console.print(table)
+
+
+def preview(study: Study, options: StudyOptions, console: Console, price_per_gpu_hour: float | None = None) -> None:
+    """Print how many runs are wanted, present and missing, and how long the missing ones take on this machine.
+
+    With a price, also the GPU-hours and what they cost. ValueError for a price below 0.
+    """
+    if price_per_gpu_hour is not None and not price_per_gpu_hour >= 0:
+        raise ValueError(f"price per GPU-hour: got {price_per_gpu_hour:g}, expected 0 or more")
+    with structures_of(study.configurations) as structures:
+        data, store = load_data(options.data), Store(options.results)
+        runs = study.runs(structures.result(), data.fingerprint)
+    plan = make_plan(runs, store.present(), options.retry_failed)
+    say(
+        console,
+        f"Study {study.name}: {plan.wanted} runs wanted, {len(plan.present)} present in {options.results},"
+        f" {len(plan.missing)} missing",
+    )
+    if plan.missing:
+        _print_cost(plan, Durations.of(store), study, options, console, price_per_gpu_hour)
+
+
+def _print_cost(
+    plan: Plan, durations: Durations, study: Study, options: StudyOptions, console: Console, price: float | None
+) -> None:
+    seconds = durations.total(plan.missing)
+    if seconds is None:
+        say(console, "How long they take is not known: no row of one of these architectures is there")
+        return
+    known = sum(durations.expected(run) is not None for run in plan.missing)
+    guess = "" if known == len(plan.missing) else f", {len(plan.missing) - known} of them guessed from the others"
+    say(
+        console,
+        f"One after the other they take at most {readable_seconds(seconds)}{guess}, as long as the rows took that are"
+        f" there ({', '.join(sorted(durations.devices)) or 'device unknown'})",
+    )
+    cpus = float(os.cpu_count() or 1)
+    share = share_of(study.placement, [{"CPU": cpus}], options.cpus_per_run, options.gpus_per_run)
+    slots = Share(cpus=share.cpus, gpus=0.0).slots([{"CPU": cpus}])
+    if not share.gpus and slots:
+        say(console, f"On this machine, {slots} at a time: about {readable_seconds(seconds / slots)}")
+    if price is not None:
+        hours = seconds / 3600 * (options.gpus_per_run or 1.0)
+        say(console, f"{hours:.2f} GPU-hours with {options.gpus_per_run or 1:g} GPU a run: {hours * price:.2f} in all")

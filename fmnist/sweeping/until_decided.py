@@ -1,0 +1,51 @@
+"""Adds repeats until every pair is decided: the sweep's side of the design in `fmnist.statistics.sequential`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rich.console import Console
+
+from fmnist.reporting.selection import select_studies
+from fmnist.schema import METRICS
+from fmnist.statistics.sequential import Design, PairDecision, next_look, open_labels, planned_looks
+from fmnist.study import Study
+from fmnist.study_job import StudyOptions, opened, report, say
+
+
+def run_until_decided(study: Study, options: StudyOptions, console: Console, metric: str, cap: int) -> int:
+    """Compute repeats up to the next look, decide, go on with the labels of open pairs, until none is left or `cap`.
+
+    The looks follow from `cap` alone, so that the same command, stopped and started again, makes the same ones.
+    Returns the number of runs that were given up. ValueError for a cap below 3.
+    """
+    looks = planned_looks(cap)
+    design = Design(metric=metric, looks=looks)
+    given_up = 0
+    with opened(study, options, console) as job:
+        repeats, labels = looks[0], [configuration.label for configuration in study.configurations]
+        job.write_manifest(looks[0], design)
+        while True:
+            given_up += job.compute(_part(study, labels, repeats))
+            decisions = select_studies(job.store, study.name)[0].decisions(design)
+            _print_decisions(console, decisions, metric, repeats)
+            following = next_look(decisions, looks)
+            if following is None or following <= repeats:
+                break
+            repeats, labels = following, open_labels(decisions)
+    report(job)
+    return given_up
+
+
+def _part(study: Study, labels: Sequence[str], repeats: int) -> Study:
+    chosen = tuple(configuration for configuration in study.configurations if configuration.label in labels)
+    return replace(study, configurations=chosen, repeats=repeats)
+
+
+def _print_decisions(console: Console, decisions: Sequence[PairDecision], metric: str, repeats: int) -> None:
+    undecided = [f"{item.a} and {item.b}" for item in decisions if item.verdict == "undecided"]
+    decided = f"{len(decisions) - len(undecided)} of {len(decisions)} pairs decided"
+    say(console, f"{repeats} repeats, {METRICS[metric].label}: {decided}")
+    if undecided:
+        say(console, f"Undecided: {', '.join(undecided)}")

@@ -16,8 +16,8 @@ help: ## this list
 study: .venv/ready ## run a study (STUDY=quick) on a local Ray and write the report
 	$(BIN)/python jobs/study.py $(STUDY) --results $(RESULTS) --report $(REPORT)
 
-report: .venv/ready ## rebuild docs/report from the published rows, no training
-	$(BIN)/python jobs/aggregate.py --results results/published --out docs/report
+report: .venv/ready ## rebuild docs/report and README's results from the published rows, no training
+	$(BIN)/python jobs/aggregate.py --results results/published --out docs/report --readme README.md
 
 test: .venv/ready ## every test
 	$(BIN)/python -m pytest

@@ -17,9 +17,10 @@ from markupsafe import Markup, escape
 
 from fmnist.reporting import study_tables, training_tables, uncertainty_tables
 from fmnist.reporting.appearance import Look, house_style, looks_of, save_figure
+from fmnist.reporting.claims import claims_table
 from fmnist.reporting.findings import Findings, find_data, gather
 from fmnist.reporting.gallery import Picture, pictures
-from fmnist.reporting.methods import methods
+from fmnist.reporting.methods import measurement, methods
 from fmnist.reporting.selection import read_rows, select_studies
 from fmnist.reporting.words import answer, counted, missing_words
 from fmnist.results import Store
@@ -40,13 +41,24 @@ log = logging.getLogger(__name__)
 LONG_WORDS = 40  # characters from which a column of a page's table may break into lines
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StudyResult:
+    """The short of one study's report."""
+
+    name: str
+    question: str
+    answer: str
+    results: Table
+    original: tuple[Table, ...]  # its figures and claims beside those of the original report, where it repeats any
+    measurement: str  # how, when and on what was measured
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReportResult:
-    """What was written: the page, and for each study its answer and its table of results."""
+    """What was written: the page, and the short of each study on it, in its order."""
 
     path: Path
-    answers: Mapping[str, str]
-    tables: Mapping[str, Table]
+    studies: tuple[StudyResult, ...]
 
 
 def build_report(
@@ -71,13 +83,13 @@ def build_report(
     rows.to_csv(folder / "results.csv", index=False)
     loaded, data_problem = find_data(data)
     looks = looks_of(label for item in studies for label in item.finished_labels)
-    pages, tables = [], {}
+    pages, results = [], []
     for item in studies:
         runs, configurations = counted(len(item.finished), "finished run"), counted(len(item.labels), "configuration")
         tell(f"Study {item.name}: {runs} of {configurations}")
         findings = gather(item, store, loaded, data_problem)
         pages.append(study_page(findings, looks, folder))
-        tables[item.name] = study_tables.results_table(findings)
+        results.append(study_result(findings))
     title = f"Fashion-MNIST: study {studies[0].name}" if len(studies) == 1 else "Fashion-MNIST: studies"
     path = folder / "index.html"
     html = render(
@@ -89,7 +101,19 @@ def build_report(
         command=_command(store, study),
     )
     path.write_text(html, encoding="utf-8")
-    return ReportResult(path=path, answers={page["name"]: page["answer"] for page in pages}, tables=tables)
+    return ReportResult(path=path, studies=tuple(results))
+
+
+def study_result(findings: Findings) -> StudyResult:
+    """Take the short of a study's report."""
+    return StudyResult(
+        name=findings.study.name,
+        question=findings.study.question,
+        answer=answer(findings),
+        results=study_tables.results_table(findings),
+        original=tuple(_original_tables(findings)),
+        measurement=measurement(findings),
+    )
 
 
 def study_page(findings: Findings, looks: Mapping[str, Look], folder: Path) -> dict[str, Any]:
@@ -132,13 +156,17 @@ def _tables(findings: Findings) -> dict[str, list[Table]]:
         "curves": _present(training_tables.epochs_table(findings), training_tables.trainability_table(findings)),
         "confidence": _present(uncertainty_tables.calibration_table(findings)),
         "classes": _present(study_tables.recall_table(findings), study_tables.mistakes_table(findings)),
-        "original": _present(study_tables.original_table(findings)),
+        "original": _original_tables(findings),
         "runs": [
             study_tables.counts_table(findings),
             *_present(study_tables.failures_table(findings)),
             *study_tables.metric_tables(findings),
         ],
     }
+
+
+def _original_tables(findings: Findings) -> list[Table]:
+    return _present(study_tables.original_table(findings), claims_table(findings))
 
 
 def _present(*tables: Table | None) -> list[Table]:

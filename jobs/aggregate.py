@@ -12,10 +12,13 @@ def main() -> int:
     arguments = parse()
     print(f"Report on {arguments.study or 'all studies'} in {arguments.results}", flush=True)
     from fmnist.report import build_report
+    from fmnist.reporting.markdown import update_section
     from fmnist.reporting.terminal import print_results
 
     try:
         result = build_report(arguments.results, arguments.study, arguments.out, arguments.data, print_now)
+        if arguments.readme:
+            update_section(arguments.readme, result)
     except (ValueError, OSError) as error:
         print(f"aggregate: {error}", file=sys.stderr)
         return 2
@@ -42,6 +45,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("report"), metavar="DIR", help="folder to write into")
     parser.add_argument("--data", type=Path, metavar="DIR",
                         help="folder of Fashion-MNIST's four files (otherwise: looked for as a run does)")  # fmt: skip
+    parser.add_argument("--readme", type=Path, metavar="FILE",
+                        help="Markdown file with the lines <!-- results --> and <!-- end of results -->: also put the"
+                        " results between them")  # fmt: skip
     return parser.parse_args()
 
 

@@ -51,8 +51,6 @@ def test_default_places_and_an_unknown_study(tmp_path):
 
 
 def test_the_job_loads_neither_tensorflow_nor_ray():
-    code = (
-        "import fmnist.report, fmnist.reporting.terminal, sys; print(*{name.split('.')[0] for name in sys.modules})"
-    )
+    code = "import fmnist.report, fmnist.reporting.terminal, sys; print(*{name.split('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"tensorflow", "keras", "ray", "torch"} & set(loaded)

@@ -151,7 +151,7 @@ def test_tables_hold_pandas_numbers_of_the_rows(built):
 
 def test_page_leads_with_the_answer(built):
     _, result, page = built
-    text = result.answers["made_up"]
+    text = result.studies[0].answer
     assert text.startswith("efficientnet_small has the highest mean test accuracy of 3 configurations: ")
     assert "It is better than" in text
     assert "Holm" in text
@@ -240,11 +240,11 @@ def test_several_studies_each_get_a_section(tmp_path, monkeypatch):
     store.write_manifest(manifest_of(SIX[:1], 2, name="second"))
     result = build_report(tmp_path / "results", out=tmp_path / "report")
     page = Page(result.path.read_text())
-    assert set(result.answers) == {"made_up", "second"}
+    assert {study.name for study in result.studies} == {"made_up", "second"}
     assert "2 studies in this store" in page.text
     assert {"#study-made_up", "#study-second"} <= set(page.links)
     one = build_report(tmp_path / "results", study="second", out=tmp_path / "report")
-    assert set(one.answers) == {"second"}
+    assert [study.name for study in one.studies] == ["second"]
 
 
 def test_shared_rows_are_described_and_not_compared(tmp_path):
@@ -301,7 +301,7 @@ def test_all_failed(tmp_path):
     failed = dataclasses.replace(SIX[0], statuses=dict.fromkeys(range(3), "failed"))
     fill(tmp_path / "results", [failed], 3)
     result = build_report(tmp_path / "results", out=tmp_path / "report")
-    assert "no run has a test accuracy (3 failed)" in result.answers["made_up"]
+    assert "no run has a test accuracy (3 failed)" in result.studies[0].answer
     assert "MemoryError" in Page(result.path.read_text()).text
 
 

@@ -15,7 +15,7 @@ _VERSIONS = {"python_version": "Python", "tensorflow_version": "TensorFlow", "ke
 
 def methods(findings: Findings) -> list[str]:
     """Write the paragraphs: data and training, measurement, statistics."""
-    return [_data_and_training(findings), _measurement(findings), _statistics(findings)]
+    return [_data_and_training(findings), measurement(findings), _statistics(findings)]
 
 
 def _data_and_training(findings: Findings) -> str:
@@ -35,7 +35,8 @@ def _data_and_training(findings: Findings) -> str:
     )
 
 
-def _measurement(findings: Findings) -> str:
+def measurement(findings: Findings) -> str:
+    """Say when, with what software, commit and hardware, and in what placement the runs were made."""
     rows = findings.study.rows
     software = [f"{name} {_listed(rows[column])}" for column, name in _VERSIONS.items() if rows[column].notna().any()]
     hardware = hardware_of(rows)

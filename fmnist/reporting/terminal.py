@@ -16,9 +16,9 @@ COLUMNS = 5  # configuration, n, accuracy, time, memory: what 80 characters hold
 def print_results(result: ReportResult, console: Console | None = None) -> None:
     """Print each study's table of results and its answer, then the path of the page."""
     console = console or Console()
-    for study, table in result.tables.items():
-        console.print(rich_table(f"Study {study}", table))
-        console.print(result.answers[study], markup=False, highlight=False)
+    for study in result.studies:
+        console.print(rich_table(f"Study {study.name}", study.results))
+        console.print(study.answer, markup=False, highlight=False)
         console.print()
     console.print(f"Report: {result.path}", markup=False, highlight=False, soft_wrap=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,8 +20,16 @@ from fmnist.store.storage import Storage, StoredFile
 from fmnist.study import digest
 
 LISTINGS = 10  # a file can be compacted away between listing and reading: list again, at most so many times
+PAUSE = 0.05  # seconds before the second listing, twice as long before each one after it: 26 s in all
 
 log = logging.getLogger(__name__)
+
+
+def listings() -> Iterator[int]:
+    """Count the times that a store is listed, with growing pauses: a compaction beside takes a while."""
+    for attempt in range(LISTINGS):
+        time.sleep(PAUSE * 2 ** (attempt - 1) if attempt else 0)
+        yield attempt
 
 
 class Store:
@@ -81,7 +90,7 @@ class Store:
         names = schema_of(columns).names
         needed = schema_of(list(dict.fromkeys([*names, *KEY_COLUMNS])))
         self.flush()
-        for _ in range(LISTINGS):
+        for _ in listings():
             best = BestRows()
             try:
                 tables = list(self._row_files.tables(self._files(), needed))
@@ -104,7 +113,7 @@ class Store:
         needed = schema_of(list(dict.fromkeys([*names, *KEY_COLUMNS])))
         self.flush()
         best = BestRows()
-        for _ in range(LISTINGS):
+        for _ in listings():
             best.compete_again()
             try:
                 files = self._files()
@@ -122,7 +131,7 @@ class Store:
     def present(self) -> set[tuple[str, str, str]]:
         """List what is there: (run_id, placement, status) of each row. A file read once is not read again."""
         self.flush()
-        for _ in range(LISTINGS):
+        for _ in listings():
             best = BestRows()
             try:
                 for entries in self._row_files.entries(self._files()).values():
@@ -135,7 +144,7 @@ class Store:
     def compact(self) -> Compaction:
         """Merge small files into few large ones. It may be killed, or run twice at once: no row is lost or doubled."""
         self.flush()
-        for _ in range(LISTINGS):
+        for _ in listings():
             try:
                 return compact(self.storage, self._row_files, self._files())
             except FileNotFoundError:  # another compaction was faster

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stored_rows import make_row
 
+from fmnist import results
 from fmnist.results import Store
 from fmnist.schema import SCHEMA
 from fmnist.store import compaction, row_files
@@ -500,6 +501,7 @@ def test_a_store_that_never_holds_still_is_an_error(store: Store, monkeypatch: p
     listed = store._files()
     gone.unlink()
     monkeypatch.setattr(Store, "_files", lambda _: listed)
+    monkeypatch.setattr(results, "PAUSE", 0.001)
     for read in (store.read, store.present, store.compact, lambda: list(store.batches())):
         with pytest.raises(OSError, match="changes faster than it can be read"):
             read()

@@ -215,33 +215,6 @@ def not_told(label: str, metric: str) -> Check:
     return check
 
 
-CLAIMS: Mapping[str, Sequence[tuple[str, Check]]] = {
-    "comparison": (
-        ("EfficientNet-style net is the most accurate", best("efficientnet_small")),
-        ("own v3 is more accurate than own v1", better("own_v3", "own_v1")),
-        ("own v3 is better than own v1 by about 2 points", better_by("own_v3", ["own_v1"], 2)),
-        ("own v3 is better than LeNet-5 and Brownlee's by about 4 points",
-         better_by("own_v3", ["lenet5", "brownlee"], 4)),
-        ("own v2 is more consistent than own v1", more_consistent("own_v2", "own_v1")),
-        ("own v2 is not better than own v1", not_better("own_v2", "own_v1")),
-        ("LeNet-5 is more accurate than Brownlee's CNN (0.89 against 0.88)", better("lenet5", "brownlee")),
-        ("Shirt is the hardest class, taken for T-shirt/top", hardest_class),
-        ("Trouser and Sandal are the easiest classes", easiest_classes),
-        ("The plain CNN overfits earlier than the EfficientNet-style net",
-         earlier_best_epoch("own_v1", "efficientnet_small")),
-        ("The plain CNN generalises worse than the EfficientNet-style net", larger_gap("own_v1", "efficientnet_small")),
-    ),
-    "timing": (
-        ("The EfficientNet-style net takes longer to train than the own CNN",
-         better("own_v3", "efficientnet_small", "train_seconds")),
-        ("The EfficientNet-style net (19.95 MB) needs no more memory than the own CNN (20 to 30 MB)",
-         not_better("own_v3", "efficientnet_small", "host_peak_bytes")),
-        ("The own CNN needs 20 to 30 MB", not_told("own_v3", "host_peak_bytes")),
-        ("The EfficientNet-style net needs 19.95 MB", not_told("efficientnet_small", "host_peak_bytes")),
-    ),
-}  # fmt: skip
-
-
 def _finished(findings: Findings, *labels: str) -> bool:
     return set(labels) <= set(findings.study.finished_labels)
 
@@ -311,3 +284,30 @@ def _smaller(quantity: str, words: str, scale: float, digits: int, label: str, o
         return "confirmed" if differences.mean() < 0 else "refuted", evidence
 
     return check
+
+
+CLAIMS: Mapping[str, Sequence[tuple[str, Check]]] = {
+    "comparison": (
+        ("EfficientNet-style net is the most accurate", best("efficientnet_small")),
+        ("own v3 is more accurate than own v1", better("own_v3", "own_v1")),
+        ("own v3 is better than own v1 by about 2 points", better_by("own_v3", ["own_v1"], 2)),
+        ("own v3 is better than LeNet-5 and Brownlee's by about 4 points",
+         better_by("own_v3", ["lenet5", "brownlee"], 4)),
+        ("own v2 is more consistent than own v1", more_consistent("own_v2", "own_v1")),
+        ("own v2 is not better than own v1", not_better("own_v2", "own_v1")),
+        ("LeNet-5 is more accurate than Brownlee's CNN (0.89 against 0.88)", better("lenet5", "brownlee")),
+        ("Shirt is the hardest class, taken for T-shirt/top", hardest_class),
+        ("Trouser and Sandal are the easiest classes", easiest_classes),
+        ("The plain CNN overfits earlier than the EfficientNet-style net",
+         earlier_best_epoch("own_v1", "efficientnet_small")),
+        ("The plain CNN generalises worse than the EfficientNet-style net", larger_gap("own_v1", "efficientnet_small")),
+    ),
+    "timing": (
+        ("The EfficientNet-style net takes longer to train than the own CNN",
+         better("own_v3", "efficientnet_small", "train_seconds")),
+        ("The EfficientNet-style net (19.95 MB) needs no more memory than the own CNN (20 to 30 MB)",
+         not_better("own_v3", "efficientnet_small", "host_peak_bytes")),
+        ("The own CNN needs 20 to 30 MB", not_told("own_v3", "host_peak_bytes")),
+        ("The EfficientNet-style net needs 19.95 MB", not_told("efficientnet_small", "host_peak_bytes")),
+    ),
+}  # fmt: skip

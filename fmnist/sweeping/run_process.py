@@ -214,6 +214,6 @@ if __name__ == "__main__":
     # whatever a library prints goes to the log: the pipe is for messages
     pipe = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    from fmnist import run_process  # pickled messages name the module, not __main__
+    from fmnist.sweeping import run_process  # pickled messages name the module, not __main__
 
     run_process.serve(sys.stdin.buffer, pipe)

@@ -1,4 +1,7 @@
-"""Training in plain Keras as most scripts do it: compile the model and call `fit` on arrays of floats in [0, 1]."""
+"""Training in plain Keras as most scripts do it: compile the model and call `fit` on arrays of floats in [0, 1].
+
+With oneDNN, which `fmnist` turns on where TensorFlow leaves it off; without it, see keras_default_loop.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""A study as a plain Keras script does it: one run after the other in one process that has all cores.
+"""A study as a plain Keras script does it: one run after the other, all cores to one process, TensorFlow as it comes.
 
     python benchmarks/plain_study.py --epochs 2 --repeats 3 --output accuracies.json
 
 Every run has the layers, the hyperparameters (augmentation included) and the validation split of its counterpart in a
-study of this project. `benchmarks/study.py` calls this and times it from start to end.
+study of this project. `benchmarks/study.py` calls this and times it from start to end. (TensorFlow is imported before
+fmnist here, and fmnist warns of that.)
 """
 
 from __future__ import annotations

@@ -25,7 +25,12 @@ from fmnist.hyperparameters import Hyperparameters
 Train = Callable[[int], float]  # train that many steps, from an epoch's beginning on; returns the seconds they took
 
 # a contender is a module with prepare(case) -> Train, which may load its library and compile, and versions() -> dict
-CONTENDERS: Mapping[str, str] = {"engine": "engine_loop", "keras": "keras_loop", "pytorch": "pytorch_loop"}
+CONTENDERS: Mapping[str, str] = {
+    "engine": "engine_loop",
+    "keras_default": "keras_default_loop",
+    "keras": "keras_loop",
+    "pytorch": "pytorch_loop",
+}
 WARM_UP_STEPS = 5
 
 

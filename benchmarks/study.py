@@ -2,7 +2,8 @@
 
     python benchmarks/study.py --json study.json
 
-Both sides are whole processes, start-up and all: the script trains one run after the other with `fit` on all cores;
+Both sides are whole processes, start-up and all: the script trains one run after the other with `fit` on all cores
+and TensorFlow as it comes (without oneDNN on CPUs that lack AVX-512: `--onednn` turns it on for the script too);
 this project's `jobs/study.py` starts its own Ray and fills the machine with runs. Same architectures, hyperparameters,
 epochs and repeats. Expected time: about a quarter of an hour on 2 cores, most of it the script's; expected accuracies
 after two epochs: 75 to 90 %, equal within their intervals.
@@ -31,6 +32,7 @@ from fmnist.results import Store
 from fmnist.statistics.intervals import Interval, Summary, summarize
 
 ROOT = Path(__file__).resolve().parents[1]
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 SHOWN_LINES = 30  # of what a side printed before it failed
 STUDY_FILE = '''"""Written by benchmarks/study.py."""
 
@@ -58,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--epochs", type=int, default=2, help="epochs of every run")
     add("--repeats", type=int, default=3, help="runs of each architecture")
     add("--with-report", action="store_true", help="let this project write its report too, which the script does not")
+    add("--onednn", action="store_true", help="turn oneDNN on for the script too, where TensorFlow leaves it off")
     add("--json", type=Path, metavar="PATH", help="file for all figures")
     options = parser.parse_args(arguments)
     try:
@@ -104,6 +107,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "epochs": options.epochs,
         "repeats": options.repeats,
         "with_report": options.with_report,
+        "onednn_for_script": options.onednn,
         "wall_seconds": {"script": script_seconds, "project": project_seconds},
         "ratio": script_seconds / project_seconds,
         "test_accuracy": {name: compare(script[name], project[name]) for name in options.architectures},
@@ -116,7 +120,9 @@ def run_script(options: argparse.Namespace, folder: Path) -> tuple[float, Accura
     """Train with the plain Keras script; returns wall seconds and each architecture's test accuracies by repeat."""
     output = folder / "accuracies.json"
     counts = ["--epochs", str(options.epochs), "--repeats", str(options.repeats), "--output", str(output)]
-    seconds = _timed([str(ROOT / "benchmarks/plain_study.py"), "--architectures", *options.architectures, *counts])
+    script = [str(ROOT / "benchmarks/plain_study.py"), "--architectures", *options.architectures, *counts]
+    environment = {name: value for name, value in os.environ.items() if name != ONEDNN}
+    seconds = _timed(script, environment | ({ONEDNN: "1"} if options.onednn else {}))
     return seconds, _by_architecture(json.loads(output.read_text()), options.repeats)
 
 
@@ -132,12 +138,13 @@ def run_project(options: argparse.Namespace, folder: Path) -> tuple[float, Accur
     return seconds, _by_architecture(rows, options.repeats)
 
 
-def _timed(command: Sequence[str]) -> float:
+def _timed(command: Sequence[str], environment: dict[str, str] | None = None) -> float:
     """Run a Python script to its end and return its wall time; CalledProcessError holds what a failed one printed."""
     started = time.perf_counter()
     subprocess.run(
-        [sys.executable, *command], cwd=ROOT, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+        [sys.executable, *command], cwd=ROOT, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env=environment,
+    )  # fmt: skip
     return time.perf_counter() - started
 
 

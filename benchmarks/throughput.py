@@ -4,7 +4,9 @@
 
 Each contender trains the same architecture with the same batch size, optimizer, initialisation, dropout and images
 (the real ones, resident in memory) in a process of its own that is held to one core; augmentation is left out for all.
-All keep a running loss and accuracy. Compilation and warm-up are not timed. Needs the extra `bench`, for PyTorch.
+All keep a running loss and accuracy. Keras runs twice: on TensorFlow as it comes (`keras_default`), and with oneDNN
+turned on (`keras`), which is off by default on some CPUs. Compilation and warm-up are not timed. Needs the extra
+`bench`, for PyTorch.
 Takes about 10 minutes as it stands; `--architectures`, `--batch-sizes`, `--rounds` and `--seconds` make it shorter.
 """
 
@@ -63,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="Time a training epoch of this project's engine, plain Keras fit and PyTorch, one thread each.",
+        description="Time a training epoch of this project's engine, plain Keras fit (on TensorFlow as it comes, and"
+        " with oneDNN turned on) and PyTorch, one thread each.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument

@@ -153,7 +153,7 @@ from rounds import Case, hold_to_one_thread
 hold_to_one_thread(None)
 import {module} as loop
 from tiny_data import tiny_dataset
-loop.load_data = tiny_dataset
+sys.modules[loop.prepare.__module__].load_data = tiny_dataset
 train = loop.prepare(Case(architecture="lenet5", batch_size=32, precision="float32"))
 print(train(2) > 0 and train(3) > 0, *loop.versions())
 """
@@ -293,6 +293,23 @@ def test_intervals_that_touch_overlap(study_benchmark):
     one, other = (Interval(lower=low, upper=low + 1, confidence=0.95, method="t") for low in (0.0, 1.0))
     assert study_benchmark.overlap(one, other)
     assert study_benchmark.overlap(other, one)
+
+
+@pytest.mark.parametrize(("onednn", "wanted"), [(False, None), (True, "1")])
+def test_the_script_gets_tensorflow_as_it_comes_unless_asked(study_benchmark, tmp_path, monkeypatch, onednn, wanted):
+    given = {}
+
+    def timed(_, environment):
+        given.update(environment)
+        (tmp_path / "accuracies.json").write_text('[{"architecture": "lenet5", "repeat": 0, "test_accuracy": 0.8}]')
+        return 1.0
+
+    monkeypatch.setattr(study_benchmark, "_timed", timed)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    options = argparse.Namespace(architectures=["lenet5"], epochs=1, repeats=1, onednn=onednn)
+    assert study_benchmark.run_script(options, tmp_path) == (1.0, {"lenet5": [0.8]})
+    assert given.get("TF_ENABLE_ONEDNN_OPTS") == wanted
+    assert given["PATH"]
 
 
 def test_a_study_with_a_failed_run_is_no_figure(study_benchmark):

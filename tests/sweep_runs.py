@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,40 @@ from fmnist.sweeping.placement import Share
 from fmnist.sweeping.plan import Durations, make_plan
 from tests.trivial_engine import COURSES
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 def trivial_runs(count: int, course: str = "plain", epochs: int = 2, placement: Any = "shared") -> list[RunSpec]:
     configuration = configure("lenet5", label=course, learning_rate=COURSES[course], epochs=epochs)
     study = Study(name="trivial", question="?", configurations=(configuration,), repeats=count, placement=placement)
     return study.runs({course: "structure"}, "data")
+
+
+SWEEP_ALONE = """
+import sys
+from pathlib import Path
+from fmnist.sweep import connection
+from tests.sweep_runs import sweep_trivially, trivial_runs
+
+folder, address, count = sys.argv[1:]
+with connection(address):
+    sweep_trivially(trivial_runs(int(count), "is_slow"), Path(folder))
+"""
+
+
+def sweep_in_a_process(results: Path, address: str, count: int) -> subprocess.Popen[str]:
+    """Start a program of its own that sweeps slow runs on a Ray; see SWEEP_ALONE."""
+    command = [sys.executable, "-c", SWEEP_ALONE, str(results), address, str(count)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
+
+
+def wait_for_rows(results: Path, count: int, seconds: float = 120) -> list[Path]:
+    """Wait until so many rows are there; AssertionError if they do not come."""
+    deadline = time.monotonic() + seconds
+    while len(found := sorted((results / "runs").glob("*.parquet"))) < count:
+        assert time.monotonic() < deadline, f"{len(found)} of {count} rows after {seconds} s"
+        time.sleep(0.05)
+    return found
 
 
 def sweep_trivially(runs: list[RunSpec], results: Path, said: list[str] | None = None, **changes: Any) -> SweepState:

@@ -12,7 +12,15 @@ SECONDS, ACCURACY = METRICS["train_seconds"], METRICS["test_accuracy"]
 
 
 def rows(label, placement="exclusive", repeats=3, seconds=10.0, **columns):
-    plain = {"resumed": False, "device_model": "EPYC", "threads": 1, "gpus": 0.0, "test_accuracy": 0.9, "status": "ok"}
+    plain = {
+        "resumed": False,
+        "neighbours": 0,
+        "device_model": "EPYC",
+        "threads": 1,
+        "gpus": 0.0,
+        "test_accuracy": 0.9,
+        "status": "ok",
+    }
     return frame_of({label: [seconds] * repeats}, "train_seconds", **{**plain, "placement": placement, **columns})
 
 
@@ -25,6 +33,11 @@ def test_time_takes_the_exclusive_rows_and_leaves_shared_and_resumed_ones():
     chosen = select_comparable(frame, SECONDS)
     assert chosen["train_seconds"].unique().tolist() == [10.0]
     assert chosen.groupby("label").size().to_dict() == {"a": 3, "b": 3}
+
+
+def test_an_exclusive_row_that_had_a_neighbour_after_all_is_left_out():
+    frame = both(rows("a"), rows("b", repeats=2), rows("b", neighbours=1, seconds=99.0)[2:])
+    assert select_comparable(frame, SECONDS)["train_seconds"].tolist() == [10.0] * 5
 
 
 def test_time_without_exclusive_rows_is_refused_with_the_command():

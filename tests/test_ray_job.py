@@ -10,8 +10,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 import ray
 from ray.cluster_utils import Cluster
@@ -21,7 +23,7 @@ from ray.tune import Callback
 from fmnist.results import Store
 from fmnist.study import Study, configure
 from fmnist.sweeping.placement import Share
-from tests.sweep_runs import sweep_trivially
+from tests.sweep_runs import sweep_in_a_process, sweep_trivially, wait_for_rows
 from tests.tiny_data import tiny_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,24 +42,40 @@ def free_port():
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope="module")
-def head():
-    """`ray start --head` with two logical GPUs, apart from any other Ray of this machine; gives the jobs' address."""
+@contextmanager
+def started_head(*options, **variables):
+    """`ray start --head`, apart from any other Ray of this machine; gives its process."""
     folder = tempfile.mkdtemp(prefix="ray-")
-    dashboard = free_port()
     command = [
-        Path(sys.executable).parent / "ray", "start", "--head", "--block", "--num-cpus=2", "--num-gpus=2",
-        f"--port={free_port()}", f"--dashboard-port={dashboard}", f"--temp-dir={folder}",
+        Path(sys.executable).parent / "ray", "start", "--head", "--block", "--num-cpus=2", f"--temp-dir={folder}",
         f"--ray-client-server-port={free_port()}", f"--dashboard-agent-listen-port={free_port()}",
-        "--node-ip-address=127.0.0.1", "--object-store-memory=200000000",
+        "--node-ip-address=127.0.0.1", "--object-store-memory=200000000", *options,
     ]  # fmt: skip
-    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", **variables}
     environment.pop("RAY_ADDRESS", None)
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        yield f"http://127.0.0.1:{dashboard}"
+        yield process
         process.send_signal(signal.SIGTERM)
         process.wait(60)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def head():
+    """A head with two logical GPUs; gives the jobs' address."""
+    dashboard = free_port()
+    with started_head("--num-gpus=2", f"--port={free_port()}", f"--dashboard-port={dashboard}"):
+        yield f"http://127.0.0.1:{dashboard}"
+
+
+def wait_for_port(port, seconds=120):
+    deadline = time.monotonic() + seconds
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def connected(address):
@@ -89,6 +107,37 @@ def test_a_submitted_job_runs_the_study_on_shares_of_gpus(head, tmp_path, monkey
     assert [(row["status"], row["gpus"], row["threads"]) for row in rows] == [("ok", 0.5, 1)] * 2
     assert all(row["test_accuracy"] > 0.7 for row in rows)
     assert "2 of 2 runs to compute, 2 at a time with 1 CPU and 0.5 GPU each" in log
+
+
+def kill(process):
+    """Kill a process and all that it started."""
+    family = [process, *psutil.Process(process.pid).children(recursive=True)]
+    for member in family:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
+
+
+def test_after_the_loss_of_the_head_the_same_command_resumes(tmp_path, monkeypatch):
+    port, count = free_port(), 12
+    options = (f"--port={port}", "--include-dashboard=false")
+    for name, value in {"RAY_AUTH_MODE": "disabled", "RAY_gcs_rpc_server_reconnect_timeout_s": "3"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with started_head(*options) as head:
+        wait_for_port(port)
+        with sweep_in_a_process(tmp_path, f"127.0.0.1:{port}", count) as study:
+            before = wait_for_rows(tmp_path, 3)
+            kill(head)
+            said = study.communicate(timeout=120)[0]
+        assert study.returncode != 0, said
+    assert len(Store(tmp_path).present()) < count
+    with started_head(*options):
+        wait_for_port(port)
+        with sweep_in_a_process(tmp_path, f"127.0.0.1:{port}", count) as study:
+            said = study.communicate(timeout=120)[0]
+        assert study.returncode == 0, said
+    assert len(Store(tmp_path).present()) == count
+    assert set(before) <= set(wait_for_rows(tmp_path, count))
 
 
 class LoseNode(Callback):

@@ -12,17 +12,18 @@ from ray.tune import Callback
 from fmnist.results import Store
 from fmnist.study import Study, configure
 from fmnist.sweep import connection
-from tests.sweep_runs import sweep_trivially, trivial_runs
+from tests.sweep_runs import sweep_in_a_process, sweep_trivially, trivial_runs, wait_for_rows
 from tests.tiny_data import tiny_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def local_ray():
+def local_ray(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     patch.setenv("PYTHONPATH", str(ROOT))
+    patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("node")))  # whatever else runs here is no neighbour
     with connection("local") as nodes:
         yield nodes
     patch.undo()
@@ -114,6 +115,19 @@ def test_the_loss_of_a_slot_costs_no_run(tmp_path):
     assert Store(tmp_path).read(["status"])["status"].to_pylist() == ["ok"] * 3
     (line,) = said
     assert line.endswith("is tried again: the process of the run's slot, or its node, is gone")
+
+
+def test_two_sweeps_at_once_share_the_runs_and_lose_none(tmp_path):
+    runs, slots = trivial_runs(24, "is_slow"), 2 + 2
+    with sweep_in_a_process(tmp_path, "local", len(runs)) as other:
+        wait_for_rows(tmp_path, 1)
+        state = sweep_trivially(runs, tmp_path)
+        said = other.communicate(timeout=120)[0]
+    assert other.returncode == 0, said
+    assert {run_id for run_id, *_ in Store(tmp_path).present()} == {run.run_id for run in runs}
+    files = wait_for_rows(tmp_path, len(runs))
+    assert len(files) <= len(runs) + slots  # at most those in flight twice
+    assert 0 < state.done < len(files)
 
 
 def test_the_engine_trains_through_the_sweep(tmp_path):

@@ -18,7 +18,8 @@ import numpy as np
 
 from fmnist.sweeping.failures import identity
 
-COURSES = {"plain": 1.0, "raises": 2.0, "is_killed": 3.0, "is_killed_once": 4.0, "waits": 5.0}
+COURSES = {"plain": 1.0, "raises": 2.0, "is_killed": 3.0, "is_killed_once": 4.0, "waits": 5.0, "is_slow": 6.0}
+SLOW_SECONDS = 0.3  # an epoch's, so that something can happen meanwhile
 
 
 def prepare_process(threads: int, gpus: float) -> None:
@@ -39,6 +40,8 @@ def train_run(run: Any, data: Any, *, threads: int, gpus: float, on_epoch: Any, 
         history.append(record)
         if course == COURSES["waits"]:
             wait_for(Path(data["folder"]) / "go", epoch)
+        if course == COURSES["is_slow"]:
+            time.sleep(SLOW_SECONDS)
         on_epoch(record, partial(pickle.dumps, (weights, epoch + 1)))
         misbehave(course, state)
     seconds = time.perf_counter() - started

@@ -21,9 +21,9 @@ def select_comparable(frame: pd.DataFrame, metric: Metric, *, hardware: str | No
     """Keep one row per label and repeat on which `metric` may be compared; rows of failed runs stay, their value null.
 
     Accuracy and size: any placement; where a run was made in both, its exclusive row. Time and memory: rows placed
-    `exclusive`, not resumed from a checkpoint, of one hardware (device model, threads, share of a GPU). `hardware`
-    picks a device model where there are several. Needs the columns label, repeat, placement, resumed, device_model,
-    threads and gpus.
+    `exclusive`, without another run beside them after all, not resumed from a checkpoint, of one hardware (device
+    model, threads, share of a GPU). `hardware` picks a device model where there are several. Needs the columns label,
+    repeat, placement, neighbours, resumed, device_model, threads and gpus.
 
     Raises ValueError, naming the command that makes the rows, where a label has none of the kind or the hardware is
     mixed.
@@ -75,7 +75,8 @@ def metric_table(frame: pd.DataFrame, metric: Metric, labels: Sequence[str] | No
 
 
 def _exclusive_rows(frame: pd.DataFrame, metric: Metric) -> pd.DataFrame:
-    kept = frame[(frame["placement"] == "exclusive") & ~frame["resumed"].fillna(False).astype(bool)]
+    disturbed = frame["resumed"].fillna(False).astype(bool) | (frame["neighbours"].fillna(0) > 0)
+    kept = frame[(frame["placement"] == "exclusive") & ~disturbed]
     lacking = sorted(set(frame["label"]) - set(kept["label"]))
     if lacking:
         raise ValueError(

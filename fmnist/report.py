@@ -48,6 +48,7 @@ class StudyResult:
     name: str
     question: str
     answer: str
+    missing: tuple[str, ...]  # which runs it lacks, in sentences
     results: Table
     original: tuple[Table, ...]  # its figures and claims beside those of the original report, where it repeats any
     measurement: str  # how, when and on what was measured
@@ -110,6 +111,7 @@ def study_result(findings: Findings) -> StudyResult:
         name=findings.study.name,
         question=findings.study.question,
         answer=answer(findings),
+        missing=tuple(missing_words(findings)),
         results=study_tables.results_table(findings),
         original=tuple(_original_tables(findings)),
         measurement=measurement(findings),

@@ -18,8 +18,8 @@ def table(note=""):
 @pytest.fixture
 def result(tmp_path):
     studies = tuple(
-        StudyResult(name=name, question="Which?", answer=f"Answer {name}.", results=table(), original=(),
-                    measurement="Measured.")
+        StudyResult(name=name, question="Which?", answer=f"Answer {name}.", missing=("a lacks 2 repeats.",),
+                    results=table(), original=(), measurement="Measured.")
         for name in ("timing", "comparison")
     )  # fmt: skip
     return ReportResult(path=tmp_path / "docs" / "report" / "index.html", studies=studies)
@@ -38,6 +38,7 @@ def test_the_section_takes_the_place_between_the_marks_and_nothing_else(tmp_path
     assert text.startswith(f"before\n{START}\n\n### Study `comparison`\n")
     assert text.endswith(f"[docs/report/index.html](docs/report/index.html).\n\n{END}\nafter\n")
     assert "old" not in text
+    assert "\n\n- a lacks 2 repeats.\n\n" in text
     assert text.index("Answer comparison.") < text.index("### Study `timing`") < text.index("Answer timing.")
     update_section(readme, result)
     assert readme.read_text() == text

@@ -210,6 +210,12 @@ def test_predictions_on_other_data_are_not_held_against_these_images(tmp_path):
     assert "another" in findings.data_problem
 
 
+def test_the_results_say_how_each_does_against_the_best(tmp_path):
+    table = results_table(found(fill(tmp_path, SIX[:3], 6)))
+    assert list(table.shown["configuration"]) == ["own_v1", "brownlee", "lenet5"]
+    assert list(table.shown["against own_v1"]) == ["\N{EN DASH}", "worse", "worse"]
+
+
 def test_a_group_sequential_study_gives_its_own_verdicts(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "pictures", no_pictures)
     store = fill(tmp_path / "results", SIX[:3], 8)

@@ -45,6 +45,8 @@ def markdown_table(table: Table) -> str:
 def _study_parts(study: StudyResult) -> Iterator[str]:
     yield f"### Study `{study.name}`"
     yield f"*{study.question}* {study.answer}"
+    if study.missing:
+        yield "\n".join(f"- {sentence}" for sentence in study.missing)
     for table in (study.results, *study.original):
         yield markdown_table(table)
     yield study.measurement

@@ -31,7 +31,7 @@ MISTAKES_SHOWN = 3
 
 
 def results_table(findings: Findings) -> Table:
-    """The overview: label, n, accuracy with spread and interval, training time and memory; the best first."""
+    """The overview: label, n, accuracy with spread and interval, time, memory and verdict; the best first."""
     study = findings.study
     main = findings.metrics.get(study.primary_metric)
     names = list(dict.fromkeys([study.primary_metric, "test_accuracy", *RESULT_COSTS, "parameter_count"]))
@@ -45,6 +45,8 @@ def results_table(findings: Findings) -> Table:
             raw_values, text = _result_cell(findings, name, label)
             raw_row |= raw_values
             row[heading(METRICS[name])] = text
+        if main and main.pairs:
+            raw_row["against_best"] = row[f"against {findings.ordered[0]}"] = _against_best(findings, main, label)
         raw.append(raw_row)
         shown.append(row)
     return records_table("results", "Results", raw, shown, _results_note(findings))
@@ -62,6 +64,11 @@ def _result_cell(findings: Findings, name: str, label: str) -> tuple[dict[str, f
     if metric.kind == "accuracy" and summary.n > 1:
         text += f" {bounds(interval_of(summary), metric)}"
     return raw, text
+
+
+def _against_best(findings: Findings, main: MetricFindings, label: str) -> str:
+    pair = main.pair(findings.ordered[0], label)
+    return seen_from(pair, label).verdict if pair else NOTHING
 
 
 def _results_note(findings: Findings) -> str:

@@ -1,0 +1,53 @@
+"""The published rows give the README's results and the published report's tables: nothing there is written by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fmnist import report
+from fmnist.report import build_report
+from fmnist.reporting.markdown import END, START, results_section
+from fmnist.results import Store
+from fmnist.schema import SCHEMA
+
+ROOT = Path(__file__).resolve().parents[1]
+PUBLISHED, REPORT = ROOT / "results" / "published", ROOT / "docs" / "report"
+MOST_BYTES = 5_000_000  # a clone should stay small
+
+
+@pytest.fixture(scope="module")
+def rebuilt(tmp_path_factory):
+    """The report on the published rows, its figures left out."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        patch.setattr(report, "pictures", lambda *_: iter(()))
+        return build_report("results/published", out=tmp_path_factory.mktemp("report"))
+
+
+def test_rows_are_few_whole_files_of_the_schema_with_a_commit_each():
+    store = Store(PUBLISHED)
+    rows = store.read()
+    assert rows.schema.names == SCHEMA.names
+    assert not store.damaged
+    assert not list((PUBLISHED / "runs").glob("*")), "compact the rows before publishing them"
+    assert sum(path.stat().st_size for path in PUBLISHED.rglob("*") if path.is_file()) < MOST_BYTES
+    assert not rows.filter(rows["commit"].is_null()).num_rows
+    assert not any(rows["dirty"].to_pylist())
+
+
+def test_the_readme_says_what_the_rows_say(rebuilt):
+    readme = (ROOT / "README.md").read_text()
+    written = readme.split(START)[1].split(END)[0].strip()
+    assert written == results_section(rebuilt, "docs/report/index.html"), "run `make report`"
+
+
+def test_the_published_tables_are_those_of_the_rows(rebuilt):
+    folder = rebuilt.path.parent / "tables"
+    names = {path.relative_to(folder) for path in folder.rglob("*.csv")}
+    assert names == {path.relative_to(REPORT / "tables") for path in (REPORT / "tables").rglob("*.csv")}
+    for name in names:
+        published, made = (pd.read_csv(place / name) for place in (REPORT / "tables", folder))
+        pd.testing.assert_frame_equal(published, made, rtol=1e-6, obj=str(name))

@@ -20,7 +20,7 @@ report: .venv/ready ## rebuild docs/report and README's results from the publish
 	$(BIN)/python jobs/aggregate.py --results results/published --out docs/report --readme README.md
 
 test: .venv/ready ## every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/ready ## ruff (lint and format) and mypy
 	$(BIN)/ruff check .

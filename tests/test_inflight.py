@@ -20,6 +20,11 @@ def test_a_claim_holds_no_state_and_does_not_remove_one(inflight):
     inflight.save(run, b"after epoch 1")
     inflight.claim(run)
     assert inflight.load(run) == b"after epoch 1"
+    inflight.release(run)
+    assert not inflight.claimed()
+    assert inflight.load(run) == b"after epoch 1"
+    assert inflight.claim(run)
+    assert not inflight.claim(run)
     inflight.clear(run)
     assert not inflight.claimed()
     assert inflight.load(run) is None
@@ -41,7 +46,8 @@ def test_a_storage_that_fails_costs_the_state_and_no_more(inflight, monkeypatch,
         monkeypatch.setattr(Storage, name, fail)
     inflight.claim(run)
     inflight.save(run, b"state")
+    inflight.release(run)
     inflight.clear(run)
     assert inflight.load(run) is None
     assert inflight.claimed() == set()
-    assert caplog.text.count("server gone") == 5
+    assert caplog.text.count("server gone") == 6

@@ -81,5 +81,5 @@ def test_what_was_not_finished_is_given_back_with_its_state(store):
     inflight = InFlight(store.storage)
     inflight.save(runs[1], b"state")
     queue.release()
-    assert inflight.claimed() == {(runs[1].run_id, "shared")}
+    assert not inflight.claimed()  # so that the next sweep takes them up in their place, not at the end
     assert inflight.load(runs[1]) == b"state"

@@ -252,7 +252,7 @@ def test_a_stopped_study_ends_cleanly_and_says_how_to_go_on(tmp_path, number):
     command = [sys.executable, str(JOB), str(study), "--results", str(tmp_path / "rows"), "--address", "local"]
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as job:
-        wait_until(lambda: list((tmp_path / "rows" / "inflight").glob("*.state")))
+        wait_until(lambda: list((tmp_path / "rows" / "inflight").glob("*.claim")))
         job.send_signal(number)
         said = job.communicate(timeout=60)[0]
     assert job.returncode == 130

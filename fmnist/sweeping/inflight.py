@@ -1,8 +1,8 @@
 """What is being computed right now: which runs somebody has taken on, and how far each has come. No Ray here.
 
-One file a run, below the results. It is empty when the run is taken on, so that a second sweep of the same study turns
-to other runs first; it then holds the training state after the latest saved epoch, so that a run whose process, node
-or sweep is gone goes on from there. It goes away when the run's row is in place.
+Two files a run, below the results. The claim, an empty file, is there while a sweep has taken the run on, so that a
+second sweep of the same study turns to other runs first. The state is that of the training after the latest saved
+epoch, so that a run whose process, node or sweep is gone goes on from there. Both go when the run's row is in place.
 
 All of this saves time and decides nothing: where the storage does not answer, the sweep goes on without it.
 """
@@ -16,6 +16,7 @@ from functools import cache
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import fmnist
 from fmnist.store.storage import Storage
@@ -46,39 +47,44 @@ class InFlight:
     def claim(self, run: RunSpec) -> bool:
         """Say that somebody is about to compute this run; False if it was said before. A state that is there stays."""
         with _best_effort("note that a run is taken on"):
-            if self._storage_has(run):
+            if self._is_claimed(run):
                 return False
-            self._storage.put(self._path(run), b"")
+            self._storage.put(self._path(run, "claim"), b"")
         return True
+
+    def release(self, run: RunSpec) -> None:
+        """Take a claim back; a state that is there stays, for whoever goes on."""
+        with _best_effort("note that a run is given back"):
+            self._storage.delete([self._path(run, "claim")])
 
     def claimed(self) -> set[Key]:
         """List the runs that somebody has taken on and not finished; a sweep that crashed leaves its own behind."""
         with _best_effort("list the runs under way"):
-            return {key_of(file.path) for file in self._storage.files(FOLDER, ".state")}
+            return {key_of(file.path) for file in self._storage.files(FOLDER, ".claim")}
         return set()
 
     def save(self, run: RunSpec, state: bytes) -> None:
         """Keep the training state of a run, replacing the earlier one."""
         with _best_effort("save the state of a run"):
-            self._storage.put(self._path(run), state)
+            self._storage.put(self._path(run, "state"), state)
 
     def load(self, run: RunSpec) -> bytes | None:
         """Read the training state of a run, None if it has to start at the beginning."""
         with _best_effort("read the state of a run"):
-            return self._storage.get(self._path(run)) or None
+            return self._storage.get(self._path(run, "state"))
         return None
 
     def clear(self, run: RunSpec) -> None:
         """Forget a run that is finished or given up."""
         with _best_effort("remove the state of a run"):
-            self._storage.delete([self._path(run)])
+            self._storage.delete([self._path(run, "state"), self._path(run, "claim")])
 
-    def _path(self, run: RunSpec) -> str:
-        return f"{FOLDER}/{run.run_id}.{run.placement}.{self.version}.state"
+    def _path(self, run: RunSpec, kind: Literal["claim", "state"]) -> str:
+        return f"{FOLDER}/{run.run_id}.{run.placement}.{self.version}.{kind}"
 
-    def _storage_has(self, run: RunSpec) -> bool:
+    def _is_claimed(self, run: RunSpec) -> bool:
         try:
-            self._storage.get(self._path(run))
+            self._storage.get(self._path(run, "claim"))
         except FileNotFoundError:
             return False
         return True

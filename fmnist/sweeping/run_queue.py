@@ -94,8 +94,7 @@ class RunQueue:
     def release(self) -> None:
         """Give back what was handed out and not finished, when the sweep ends early; saved states stay."""
         for turn in self._out.values():
-            if self._inflight.load(turn.run) is None:
-                self._inflight.clear(turn.run)
+            self._inflight.release(turn.run)
 
     def _next_unclaimed(self) -> Turn | None:
         while self._waiting:

@@ -21,6 +21,7 @@ from fmnist.reporting.claims import claims_table
 from fmnist.reporting.findings import Findings, find_data, gather
 from fmnist.reporting.gallery import Picture, pictures
 from fmnist.reporting.methods import measurement, methods
+from fmnist.reporting.original import REPEATING_STUDY
 from fmnist.reporting.selection import read_rows, select_studies
 from fmnist.reporting.words import answer, counted, missing_words
 from fmnist.results import Store
@@ -50,7 +51,7 @@ class StudyResult:
     answer: str
     missing: tuple[str, ...]  # which runs it lacks, in sentences
     results: Table
-    original: tuple[Table, ...]  # its figures and claims beside those of the original report, where it repeats any
+    original: tuple[Table, ...]  # beside the original report: its figures if trained alike, the claims it can check
     measurement: str  # how, when and on what was measured
 
 
@@ -113,7 +114,11 @@ def study_result(findings: Findings) -> StudyResult:
         answer=answer(findings),
         missing=tuple(missing_words(findings)),
         results=study_tables.results_table(findings),
-        original=tuple(_original_tables(findings)),
+        original=tuple(
+            table
+            for table in _original_tables(findings)
+            if table.name == "claims" or findings.study.name == REPEATING_STUDY
+        ),
         measurement=measurement(findings),
     )
 

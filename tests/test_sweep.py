@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -19,14 +21,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def local_ray(tmp_path_factory):
-    patch = pytest.MonkeyPatch()
-    patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    patch.setenv("PYTHONPATH", str(ROOT))
-    patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("node")))  # whatever else runs here is no neighbour
-    with connection("local") as nodes:
-        yield nodes
-    patch.undo()
+def local_ray():
+    folder = tempfile.mkdtemp(prefix="node-")  # short, for Ray's sockets
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("TMPDIR", folder)  # whatever else runs on this machine is no neighbour
+        with connection("local") as nodes:
+            yield nodes
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

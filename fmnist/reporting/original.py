@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+REPEATING_STUDY = "comparison"  # the study that trains with the original report's settings
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OriginalFigure:

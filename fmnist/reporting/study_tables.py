@@ -9,9 +9,10 @@ import pandas as pd
 
 from fmnist.data import CLASS_NAMES
 from fmnist.reporting.findings import Findings, MetricFindings
-from fmnist.reporting.original import ORIGINAL_FIGURES
+from fmnist.reporting.original import ORIGINAL_FIGURES, REPEATING_STUDY
 from fmnist.reporting.pair_text import PairView, difference_text, difference_unit, seen_from
-from fmnist.schema import METRICS
+from fmnist.schema import METRICS, Metric
+from fmnist.statistics.intervals import Summary
 from fmnist.statistics.verdicts import RELATIVE_KINDS
 from fmnist.tables import (
     NOTHING,
@@ -57,13 +58,16 @@ def _result_cell(findings: Findings, name: str, label: str) -> tuple[dict[str, f
     summary = found.summaries.get(label) if found else None
     if found is None or summary is None:
         return {name: float("nan")}, NOTHING
-    text = in_unit(summary.mean, metric)
+    text = in_unit(summary.mean, metric) if metric.kind == "size" else _mean_and_spread(summary, metric)
     raw = {name: summary.mean, f"{name}_standard_deviation": summary.standard_deviation}
-    if metric.kind != "size" and summary.n > 1:
-        text += f" ± {in_unit(summary.standard_deviation, metric)}"
     if metric.kind == "accuracy" and summary.n > 1:
         text += f" {bounds(interval_of(summary), metric)}"
     return raw, text
+
+
+def _mean_and_spread(summary: Summary, metric: Metric) -> str:
+    mean = in_unit(summary.mean, metric)
+    return mean if summary.n < 2 else f"{mean} ± {in_unit(summary.standard_deviation, metric)}"
 
 
 def _against_best(findings: Findings, main: MetricFindings, label: str) -> str:
@@ -241,13 +245,14 @@ def original_table(findings: Findings) -> Table | None:
                     "configuration": label,
                     "metric": heading(metric),
                     "original report": f"{original.value * metric.scale:,g}",
-                    "here": f"{in_unit(summary.mean, metric)} ± {in_unit(summary.standard_deviation, metric)}"
-                    f" (n = {summary.n:,})",
+                    "here": f"{_mean_and_spread(summary, metric)} (n = {summary.n:,})",
                     "difference": in_unit(gap, metric, signed=True),
                     "remark": original.remark or NOTHING,
                 }
             )
     note = "The original report gives no number of repeats, no hardware, and seems to have stopped on the test set."
+    if findings.study.name != REPEATING_STUDY:
+        note += f" This study has settings of its own; study {REPEATING_STUDY} has the report's."
     return records_table("original", "Beside the original report", raw, shown, note) if raw else None
 
 

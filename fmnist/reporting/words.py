@@ -206,6 +206,24 @@ def _cost_sentence(findings: Findings, cost: MetricFindings) -> str:
     return f"Its {metric.label} is {mean}{ratio}."
 
 
+def _lacking_sentences(findings: Findings) -> list[str]:
+    """Say which repeats have no row, once for all configurations that lack the same ones."""
+    study = findings.study
+    lacking: dict[tuple[int, ...], list[str]] = {}
+    for label in study.labels:
+        lacking.setdefault(tuple(study.missing_repeats(label)), []).append(label)
+    sentences = []
+    for missing, labels in lacking.items():
+        if missing:
+            listed = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
+            sentences.append(
+                f"{names(labels)} {'lacks' if len(labels) == 1 else 'lack'} {counted(len(missing), 'repeat')} of"
+                f" {study.repeats} ({listed}): pairs use the common ones. Run `python jobs/study.py {study.name}` to"
+                " add them."
+            )
+    return sentences
+
+
 def missing_words(findings: Findings) -> list[str]:
     """Say which runs a report lacks: failed, diverged, pruned, not there, and what was left out of the figures."""
     counts, study = findings.study.counts(), findings.study
@@ -218,14 +236,7 @@ def missing_words(findings: Findings) -> list[str]:
         hit = [f"{label} {int(number)}" for label, number in counts[status].items() if number]
         if hit:
             sentences.append(f"Runs that {meaning}: {', '.join(hit)}. They are counted here and in no mean.")
-    for label in study.labels:
-        missing = study.missing_repeats(label)
-        if missing:
-            listed = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
-            sentences.append(
-                f"{label} lacks {counted(len(missing), 'repeat')} of {study.repeats} ({listed}): pairs with it use the"
-                f" common ones. Run `python jobs/study.py {study.name}` to add them."
-            )
+    sentences += _lacking_sentences(findings)
     if study.repeats is None:
         sentences.append("The study's manifest is not there: how many repeats were wanted is not known.")
     pruned = int(counts["pruned"].sum())

@@ -296,7 +296,9 @@ class _Slot(tune.Trainable):
         if message.kind == "failure":
             return {"failure": message.content}
         request, mark = self._request, self._mark
-        known_here = {"attempts": request.attempt, "neighbours": mark.neighbours, "ray_version": ray.__version__}
+        # a run that goes on was begun before, also where Ray itself moved it, or an earlier sweep was stopped
+        attempts = max(request.attempt, 2 if message.content["resumed"] else 1)
+        known_here = {"attempts": attempts, "neighbours": mark.neighbours, "ray_version": ray.__version__}
         row = {**message.content, **known_here, "placement": request.run.placement}
         Store(request.results).write(row)
         return {"row": {key: value for key, value in row.items() if isinstance(value, (str, int, float))}}

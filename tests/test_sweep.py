@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,8 +13,10 @@ import ray
 from ray.tune import Callback
 
 from fmnist.results import Store
+from fmnist.store.storage import Storage
 from fmnist.study import Study, configure
 from fmnist.sweep import connection
+from fmnist.sweeping.inflight import InFlight
 from tests.sweep_runs import sweep_in_a_process, sweep_trivially, trivial_runs, wait_for_rows
 from tests.tiny_data import tiny_dataset
 
@@ -118,6 +121,15 @@ def test_the_loss_of_a_slot_costs_no_run(tmp_path):
     assert Store(tmp_path).read(["status"])["status"].to_pylist() == ["ok"] * 3
     (line,) = said
     assert line.endswith("is tried again: the process of the run's slot, or its node, is gone")
+
+
+def test_what_a_stopped_sweep_had_begun_goes_on_as_a_second_start(tmp_path):
+    (run,) = trivial_runs(1, epochs=3)
+    InFlight(Storage(tmp_path)).save(run, pickle.dumps((7, 1)))
+    sweep_trivially([run], tmp_path)
+    (row,) = Store(tmp_path).read(["resumed", "attempts", "history"]).to_pylist()
+    assert (row["resumed"], row["attempts"]) == (True, 2)
+    assert [epoch["epoch"] for epoch in row["history"]] == [2, 3]
 
 
 def test_two_sweeps_at_once_share_the_runs_and_lose_none(tmp_path):

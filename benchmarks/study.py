@@ -5,7 +5,7 @@
 Both sides are whole processes, start-up and all: the script trains one run after the other with `fit` on all cores
 and TensorFlow as it comes (without oneDNN on CPUs that lack AVX-512: `--onednn` turns it on for the script too);
 this project's `jobs/study.py` starts its own Ray and fills the machine with runs. Same architectures, hyperparameters,
-epochs and repeats. Expected time: about a quarter of an hour on 2 cores, most of it the script's; expected accuracies
+epochs and repeats. Expected time: about half an hour on 2 cores, most of it the script's; expected accuracies
 after two epochs: 75 to 90 %, equal within their intervals.
 """
 

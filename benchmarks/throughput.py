@@ -7,7 +7,7 @@ Each contender trains the same architecture with the same batch size, optimizer,
 All keep a running loss and accuracy. Keras runs twice: on TensorFlow as it comes (`keras_default`), and with oneDNN
 turned on (`keras`), which is off by default on some CPUs. Compilation and warm-up are not timed. Needs the extra
 `bench`, for PyTorch.
-Takes about 10 minutes as it stands; `--architectures`, `--batch-sizes`, `--rounds` and `--seconds` make it shorter.
+Takes about 20 minutes as it stands; `--architectures`, `--batch-sizes`, `--rounds` and `--seconds` make it shorter.
 """
 
 from __future__ import annotations

@@ -70,28 +70,12 @@ def claims_table(findings: Findings) -> Table | None:
 
 def better(label: str, other: str, metric: str = "test_accuracy") -> Check:
     """Claim that one configuration is better than another."""
-
-    def check(findings: Findings) -> tuple[Reading, str]:
-        view = _view(findings, metric, label, other)
-        if view is None:
-            return _lacking(findings, metric, label, other)
-        readings: Mapping[str, Reading] = {"better": "confirmed", "worse": "refuted", "equivalent": "refuted"}
-        return readings.get(view.verdict, "not decidable"), _pair_evidence(view, metric)
-
-    return check
+    return _by_verdict(label, other, metric, {"better": "confirmed", "worse": "refuted", "equivalent": "refuted"})
 
 
 def not_better(label: str, other: str, metric: str = "test_accuracy") -> Check:
     """Claim that one configuration is no better than another."""
-
-    def check(findings: Findings) -> tuple[Reading, str]:
-        view = _view(findings, metric, label, other)
-        if view is None:
-            return _lacking(findings, metric, label, other)
-        readings: Mapping[str, Reading] = {"better": "refuted", "worse": "confirmed", "equivalent": "confirmed"}
-        return readings.get(view.verdict, "not decidable"), _pair_evidence(view, metric)
-
-    return check
+    return _by_verdict(label, other, metric, {"better": "refuted", "worse": "confirmed", "equivalent": "confirmed"})
 
 
 def best(label: str, metric: str = "test_accuracy") -> Check:
@@ -211,6 +195,18 @@ def not_told(label: str, metric: str) -> Check:
             f"what it measured is not said; {found.metric.label} of {label} here: {value} {found.metric.unit}"
             f" (n = {summary.n})",
         )
+
+    return check
+
+
+def _by_verdict(label: str, other: str, metric: str, readings: Mapping[str, Reading]) -> Check:
+    """Read a claim from the verdict on one pair; an undecided pair decides nothing."""
+
+    def check(findings: Findings) -> tuple[Reading, str]:
+        view = _view(findings, metric, label, other)
+        if view is None:
+            return _lacking(findings, metric, label, other)
+        return readings.get(view.verdict, "not decidable"), _pair_evidence(view, metric)
 
     return check
 

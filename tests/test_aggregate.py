@@ -22,7 +22,7 @@ def aggregate(tmp_path, *arguments):
 def test_help_names_every_default(tmp_path):
     done = aggregate(tmp_path, "--help")
     assert done.returncode == 0
-    for words in ("--results", "default: results", "--study", "--out", "default: report", "--data"):
+    for words in ("--results", "default: results", "--study", "--out", "default: report", "--data", "--readme"):
         assert words in done.stdout
 
 
@@ -43,8 +43,10 @@ def test_default_places_and_an_unknown_study(tmp_path):
     refused = aggregate(tmp_path, "--study", "other")
     assert refused.returncode == 2
     assert "made_up" in refused.stderr
-    done = aggregate(tmp_path)
+    (tmp_path / "README.md").write_text("<!-- results -->\n<!-- end of results -->\n")
+    done = aggregate(tmp_path, "--readme", "README.md")
     assert done.returncode == 0, done.stderr
+    assert "### Study `made_up`" in (tmp_path / "README.md").read_text()
     assert done.stdout.startswith("Report on all studies in results\n")
     assert "Report: report/index.html" in done.stdout
     assert (tmp_path / "report" / "index.html").is_file()

@@ -90,6 +90,14 @@ def test_what_is_true_is_confirmed_what_is_not_refuted_and_the_rest_left_open(tm
     assert claim.reading == reading, claim.evidence
 
 
+def test_what_nothing_repeats_stays_open_whatever_the_runs_say(tmp_path):
+    claims = claims_of(findings_of(tmp_path))
+    assert [claim.words for claim in claims if claim.reading == "open"] == [
+        "An exhaustive grid search tunes the own CNN"
+    ]
+    assert claims[-1].evidence == "no study here repeats the grid search yet"
+
+
 def test_time_and_memory_are_decided_by_the_timing_study(tmp_path):
     found = readings(findings_of(tmp_path, study="timing"))
     assert list(found.values()) == ["confirmed", "refuted", "not decidable", "not decidable"]
@@ -97,7 +105,7 @@ def test_time_and_memory_are_decided_by_the_timing_study(tmp_path):
 
 def test_one_repeat_and_missing_configurations_decide_nothing(tmp_path):
     single = claims_of(findings_of(tmp_path / "single", repeats=1))
-    assert {claim.reading for claim in single} == {"not decidable"}
+    assert {claim.reading for claim in single} == {"not decidable", "open"}
     failed = {"own_v1": {"statuses": dict.fromkeys(range(3), "failed")}}
     claims = {claim.words: claim for claim in claims_of(findings_of(tmp_path / "failed", repeats=3, **failed))}
     claim = claims["own v3 is more accurate than own v1"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 
 import pytest
 
@@ -41,6 +42,21 @@ def test_quick_and_comparison_hold_every_architecture():
 def test_comparison_takes_the_default_hyperparameters():
     for item in find_study("comparison").configurations:
         assert item.hyperparameters == ARCHITECTURES[item.architecture].defaults
+
+
+def test_precision_differs_in_nothing_but_precision():
+    study = find_study("precision")
+    assert study.margins["test_accuracy"] == 0.003
+    by_precision = {
+        precision: [
+            (item.architecture, replace(item.hyperparameters, precision="auto"))
+            for item in study.configurations
+            if item.hyperparameters.precision == precision
+        ]
+        for precision in ("float32", "mixed_bfloat16")
+    }
+    assert by_precision["float32"] == by_precision["mixed_bfloat16"]
+    assert len(study.configurations) == 2 * len(by_precision["float32"])
 
 
 def test_timing_is_fair():

@@ -173,7 +173,8 @@ def _tables(findings: Findings) -> dict[str, list[Table]]:
 
 
 def _original_tables(findings: Findings) -> list[Table]:
-    return _present(study_tables.original_table(findings), claims_table(findings))
+    epochs = training_tables.original_epochs_table(findings)
+    return _present(study_tables.original_table(findings), epochs, claims_table(findings))
 
 
 def _present(*tables: Table | None) -> list[Table]:

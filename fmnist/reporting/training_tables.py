@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import pandas as pd
 
 from fmnist.reporting.epochs import STAGES, stages_of
 from fmnist.reporting.findings import Findings
-from fmnist.reporting.original import ORIGINAL_EPOCHS
+from fmnist.reporting.original import ORIGINAL_EPOCHS, REPEATING_STUDY
 from fmnist.reporting.study_tables import basis_words
 from fmnist.schema import METRICS
 from fmnist.statistics.intervals import Summary
@@ -15,42 +18,86 @@ from fmnist.statistics.trade_offs import TargetTimes, summarize_times
 from fmnist.statistics.trainability import Trainability, compare_spread, trainability
 from fmnist.tables import NOTHING, Table, number, p_value, records_table
 
+EPOCH_QUANTITIES = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss", "learning_rate")
+EPOCH_NOTE = "Training figures are means over the epoch's steps, with dropout and augmentation on."
+
 
 def epochs_table(findings: Findings) -> Table | None:
-    """First, middle and last epoch of each configuration, means over its runs, and the original report's."""
+    """First, middle and last epoch of each configuration, over its runs."""
     if findings.epochs.empty:
         return None
-    quantities = ["epoch", "train_accuracy", "validation_accuracy", "train_loss", "validation_loss", "learning_rate"]
-    means = stages_of(findings.epochs).groupby(["label", "stage"], observed=True)[quantities].mean()
-    raw: list[dict[str, Any]] = []
-    for label in findings.ordered:
-        if (label, STAGES[0]) not in means.index:
-            continue
-        of_stages: list[dict[Any, Any]] = means.loc[label].reindex(list(STAGES)).reset_index().to_dict("records")
-        raw += [{"label": label, **of_stage} for of_stage in of_stages]
-        original = ORIGINAL_EPOCHS.get(findings.study.architectures[label], ())
-        raw += [
-            {"label": f"{label}, original", "stage": stage, **epoch}
-            for stage, epoch in zip(STAGES, original, strict=False)
-        ]
+    stages = stages_of(findings.epochs)
+    stages["stage"] = pd.Categorical(stages["stage"], STAGES, ordered=True)
+    stages["label"] = pd.Categorical(stages["label"], findings.ordered, ordered=True)
+    raw = _over_runs(stages, ["label", "stage"], ("epoch", *EPOCH_QUANTITIES))
+    shown = [
+        {
+            "configuration": str(row["label"]),
+            "n": str(row["n"]),
+            "stage": str(row["stage"]),
+            "epoch": _figure(row, "epoch", 1, 1),
+            **_shown_epoch(row),
+        }
+        for row in raw
+    ]
     note = (
-        "Means over the runs, each with its own last epoch; the middle one of k is (k + 1) / 2, rounded down. Training"
-        " figures are means over the epoch's steps, with dropout and augmentation on."
+        "Mean ± standard deviation over n runs, each with its own last epoch; the middle one of k is (k + 1) / 2,"
+        f" rounded down. {EPOCH_NOTE}"
     )
-    return records_table("epochs", "First, middle and last epoch", raw, [_shown_epoch(row) for row in raw], note)
+    return records_table("epochs", "First, middle and last epoch", raw, shown, note)
 
 
-def _shown_epoch(row: dict[str, Any]) -> dict[str, str]:
+def original_epochs_table(findings: Findings) -> Table | None:
+    """The epochs that the original report lists, beside those of the study that repeats it; None for other studies."""
+    if findings.study.name != REPEATING_STUDY:
+        return None
+    raw: list[dict[Any, Any]] = []
+    for label in findings.ordered:
+        listed = ORIGINAL_EPOCHS.get(findings.study.architectures[label], ())
+        own = findings.epochs[findings.epochs["label"] == label]
+        here = {row["epoch"]: row for row in _over_runs(own, ["epoch"], EPOCH_QUANTITIES)}
+        for original in listed:
+            raw.append({"label": label, "source": "original report", **original})
+            if original["epoch"] in here:
+                raw.append({"label": label, "source": "here", **here[original["epoch"]]})
+    if not any(row["source"] == "here" for row in raw):
+        return None
+    shown = [
+        {
+            "configuration": str(row["label"]),
+            "epoch": f"{row['epoch']:g}",
+            "source": f"here (n = {row['n']})" if "n" in row else str(row["source"]),
+            **_shown_epoch(row),
+        }
+        for row in raw
+    ]
+    note = f"Here: mean ± standard deviation over the n runs that got that far. {EPOCH_NOTE}"
+    return records_table("original-epochs", "Epochs beside the original report", raw, shown, note)
+
+
+def _over_runs(epochs: pd.DataFrame, by: list[str], quantities: Sequence[str]) -> list[dict[Any, Any]]:
+    """Give n, and mean and standard deviation of each quantity, of each group of epochs, one epoch a run."""
+    groups = epochs.groupby(by, observed=True)
+    frame = groups.size().rename("n").to_frame()
+    for quantity in quantities:
+        frame[quantity] = groups[quantity].mean()
+        frame[f"{quantity}_standard_deviation"] = groups[quantity].std()
+    return frame.reset_index().to_dict("records")
+
+
+def _shown_epoch(row: Mapping[Any, Any]) -> dict[str, str]:
     return {
-        "configuration": str(row["label"]),
-        "stage": str(row["stage"]),
-        "epoch": f"{row['epoch']:.1f}".removesuffix(".0"),
-        "training accuracy, %": number(100 * row["train_accuracy"], 2),
-        "validation accuracy, %": number(100 * row["validation_accuracy"], 2),
-        "training loss": number(row["train_loss"], 4),
-        "validation loss": number(row["validation_loss"], 4),
+        "training accuracy, %": _figure(row, "train_accuracy", 100, 2),
+        "validation accuracy, %": _figure(row, "validation_accuracy", 100, 2),
+        "training loss": _figure(row, "train_loss", 1, 4),
+        "validation loss": _figure(row, "validation_loss", 1, 4),
         "learning rate": f"{row['learning_rate']:.2g}",
     }
+
+
+def _figure(row: Mapping[Any, Any], quantity: str, scale: float, digits: int) -> str:
+    """Write a quantity with its spread; a single value, and one quoted, has none."""
+    return _with_spread(row[quantity], row.get(f"{quantity}_standard_deviation", math.nan), scale, digits)
 
 
 def trainability_table(findings: Findings) -> Table | None:
@@ -100,13 +147,18 @@ def _trainability_figures(item: Trainability) -> dict[str, object]:
         "diverged_share": item.diverged_share,
         "diverged_lower": item.diverged_interval.lower,
         "diverged_upper": item.diverged_interval.upper,
-        "generalisation_gap": item.generalisation_gap.mean,
-        "best_epoch": item.best_epoch.mean,
-        "epochs_run": item.epochs_run.mean,
+        "n": item.best_epoch.n,
+        **_mean_and_deviation("generalisation_gap", item.generalisation_gap),
+        **_mean_and_deviation("best_epoch", item.best_epoch),
+        **_mean_and_deviation("epochs_run", item.epochs_run),
         "seed_spread": item.seed_spread,
         "seed_spread_lower": item.seed_spread_interval.lower,
         "seed_spread_upper": item.seed_spread_interval.upper,
     }
+
+
+def _mean_and_deviation(name: str, summary: Summary) -> dict[str, float]:
+    return {name: summary.mean, f"{name}_standard_deviation": summary.standard_deviation}
 
 
 def _shown_trainability(item: Trainability) -> dict[str, str]:
@@ -117,6 +169,7 @@ def _shown_trainability(item: Trainability) -> dict[str, str]:
         seed += f" [{number(100 * spread.lower, 3)}, {number(100 * spread.upper, 3)}]"
     return {
         "configuration": item.label,
+        "n": f"{item.best_epoch.n:,}",
         "diverged": of_runs if item.runs else NOTHING,
         "generalisation gap, points": _mean_and_spread(item.generalisation_gap, 100, 2),
         "best epoch": _mean_and_spread(item.best_epoch, 1, 1),
@@ -126,8 +179,12 @@ def _shown_trainability(item: Trainability) -> dict[str, str]:
 
 
 def _mean_and_spread(summary: Summary, scale: float, digits: int) -> str:
-    mean = number(summary.mean * scale, digits)
-    return mean if summary.n < 2 else f"{mean} ± {number(summary.standard_deviation * scale, digits)}"
+    return _with_spread(summary.mean, summary.standard_deviation, scale, digits)
+
+
+def _with_spread(mean: float, standard_deviation: float, scale: float, digits: int) -> str:
+    text = number(mean * scale, digits)
+    return text if math.isnan(standard_deviation) else f"{text} ± {number(standard_deviation * scale, digits)}"
 
 
 def target_table(findings: Findings) -> Table | None:

@@ -20,11 +20,10 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
-
-from synthetic_rows import write_bulk_store  # noqa: E402
+sys.path.insert(0, str(ROOT))
 
 from fmnist.data import load_data  # noqa: E402
+from tests.synthetic_rows import write_bulk_store  # noqa: E402
 
 
 def main() -> None:

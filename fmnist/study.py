@@ -102,6 +102,21 @@ class RunSpec:
         """What decides the outcome: the configuration and the seeds. Versions, hardware and placement are not in it."""
         return digest({"configuration": self.configuration_id, "seeds": asdict(self.seeds)})
 
+    def columns(self) -> dict[str, Any]:
+        """Give the columns of its row that say what was asked for, not what came of it."""
+        return {
+            "run_id": self.run_id,
+            "configuration_id": self.configuration_id,
+            "study": self.study,
+            "label": self.configuration.label,
+            "architecture": self.configuration.architecture,
+            "repeat": self.repeat,
+            **{f"seed_{name}": seed for name, seed in asdict(self.seeds).items()},
+            **asdict(self.configuration.hyperparameters),
+            "placement": self.placement,
+            "data_fingerprint": self.data_fingerprint,
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class Study:

@@ -7,7 +7,6 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -57,25 +56,11 @@ def train_run(
     if save_model is not None:
         run.model.save(save_model)
     row: Row = dict.fromkeys(SCHEMA.names)
-    row |= _identity(spec) | asdict(spec.configuration.hyperparameters) | measure.provenance() | scores
+    row |= spec.columns() | measure.provenance() | scores
     row |= {"status": "ok" if error is None else "diverged", "error": error}
     row |= {"attempts": 1, "resumed": state is not None, "started_at": started_at}
     row |= {"threads": threads, "gpus": float(gpus), "node": platform.node()}
     return row | run.measurements()
-
-
-def _identity(spec: RunSpec) -> Row:
-    return {
-        "run_id": spec.run_id,
-        "configuration_id": spec.configuration_id,
-        "study": spec.study,
-        "label": spec.configuration.label,
-        "architecture": spec.configuration.architecture,
-        "repeat": spec.repeat,
-        "placement": spec.placement,
-        "data_fingerprint": spec.data_fingerprint,
-        **{f"seed_{name}": seed for name, seed in asdict(spec.seeds).items()},
-    }
 
 
 def build_for(architecture: str, settings: Hyperparameters, seed: int) -> keras.Model:

@@ -14,7 +14,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fmnist.data import Dataset
 from fmnist.hyperparameters import Hyperparameters
+from fmnist.reporting.findings import Findings, gather
+from fmnist.reporting.selection import select_studies
+from fmnist.results import Store
 from fmnist.schema import SCHEMA
 from fmnist.study import DEFAULT_MARGINS, digest, seeds_of_repeat
 
@@ -223,6 +227,17 @@ def manifest_of(makers: Sequence[Maker], repeats: int, **changes: Any) -> dict[s
         ],
         **changes,
     }
+
+
+def findings_of(
+    directory: Path, makers: Sequence[Maker], repeats: int, data: Dataset | None = None, **changes: Any
+) -> Findings:
+    """Write the rows and the manifest of a study into `directory` and gather what its report would say."""
+    store = Store(directory)
+    for row in rows_of(makers, repeats):
+        store.write(row)
+    store.write_manifest(manifest_of(makers, repeats, **changes))
+    return gather(select_studies(store)[0], store, data)
 
 
 def table_of(rows: Sequence[dict[str, Any]]) -> pa.Table:

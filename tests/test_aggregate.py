@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from synthetic_rows import SIX, manifest_of, rows_of
 
 from fmnist.results import Store
+from tests.synthetic_rows import SIX, manifest_of, rows_of
 
 JOB = Path(__file__).resolve().parent.parent / "jobs" / "aggregate.py"
 

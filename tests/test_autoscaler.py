@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from cluster_lab.lab import PROJECT, run_in_lab, why_not
+
+from tests.cluster_lab.lab import PROJECT, run_in_lab, why_not
 
 pytestmark = [
     pytest.mark.cluster,

@@ -148,11 +148,11 @@ def test_every_contender_trains(module):
         pytest.importorskip("torch", reason="PyTorch is missing: pip install .[bench]")
     code = f"""
 import sys
-sys.path[:0] = ["benchmarks", "tests"]
+sys.path[:0] = ["benchmarks", "."]
 from rounds import Case, hold_to_one_thread
 hold_to_one_thread(None)
 import {module} as loop
-from tiny_data import tiny_dataset
+from tests.tiny_data import tiny_dataset
 sys.modules[loop.prepare.__module__].load_data = tiny_dataset
 train = loop.prepare(Case(architecture="lenet5", batch_size=32, precision="float32"))
 print(train(2) > 0 and train(3) > 0, *loop.versions())
@@ -337,7 +337,8 @@ def test_the_plain_script_asks_keras_for_the_same_settings():
 
 def test_the_plain_script_trains_on_what_the_split_leaves(monkeypatch):
     import plain_study
-    from tiny_data import tiny_dataset
+
+    from tests.tiny_data import tiny_dataset
 
     fitted = {}
 

@@ -6,13 +6,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from synthetic_rows import DATA_FINGERPRINT, SIX, balanced_labels, manifest_of, rows_of
 
 from fmnist.data import Dataset
 from fmnist.reporting.claims import CLAIMS, claims_of, claims_table
-from fmnist.reporting.findings import gather
-from fmnist.reporting.selection import select_studies
-from fmnist.results import Store
+from tests import synthetic_rows
+from tests.synthetic_rows import DATA_FINGERPRINT, SIX, balanced_labels
 
 DATA = Dataset(
     train_images=np.zeros((0, 28, 28), np.uint8),
@@ -26,11 +24,7 @@ DATA = Dataset(
 def findings_of(directory, study="comparison", repeats=10, **changes):
     """Findings of the six architectures; `changes` are of makers, by label."""
     makers = [dataclasses.replace(maker, **changes.get(maker.label, {})) for maker in SIX]
-    store = Store(directory)
-    for row in rows_of(makers, repeats):
-        store.write(row)
-    store.write_manifest(manifest_of(makers, repeats, name=study))
-    return gather(select_studies(store)[0], store, DATA)
+    return synthetic_rows.findings_of(directory, makers, repeats, DATA, name=study)
 
 
 def readings(findings):

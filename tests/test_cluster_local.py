@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from cluster_lab.lab import PROJECT, run_in_lab, why_not
 
 from fmnist.results import Store
+from tests.cluster_lab.lab import PROJECT, run_in_lab, why_not
 
 pytestmark = [
     pytest.mark.cluster,

@@ -14,16 +14,16 @@ import yaml
 from botocore.session import Session
 from botocore.validate import ParamValidator
 from click import ClickException
-from cluster_lab.lab import run_in_lab, why_not
 from moto import mock_aws, settings
 from packaging.requirements import Requirement
 from ray.autoscaler._private import commands
 from ray.autoscaler._private.aws import utils as aws_utils
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.tags import NODE_KIND_HEAD, NODE_KIND_WORKER, TAG_RAY_LAUNCH_CONFIG, TAG_RAY_NODE_KIND
-from rayjob_schema import RAYJOB
 
 from jobs.study import parser
+from tests.cluster_lab.lab import run_in_lab, why_not
+from tests.rayjob_schema import RAYJOB
 
 PROJECT = Path(__file__).parent.parent
 CONFIGURATIONS = [PROJECT / "cluster.yaml", PROJECT / "clusters" / "local.yaml"]

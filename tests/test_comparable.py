@@ -2,11 +2,11 @@ import math
 
 import pandas as pd
 import pytest
-from small_frames import frame_of
 
 from fmnist.comparison import compare_pairs
 from fmnist.schema import METRICS
 from fmnist.statistics.comparable import hardware_of, metric_table, select_comparable
+from tests.small_frames import frame_of
 
 SECONDS, ACCURACY = METRICS["train_seconds"], METRICS["test_accuracy"]
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from small_frames import frame_of
 
 from fmnist.comparison import compare_pairs, read_probability
 from fmnist.schema import METRICS
 from fmnist.statistics.intervals import Interval
+from tests.small_frames import frame_of
 
 ACCURACY, SECONDS = METRICS["test_accuracy"], METRICS["train_seconds"]
 OPPOSITE = {"better": "worse", "worse": "better", "equivalent": "equivalent", "undecided": "undecided"}

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_data import tiny_dataset
 
 from fmnist import data, data_sources
 from fmnist.data import CLASS_NAMES, CONTENT_SHA256, cache_directory, draw_split, load_data
+from tests.tiny_data import tiny_dataset
 
 LABELS = "t10k-labels-idx1-ubyte.gz"
 # what Zalando publishes, of the files as it packs them: https://github.com/zalandoresearch/fashion-mnist#get-the-data

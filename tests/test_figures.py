@@ -4,13 +4,13 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic_rows import SIX, history_of
 
 from fmnist import figures
 from fmnist.architectures import ARCHITECTURES
 from fmnist.reporting import comparison_figures
 from fmnist.reporting.appearance import COLOURS, figure_of, house_style, looks_of, new_axes, save_figure
 from fmnist.schema import METRICS
+from tests.synthetic_rows import SIX, history_of
 
 TWELVE = [*ARCHITECTURES, *(f"variant_{place}" for place in range(12 - len(ARCHITECTURES)))]
 ACCURACY, SECONDS = METRICS["test_accuracy"], METRICS["train_seconds"]

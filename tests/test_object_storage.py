@@ -15,12 +15,12 @@ from typing import Any
 import boto3
 import pyarrow as pa
 import pytest
-from object_store import Gate, check_permissions_from_now_on, s3_server
-from stored_rows import make_row
 
 from fmnist.results import Store
 from fmnist.store import compaction, row_files, storage
 from fmnist.store.storage import Storage
+from tests.object_store import Gate, check_permissions_from_now_on, s3_server
+from tests.stored_rows import make_row
 
 ROOT = Path(__file__).parents[1]
 LARGE = bytes(24 * 2**20)  # more than one part of a multipart upload

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
-from small_frames import DARWIN_DIFFERENCES
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
@@ -20,6 +19,7 @@ from fmnist.statistics.paired_tests import (
     standardized_difference,
     wins,
 )
+from tests.small_frames import DARWIN_DIFFERENCES
 
 DARWIN = np.array(DARWIN_DIFFERENCES)
 DIFFERENCES = st.lists(st.integers(-40, 40).map(lambda x: x / 1e4), min_size=3, max_size=12).map(np.array)

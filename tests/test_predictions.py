@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic_rows import SIX, TEST_IMAGES, balanced_labels, rows_of
 
 from fmnist.reporting.epochs import read_epochs, stages_of
 from fmnist.reporting.predictions import PredictionSums, sum_predictions
 from fmnist.results import Store
 from fmnist.statistics.calibration import calibration
+from tests.synthetic_rows import SIX, TEST_IMAGES, balanced_labels, rows_of
 
 TRUE = balanced_labels()
 

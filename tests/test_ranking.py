@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from small_frames import DEMSAR_AUC, frame_of
 
 from fmnist.comparison import compare_pairs
 from fmnist.schema import METRICS
 from fmnist.statistics.ranking import average_ranks, cliques, friedman, friedman_statistic, rank_rows, unbarred_pairs
+from tests.small_frames import DEMSAR_AUC, frame_of
 
 ACCURACY = METRICS["test_accuracy"]
 DEMSAR = np.array(list(DEMSAR_AUC.values())).T

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
-from synthetic_rows import DATA_FINGERPRINT, SIX, TEST_IMAGES, balanced_labels, manifest_of, rows_of
 
 from fmnist import report
 from fmnist.data import Dataset
@@ -24,6 +23,7 @@ from fmnist.reporting.study_tables import results_table
 from fmnist.reporting.terminal import print_results
 from fmnist.reporting.words import answer, missing_words
 from fmnist.results import Store
+from tests.synthetic_rows import DATA_FINGERPRINT, SIX, TEST_IMAGES, balanced_labels, manifest_of, rows_of
 
 REPEATS = 5
 DATA = Dataset(

@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stored_rows import make_row
 
 from fmnist import results
 from fmnist.results import Store
@@ -23,6 +22,7 @@ from fmnist.schema import SCHEMA
 from fmnist.store import compaction, row_files
 from fmnist.store.rows import BestRows, entries_of, to_table
 from fmnist.store.storage import Storage
+from tests.stored_rows import make_row
 
 ROOT = Path(__file__).parents[1]
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from synthetic_rows import SIX, manifest_of, rows_of
 
 from fmnist.reporting.selection import select_studies
 from fmnist.results import Store
+from tests.synthetic_rows import SIX, manifest_of, rows_of
 
 TWO = SIX[:2]
 

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from small_frames import frame_of
 
 from fmnist.comparison import compare_pairs
 from fmnist.schema import METRICS
@@ -21,6 +20,7 @@ from fmnist.statistics.sequential import (
     reject_at_looks,
 )
 from fmnist.statistics.spending import nominal_levels
+from tests.small_frames import frame_of
 
 ACCURACY = METRICS["test_accuracy"]
 LOOKS = (5, 10, 20)

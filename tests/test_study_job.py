@@ -26,7 +26,6 @@ from fmnist.statistics.sequential import Design
 from fmnist.study import Study, configure
 from fmnist.study_job import StudyOptions, run_study
 from fmnist.sweeping import study_preview
-from fmnist.sweeping.failures import identity
 from fmnist.sweeping.until_decided import run_until_decided
 from tests.tiny_data import tiny_dataset
 
@@ -222,7 +221,7 @@ def test_the_preview_estimates_time_and_cost_from_rows(tmp_path):
     study_preview.preview(STUDY, options(tmp_path), nothing)
     assert "How long they take is not known" in nothing.file.getvalue()
     row = {"status": "ok", "attempts": 1, "resumed": False, "total_seconds": 3600.0, "device_model": "some CPU"}
-    Store(tmp_path).write({**identity(runs[0]), **row})
+    Store(tmp_path).write({**runs[0].columns(), **row})
     out = console()
     study_preview.preview(STUDY, options(tmp_path, gpus_per_run=0.5), out, price_per_gpu_hour=2.0)
     said = out.file.getvalue()

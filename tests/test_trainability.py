@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from small_frames import frame_of
 
 from fmnist.schema import METRICS
 from fmnist.statistics.trainability import compare_spread, pitman_morgan, standard_deviation_interval, trainability
+from tests.small_frames import frame_of
 
 ACCURACY = METRICS["test_accuracy"]
 

@@ -4,30 +4,18 @@ import dataclasses
 
 import numpy as np
 import pytest
-from synthetic_rows import SIX, manifest_of, rows_of
 
-from fmnist.reporting.findings import gather
 from fmnist.reporting.original import ORIGINAL_EPOCHS
-from fmnist.reporting.selection import select_studies
 from fmnist.reporting.training_tables import epochs_table, original_epochs_table, trainability_table
-from fmnist.results import Store
+from tests.synthetic_rows import SIX, findings_of
 
 REPEATS = 4
 MAKERS = [SIX[0], dataclasses.replace(SIX[5], epochs=30)]
 
 
 @pytest.fixture
-def findings(tmp_path, monkeypatch):
-    monkeypatch.setenv("FMNIST_DATA", str(tmp_path / "none"))
-    return findings_of(tmp_path / "store", REPEATS)
-
-
-def findings_of(directory, repeats, name="comparison"):
-    store = Store(directory)
-    for row in rows_of(MAKERS, repeats):
-        store.write(row)
-    store.write_manifest(manifest_of(MAKERS, repeats, name=name))
-    return gather(select_studies(store)[0], store, None)
+def findings(tmp_path):
+    return findings_of(tmp_path, MAKERS, REPEATS, name="comparison")
 
 
 def test_epochs_carry_n_and_spread_over_runs(findings):
@@ -45,7 +33,7 @@ def test_epochs_carry_n_and_spread_over_runs(findings):
 
 
 def test_one_run_has_no_spread(tmp_path):
-    table = epochs_table(findings_of(tmp_path, 1))
+    table = epochs_table(findings_of(tmp_path, MAKERS, 1))
     assert not table.shown.astype(str).map(lambda text: "±" in text or "nan" in text).to_numpy().any()
 
 
@@ -66,7 +54,7 @@ def test_the_reports_epochs_stand_beside_the_same_epochs_here(findings):
 
 
 def test_only_the_repeating_study_is_held_against_the_report(tmp_path):
-    assert original_epochs_table(findings_of(tmp_path, 2, name="quick")) is None
+    assert original_epochs_table(findings_of(tmp_path, MAKERS, 2, name="quick")) is None
 
 
 def test_trainability_carries_n_and_spread(findings):

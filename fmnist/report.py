@@ -37,6 +37,7 @@ CHAPTERS: Mapping[str, str] = {
     "original": "Beside the original report",
     "runs": "Runs and metrics",
 }
+Tables = Mapping[str, list[Table]]  # of one study, by the chapter they stand in; KEY-first: before its figures
 log = logging.getLogger(__name__)
 
 LONG_WORDS = 40  # characters from which a column of a page's table may break into lines
@@ -90,8 +91,9 @@ def build_report(
         runs, configurations = counted(len(item.finished), "finished run"), counted(len(item.labels), "configuration")
         tell(f"Study {item.name}: {runs} of {configurations}")
         findings = gather(item, store, loaded, data_problem)
-        pages.append(study_page(findings, looks, folder))
-        results.append(study_result(findings))
+        tables = _tables(findings)
+        pages.append(study_page(findings, tables, looks, folder))
+        results.append(study_result(findings, tables))
     title = f"Fashion-MNIST: study {studies[0].name}" if len(studies) == 1 else "Fashion-MNIST: studies"
     path = folder / "index.html"
     html = render(
@@ -106,27 +108,25 @@ def build_report(
     return ReportResult(path=path, studies=tuple(results))
 
 
-def study_result(findings: Findings) -> StudyResult:
+def study_result(findings: Findings, tables: Tables) -> StudyResult:
     """Take the short of a study's report."""
     return StudyResult(
         name=findings.study.name,
         question=findings.study.question,
         answer=answer(findings),
         missing=tuple(missing_words(findings)),
-        results=study_tables.results_table(findings),
+        results=tables["comparison-first"][0],
         original=tuple(
-            table
-            for table in _original_tables(findings)
-            if table.name == "claims" or findings.study.name == REPEATING_STUDY
+            table for table in tables["original"] if table.name == "claims" or findings.study.name == REPEATING_STUDY
         ),
         measurement=measurement(findings),
     )
 
 
-def study_page(findings: Findings, looks: Mapping[str, Look], folder: Path) -> dict[str, Any]:
+def study_page(findings: Findings, tables: Tables, looks: Mapping[str, Look], folder: Path) -> dict[str, Any]:
     """Write one study's tables and figures below `folder`; return what the page shows of it."""
     name = file_name(findings.study.name)
-    tables = {key: [_written(table, folder, name) for table in some] for key, some in _tables(findings).items()}
+    written = {key: [_written(table, folder, name) for table in some] for key, some in tables.items()}
     shown: dict[str, list[dict[str, Any]]] = {key: [] for key in CHAPTERS}
     target = folder / "figures" / name
     target.mkdir(parents=True, exist_ok=True)
@@ -135,7 +135,7 @@ def study_page(findings: Findings, looks: Mapping[str, Look], folder: Path) -> d
             shown[picture.section].append(_drawn(picture, target, folder))
     chapters = [
         {"title": title, "text": _chapter_text(key, findings), "pictures": shown[key],
-         "leading_tables": tables.get(f"{key}-first", []), "tables": tables.get(key, [])}
+         "leading_tables": written.get(f"{key}-first", []), "tables": written.get(key, [])}
         for key, title in CHAPTERS.items()
     ]  # fmt: skip
     return {
@@ -149,8 +149,8 @@ def study_page(findings: Findings, looks: Mapping[str, Look], folder: Path) -> d
     }
 
 
-def _tables(findings: Findings) -> dict[str, list[Table]]:
-    """All tables of a study by the chapter they stand in; those under KEY-first stand before its figures."""
+def _tables(findings: Findings) -> Tables:
+    """Make all tables of a study."""
     pairs = {table.name: table for table in study_tables.pair_tables(findings)}
     costs = [name for name in pairs if findings.metrics[name.removeprefix("pairs-")].metric.kind in ("time", "memory")]
     return {
@@ -163,18 +163,17 @@ def _tables(findings: Findings) -> dict[str, list[Table]]:
         "curves": _present(training_tables.epochs_table(findings), training_tables.trainability_table(findings)),
         "confidence": _present(uncertainty_tables.calibration_table(findings)),
         "classes": _present(study_tables.recall_table(findings), study_tables.mistakes_table(findings)),
-        "original": _original_tables(findings),
+        "original": _present(
+            study_tables.original_table(findings),
+            training_tables.original_epochs_table(findings),
+            claims_table(findings),
+        ),
         "runs": [
             study_tables.counts_table(findings),
             *_present(study_tables.failures_table(findings)),
             *study_tables.metric_tables(findings),
         ],
     }
-
-
-def _original_tables(findings: Findings) -> list[Table]:
-    epochs = training_tables.original_epochs_table(findings)
-    return _present(study_tables.original_table(findings), epochs, claims_table(findings))
 
 
 def _present(*tables: Table | None) -> list[Table]:

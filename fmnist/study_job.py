@@ -96,7 +96,7 @@ class StudyJob:
             self._sweep(plan.missing, share, state)
         finally:
             if state.done:
-                say(self.console, state.utilisation())
+                say(self.console, state.summary())
         return state.failed
 
     def write_manifest(self, repeats: int, design: Design | None = None) -> None:

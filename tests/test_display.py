@@ -53,6 +53,20 @@ def test_time_left_divides_by_the_slots(state):
     assert state.seconds_left() == pytest.approx(3 * 10.0 / 2)
 
 
+def test_the_share_of_computing_is_said_where_it_is_known(state):
+    first, second, *_ = state.left.values()
+    state.started -= 100
+    state.start(first, 1)
+    state.finish(first, {**ROW, "resumed": False})
+    assert state.summary() == (
+        "1 run in 2 min, 2 at a time; compiling, training and evaluating took 3 % of the slots' time"
+    )
+    state.start(second, 1)
+    assert state.summary() == "1 run in 2 min, 2 at a time"
+    state.finish(second, {**ROW, "resumed": True})
+    assert state.summary() == "2 runs in 2 min, 2 at a time"
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 def test_what_runs_is_shown_with_its_accuracy(state, terminal):
     run = next(iter(state.left.values()))

@@ -57,6 +57,7 @@ class SweepState:
     failed: int = 0  # runs given up
     elsewhere: int = 0  # rows that another sweep made meanwhile
     computing_seconds: float = 0.0  # compiling, training and evaluating, summed over the rows made
+    resumed: int = 0  # of the rows made, those of runs that an earlier sweep had begun, or another node
     running: dict[str, RunningRun] = field(default_factory=dict)  # run_id -> run under way
     started: float = field(default_factory=time.monotonic)
 
@@ -75,6 +76,7 @@ class SweepState:
         self._leave(run)
         self.durations.learn(row)
         self.done += 1
+        self.resumed += bool(row.get("resumed"))
         self.computing_seconds += sum(row.get(name) or 0.0 for name in COMPUTING)
 
     def fail(self, run: RunSpec, *, given_up: bool) -> None:
@@ -118,14 +120,17 @@ class SweepState:
             parts.append(f"about {readable_seconds(left)} left")
         return ", ".join(parts)
 
-    def utilisation(self) -> str:
-        """Say what share of the slots' time went into computing."""
+    def summary(self) -> str:
+        """Sum up at the end: runs, time, and the share of the slots' time that went into computing.
+
+        The share is left out where it is not known: runs were stopped under way, or began in an earlier sweep.
+        """
         seconds = time.monotonic() - self.started
+        runs = f"{self.done} run{'' if self.done == 1 else 's'} in {readable_seconds(seconds)}, {self.slots} at a time"
+        if self.running or self.resumed:
+            return runs
         share = self.computing_seconds / (self.slots * seconds)
-        return (
-            f"{self.done} runs in {readable_seconds(seconds)}, {self.slots} at a time; compiling, training and"
-            f" evaluating took {100 * share:.0f} % of the slots' time"
-        )
+        return f"{runs}; compiling, training and evaluating took {100 * share:.0f} % of the slots' time"
 
     def _leave(self, run: RunSpec) -> None:
         self.running.pop(run.run_id, None)

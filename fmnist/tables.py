@@ -98,6 +98,12 @@ def p_value(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
 
+def p_words(p: float) -> str:
+    """Write a p value into a sentence: p = 0.012, p < 0.001."""
+    text = p_value(p)
+    return f"p < {text[1:]}" if text.startswith("<") else f"p = {text}"
+
+
 def heading(metric: Metric) -> str:
     """Name a metric as a column heading, with its unit."""
     return f"{metric.label}, {metric.unit}" if metric.unit else metric.label

@@ -20,6 +20,7 @@ from fmnist.tables import (
     metric_table,
     number,
     p_value,
+    p_words,
 )
 
 ACCURACY = METRICS["test_accuracy"]
@@ -49,6 +50,11 @@ def test_a_value_is_shown_in_its_metrics_unit():
 @pytest.mark.parametrize(("p", "text"), [(0.00012, "<0.001"), (0.0123, "0.012"), (0.4567, "0.46"), (math.nan, NOTHING)])
 def test_p_value(p, text):
     assert p_value(p) == text
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.0004, "p < 0.001"), (0.0123, "p = 0.012"), (0.5, "p = 0.50")])
+def test_p_value_in_a_sentence(p, text):
+    assert p_words(p) == text
 
 
 def test_interval_is_students_below_ten_values_and_bootstrap_from_there():

@@ -24,7 +24,7 @@ from fmnist.schema import METRICS
 from fmnist.statistics.intervals import mean_interval, wilson_interval
 from fmnist.statistics.paired_tests import pair_tests
 from fmnist.statistics.trainability import compare_spread
-from fmnist.tables import in_unit, number, p_value
+from fmnist.tables import in_unit, number, p_words
 
 Reading = Literal["confirmed", "refuted", "not decidable", "open"]
 Check = Callable[[Findings], tuple[Reading, str]]
@@ -95,7 +95,7 @@ def more_consistent(label: str, other: str) -> Check:
         )
         if math.isnan(pair.p):
             return "not decidable", pair.note
-        evidence = f"spread {number(pair.ratio, 2)} times that of {other} (n = {pair.n}, p = {p_value(pair.p)})"
+        evidence = f"spread {number(pair.ratio, 2)} times that of {other} (n = {pair.n}, {p_words(pair.p)})"
         if pair.p > CERTAIN:
             return "not decidable", evidence
         return "confirmed" if pair.ratio < 1 else "refuted", evidence
@@ -243,7 +243,7 @@ def _smaller(quantity: str, words: str, scale: float, digits: int, label: str, o
         evidence = (
             f"{words}: {label} {number(scale * values[:, 0].mean(), digits)}, {other}"
             f" {number(scale * values[:, 1].mean(), digits)}, difference [{low}, {high}] (n = {len(table)},"
-            f" p = {p_value(tested.difference_p)})"
+            f" {p_words(tested.difference_p)})"
         )
         if not tested.difference_p <= CERTAIN:
             return "not decidable", evidence

@@ -16,10 +16,12 @@ from fmnist.schema import METRICS
 from fmnist.statistics.intervals import Summary
 from fmnist.statistics.trade_offs import TargetTimes, summarize_times
 from fmnist.statistics.trainability import Trainability, compare_spread, trainability
-from fmnist.tables import NOTHING, Table, number, p_value, records_table
+from fmnist.tables import NOTHING, Table, number, p_words, records_table
 
 EPOCH_QUANTITIES = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss", "learning_rate")
-EPOCH_NOTE = "Training figures are means over the epoch's steps, with dropout and augmentation on."
+EPOCH_NOTE = (
+    "Training figures are means over the epoch's steps, with dropout and augmentation on; learning rates are means."
+)
 
 
 def epochs_table(findings: Findings) -> Table | None:
@@ -131,7 +133,7 @@ def spread_words(findings: Findings) -> str:
         return "No two spreads differ surely (Pitman-Morgan test, Holm-adjusted)."
     parts = [
         f"{a} is more consistent than {b} (spread {number(min(p.ratio, 1 / p.ratio), 2)} times as large,"
-        f" p = {p_value(p.p_holm)})"
+        f" {p_words(p.p_holm)})"
         for p in sure
         for a, b in [(p.a, p.b) if p.ratio < 1 else (p.b, p.a)]
     ]

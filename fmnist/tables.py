@@ -84,6 +84,17 @@ def in_unit(value: Any, metric: Metric, *, signed: bool = False, more_digits: in
     return number(value if missing else value * metric.scale, DIGITS[metric.unit] + more_digits, signed=signed)
 
 
+def with_spread(mean: float, standard_deviation: float, scale: float, digits: int) -> str:
+    """Write mean ± standard deviation, each times `scale`; the mean alone where one value has no spread."""
+    text = number(mean * scale, digits)
+    return text if math.isnan(standard_deviation) else f"{text} ± {number(standard_deviation * scale, digits)}"
+
+
+def mean_and_spread(summary: Summary, metric: Metric) -> str:
+    """Write a summary's mean ± standard deviation in the unit of its metric, without the unit."""
+    return with_spread(summary.mean, summary.standard_deviation, metric.scale, DIGITS[metric.unit])
+
+
 def bounds(interval: Interval, metric: Metric, *, signed: bool = False) -> str:
     """Write an interval in the unit of its metric: [low, high]."""
     if not interval.known:

@@ -21,6 +21,7 @@ from fmnist.tables import (
     number,
     p_value,
     p_words,
+    with_spread,
 )
 
 ACCURACY = METRICS["test_accuracy"]
@@ -50,6 +51,11 @@ def test_a_value_is_shown_in_its_metrics_unit():
 @pytest.mark.parametrize(("p", "text"), [(0.00012, "<0.001"), (0.0123, "0.012"), (0.4567, "0.46"), (math.nan, NOTHING)])
 def test_p_value(p, text):
     assert p_value(p) == text
+
+
+def test_one_value_is_written_without_a_spread():
+    assert with_spread(0.5, 0.0123, 100, 1) == "50.0 ± 1.2"
+    assert with_spread(0.5, float("nan"), 100, 1) == "50.0"
 
 
 @pytest.mark.parametrize(("p", "text"), [(0.0004, "p < 0.001"), (0.0123, "p = 0.012"), (0.5, "p = 0.50")])

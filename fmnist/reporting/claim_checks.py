@@ -24,7 +24,7 @@ from fmnist.schema import METRICS
 from fmnist.statistics.intervals import mean_interval, wilson_interval
 from fmnist.statistics.paired_tests import pair_tests
 from fmnist.statistics.trainability import compare_spread
-from fmnist.tables import in_unit, number, p_words
+from fmnist.tables import mean_and_spread, number, p_words
 
 Reading = Literal["confirmed", "refuted", "not decidable", "open"]
 Check = Callable[[Findings], tuple[Reading, str]]
@@ -154,7 +154,7 @@ def not_told(label: str, metric: str) -> Check:
         summary = found.summaries.get(label) if found else None
         if found is None or summary is None:
             return _lacking(findings, metric, label)
-        value = f"{in_unit(summary.mean, found.metric)} ± {in_unit(summary.standard_deviation, found.metric)}"
+        value = mean_and_spread(summary, found.metric)
         return (
             "not decidable",
             f"what it measured is not said; {found.metric.label} of {label} here: {value} {found.metric.unit}"

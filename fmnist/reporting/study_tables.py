@@ -11,8 +11,7 @@ from fmnist.data import CLASS_NAMES
 from fmnist.reporting.findings import Findings, MetricFindings
 from fmnist.reporting.original import ORIGINAL_FIGURES, REPEATING_STUDY
 from fmnist.reporting.pair_text import PairView, difference_text, difference_unit, seen_from
-from fmnist.schema import METRICS, Metric
-from fmnist.statistics.intervals import Summary
+from fmnist.schema import METRICS
 from fmnist.statistics.verdicts import RELATIVE_KINDS
 from fmnist.tables import (
     NOTHING,
@@ -21,10 +20,12 @@ from fmnist.tables import (
     heading,
     in_unit,
     interval_of,
+    mean_and_spread,
     metric_table,
     number,
     p_value,
     records_table,
+    with_spread,
 )
 
 RESULT_COSTS = ("train_seconds", "host_peak_bytes")
@@ -58,16 +59,11 @@ def _result_cell(findings: Findings, name: str, label: str) -> tuple[dict[str, f
     summary = found.summaries.get(label) if found else None
     if found is None or summary is None:
         return {name: float("nan")}, NOTHING
-    text = in_unit(summary.mean, metric) if metric.kind == "size" else _mean_and_spread(summary, metric)
+    text = in_unit(summary.mean, metric) if metric.kind == "size" else mean_and_spread(summary, metric)
     raw = {name: summary.mean, f"{name}_standard_deviation": summary.standard_deviation}
     if metric.kind == "accuracy" and summary.n > 1:
         text += f" {bounds(interval_of(summary), metric)}"
     return raw, text
-
-
-def _mean_and_spread(summary: Summary, metric: Metric) -> str:
-    mean = in_unit(summary.mean, metric)
-    return mean if summary.n < 2 else f"{mean} ± {in_unit(summary.standard_deviation, metric)}"
 
 
 def _against_best(findings: Findings, main: MetricFindings, label: str) -> str:
@@ -245,7 +241,7 @@ def original_table(findings: Findings) -> Table | None:
                     "configuration": label,
                     "metric": heading(metric),
                     "original report": f"{original.value * metric.scale:,g}",
-                    "here": f"{_mean_and_spread(summary, metric)} (n = {summary.n:,})",
+                    "here": f"{mean_and_spread(summary, metric)} (n = {summary.n:,})",
                     "difference": in_unit(gap, metric, signed=True),
                     "remark": original.remark or NOTHING,
                 }
@@ -264,7 +260,7 @@ def recall_table(findings: Findings) -> Table | None:
         means, spreads = by_run.mean(), by_run.std()
         raw += [{"label": label, "class": name, "n": len(by_run), "mean": means[name],
                  "standard_deviation": spreads[name]} for name in CLASS_NAMES]  # fmt: skip
-        cells = {name: f"{100 * means[name]:.1f} ± {number(100 * spreads[name], 1)}" for name in CLASS_NAMES}
+        cells = {name: with_spread(means[name], spreads[name], 100, 1) for name in CLASS_NAMES}
         shown.append({"configuration": label, **cells})
     note = "Share of each class's test images classified rightly, in %, mean ± standard deviation over runs."
     return records_table("recall", "Recall by class", raw, shown, note) if raw else None

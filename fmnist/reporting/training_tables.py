@@ -16,7 +16,7 @@ from fmnist.schema import METRICS
 from fmnist.statistics.intervals import Summary
 from fmnist.statistics.trade_offs import TargetTimes, summarize_times
 from fmnist.statistics.trainability import Trainability, compare_spread, trainability
-from fmnist.tables import NOTHING, Table, number, p_words, records_table
+from fmnist.tables import NOTHING, Table, number, p_words, records_table, with_spread
 
 EPOCH_QUANTITIES = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss", "learning_rate")
 EPOCH_NOTE = (
@@ -99,7 +99,7 @@ def _shown_epoch(row: Mapping[Any, Any]) -> dict[str, str]:
 
 def _figure(row: Mapping[Any, Any], quantity: str, scale: float, digits: int) -> str:
     """Write a quantity with its spread; a single value, and one quoted, has none."""
-    return _with_spread(row[quantity], row.get(f"{quantity}_standard_deviation", math.nan), scale, digits)
+    return with_spread(row[quantity], row.get(f"{quantity}_standard_deviation", math.nan), scale, digits)
 
 
 def trainability_table(findings: Findings) -> Table | None:
@@ -181,12 +181,7 @@ def _shown_trainability(item: Trainability) -> dict[str, str]:
 
 
 def _mean_and_spread(summary: Summary, scale: float, digits: int) -> str:
-    return _with_spread(summary.mean, summary.standard_deviation, scale, digits)
-
-
-def _with_spread(mean: float, standard_deviation: float, scale: float, digits: int) -> str:
-    text = number(mean * scale, digits)
-    return text if math.isnan(standard_deviation) else f"{text} ± {number(standard_deviation * scale, digits)}"
+    return with_spread(summary.mean, summary.standard_deviation, scale, digits)
 
 
 def target_table(findings: Findings) -> Table | None:

@@ -33,7 +33,6 @@ import pandas as pd
 from fmnist.schema import Metric
 from fmnist.statistics.comparable import metric_table
 from fmnist.statistics.intervals import (
-    FEWEST_FOR_HONEST_BOOTSTRAP,
     SAME,
     Interval,
     join_notes,
@@ -75,11 +74,11 @@ class PairComparison:
     mean_a: float  # over the common repeats
     mean_b: float
     mean_difference: float  # mean of a - b
+    t_interval: Interval  # of the mean difference, the one to read; NaN for n < 2 or differences all equal
     bootstrap_interval: Interval  # of the mean difference, BCa; NaN for n < 3 or differences all equal
-    t_interval: Interval  # of the mean difference; NaN for n < 2 or differences all equal
     ratio: float  # time, memory and size: geometric mean of a / b; else NaN
-    ratio_bootstrap_interval: Interval  # BCa of the mean logarithm, exponentiated
-    ratio_t_interval: Interval
+    ratio_t_interval: Interval  # of the mean logarithm, exponentiated
+    ratio_bootstrap_interval: Interval  # BCa, likewise
     t_p: float  # paired t test (of log ratios where there is a ratio), not adjusted
     t_p_holm: float  # adjusted over the family
     signed_rank_p: float  # exact Wilcoxon, not adjusted
@@ -101,16 +100,6 @@ class PairComparison:
     decides_by: DecidesBy  # what those repeats would show
     confidence: float
     note: str  # plain words on what is special about the pair; empty where nothing is
-
-    @property
-    def interval(self) -> Interval:
-        """The interval of the mean difference to read: t below n = 10, where the bootstrap is too narrow, else BCa."""
-        return self.t_interval if self.n < FEWEST_FOR_HONEST_BOOTSTRAP else self.bootstrap_interval
-
-    @property
-    def ratio_interval(self) -> Interval:
-        """The interval of the ratio to read, chosen likewise."""
-        return self.ratio_t_interval if self.n < FEWEST_FOR_HONEST_BOOTSTRAP else self.ratio_bootstrap_interval
 
 
 def compare_pairs(

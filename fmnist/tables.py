@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from fmnist.schema import Metric
-from fmnist.statistics.intervals import FEWEST_FOR_HONEST_BOOTSTRAP, Interval, Summary
+from fmnist.statistics.intervals import Interval, Summary
 
 NOTHING = "\N{EN DASH}"  # what a table shows where a value is not available
 NEVER = "never"  # and where a time is infinite
@@ -120,11 +120,6 @@ def heading(metric: Metric) -> str:
     return f"{metric.label}, {metric.unit}" if metric.unit else metric.label
 
 
-def interval_of(summary: Summary) -> Interval:
-    """Choose the interval of the mean to read: Student's t where n is too small for an honest bootstrap."""
-    return summary.mean_t_interval if summary.n < FEWEST_FOR_HONEST_BOOTSTRAP else summary.mean_interval
-
-
 def metric_table(metric: Metric, summaries: Mapping[str, Summary], basis: str) -> Table:
     """One metric of every configuration: n, mean, standard deviation, median, quartiles, extremes, interval.
 
@@ -132,12 +127,13 @@ def metric_table(metric: Metric, summaries: Mapping[str, Summary], basis: str) -
     """
     raw, shown = [], []
     for label, item in summaries.items():
-        interval = interval_of(item)
+        interval, bootstrap = item.mean_t_interval, item.mean_bootstrap_interval
         raw.append(
             {"label": label, "n": item.n, "mean": item.mean, "standard_deviation": item.standard_deviation,
              "median": item.median, "minimum": item.minimum, "lower_quartile": item.lower_quartile,
              "upper_quartile": item.upper_quartile, "maximum": item.maximum, "interval_lower": interval.lower,
-             "interval_upper": interval.upper, "confidence": interval.confidence, "interval_method": interval.method,
+             "interval_upper": interval.upper, "bootstrap_lower": bootstrap.lower, "bootstrap_upper": bootstrap.upper,
+             "confidence": interval.confidence,
              "note": item.note}
         )  # fmt: skip
         shown.append(
@@ -160,14 +156,10 @@ def metric_table(metric: Metric, summaries: Mapping[str, Summary], basis: str) -
 
 
 def _notes_by_label(summaries: Mapping[str, Summary]) -> str:
-    """Say of which samples values are missing and which allow no interval, each remark once.
-
-    What the remaining notes say, which interval to read, is settled by `interval_of`.
-    """
+    """Say of which samples values are missing and which allow no interval, each remark once."""
     labels: dict[str, list[str]] = {}
     for label, item in summaries.items():
-        note = item.note if item.missing or not interval_of(item).known else ""
-        labels.setdefault(note, []).append(label)
+        labels.setdefault(item.note, []).append(label)
     everyone = len(labels) == 1
     return " ".join(note if everyone else f"{', '.join(of)}: {note}" for note, of in labels.items() if note)
 

@@ -39,7 +39,8 @@ def test_a_clear_difference_with_all_its_figures():
     assert pair.signed_rank_p == 2 / 2**10
     assert pair.d_z == pytest.approx(gaps.mean() / gaps.std(ddof=1))
     assert pair.bootstrap_interval.lower < gaps.mean() < pair.bootstrap_interval.upper
-    assert pair.interval == pair.bootstrap_interval
+    expected = stats.ttest_rel(a, b).confidence_interval()
+    assert (pair.t_interval.lower, pair.t_interval.upper) == pytest.approx((expected.low, expected.high))
     assert (pair.cliffs_delta, pair.probability_a_better, pair.probability_reading) == (1.0, 1.0, "meaningful")
     assert math.isnan(pair.ratio)
     assert pair.repeats_to_decide <= 10
@@ -53,8 +54,9 @@ def test_time_is_compared_by_its_ratio_and_less_is_better():
     assert pair.verdict == "better"
     assert pair.ratio == pytest.approx(math.exp(logs.mean()))
     assert pair.t_p == pytest.approx(stats.ttest_1samp(logs, 0).pvalue)
-    assert pair.ratio_interval == pair.ratio_t_interval
-    assert pair.ratio_interval.lower < pair.ratio < pair.ratio_interval.upper < 1
+    expected = np.exp(stats.ttest_1samp(logs, 0).confidence_interval())
+    assert (pair.ratio_t_interval.lower, pair.ratio_t_interval.upper) == pytest.approx(expected)
+    assert pair.ratio_bootstrap_interval.lower < pair.ratio < pair.ratio_bootstrap_interval.upper < 1
     assert pair.mean_difference == pytest.approx(-11.0)
     assert pair.probability_a_better == 1.0
 
@@ -215,9 +217,11 @@ def test_exchanging_the_labels_turns_every_figure_around(sequences):
         assert back.mean_difference == pytest.approx(-pair.mean_difference, nan_ok=True)
         assert back.cliffs_delta == pytest.approx(-pair.cliffs_delta, nan_ok=True)
         assert back.probability_a_better == pytest.approx(1 - pair.probability_a_better, nan_ok=True)
-        assert (back.interval.lower, back.interval.upper) == pytest.approx(
-            (-pair.interval.upper, -pair.interval.lower), rel=1e-6, abs=1e-9, nan_ok=True
-        )
+        for name in ("t_interval", "bootstrap_interval"):
+            here, there = getattr(back, name), getattr(pair, name)
+            assert (here.lower, here.upper) == pytest.approx(
+                (-there.upper, -there.lower), rel=1e-6, abs=1e-9, nan_ok=True
+            )
         assert back.difference_p_holm == pytest.approx(pair.difference_p_holm, nan_ok=True)
         assert back.repeats_to_decide == pair.repeats_to_decide
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from fmnist.schema import METRICS
 from fmnist.statistics.intervals import summarize
@@ -14,7 +14,6 @@ from fmnist.tables import (
     Table,
     bounds,
     in_unit,
-    interval_of,
     is_text,
     latex_text,
     metric_table,
@@ -63,14 +62,8 @@ def test_p_value_in_a_sentence(p, text):
     assert p_words(p) == text
 
 
-def test_interval_is_students_below_ten_values_and_bootstrap_from_there():
-    values = np.random.default_rng(0).normal(0.92, 0.002, 10)
-    assert interval_of(summarize(values[:9])).method == "t"
-    assert interval_of(summarize(values)).method == "BCa bootstrap"
-
-
 def test_bounds_of_one_value_are_not_available():
-    assert bounds(interval_of(summarize([0.9])), ACCURACY) == NOTHING
+    assert bounds(summarize([0.9]).mean_t_interval, ACCURACY) == NOTHING
 
 
 def test_metric_table_holds_pandas_figures():
@@ -82,6 +75,9 @@ def test_metric_table_holds_pandas_figures():
                               ("lower_quartile", "25%"), ("upper_quartile", "75%"), ("minimum", "min"),
                               ("maximum", "max")):  # fmt: skip
         assert raw.loc["a", name] == pytest.approx(described[pandas_name])
+    student = stats.ttest_1samp(values["a"], 0).confidence_interval()
+    assert tuple(raw.loc["a", ["interval_lower", "interval_upper"]]) == pytest.approx((student.low, student.high))
+    assert student.low < raw.loc["a", "bootstrap_lower"] < raw.loc["a", "bootstrap_upper"] < student.high
     shown = table.shown.set_index("configuration")
     assert shown.loc["a", "mean"] == f"{100 * values['a'].mean():.2f}"
     assert shown.loc["b", "std. dev."] == NOTHING

@@ -23,7 +23,7 @@ from fmnist.schema import METRICS
 from fmnist.statistics.ranking import GENERALISES_TO, Friedman, cliques, unbarred_pairs
 from fmnist.statistics.trade_offs import pareto_front, performance_profile
 from fmnist.statistics.verdicts import RELATIVE_KINDS
-from fmnist.tables import interval_of, p_value
+from fmnist.tables import p_value
 
 Section = Literal["comparison", "costs", "curves", "classes", "confidence", "examples", "original"]
 EXAMPLES = 5  # images in a row
@@ -287,7 +287,7 @@ def _originals(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Pictur
             continue
         rows = {}
         for label in found.of(findings.ordered):
-            interval = interval_of(found.summaries[label])
+            interval = found.summaries[label].mean_t_interval
             rows[label] = {"mean": found.summaries[label].mean, "low": interval.lower, "high": interval.upper,
                            "original": original_value(findings.study.architectures[label], name)}  # fmt: skip
         summary = pd.DataFrame.from_dict(rows, orient="index")

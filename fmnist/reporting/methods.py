@@ -61,11 +61,12 @@ def _statistics(findings: Findings) -> str:
         f"{METRICS[name].label} {_margin(name, value)}" for name, value in findings.study.margins.items()
     )
     return (
-        f"The study's primary metric is {primary}. Means carry 95 % intervals: Student's t below n = 10, from there on"
-        " the bias-corrected and accelerated bootstrap (Efron 1987; 9,999 resamples, beyond 1,000 values its"
-        " expansion). Pairs of configurations were compared over their common repeats by the paired t test, beside it"
-        " Wilcoxon's exact signed-rank test; times and memory as logarithms, that is by ratio. Equivalence was tested"
-        f" by two one-sided t tests (Schuirmann 1987) with the margins {margins}. Both families of p values were"
+        f"The study's primary metric is {primary}. Means and mean differences carry 95 % intervals by Student's"
+        " t; the tables' files also have those of the bias-corrected and accelerated bootstrap (Efron 1987; 9,999"
+        " resamples, beyond 1,000 values its expansion), which cover less. Pairs of configurations were compared over"
+        " their common repeats by the paired t test, beside it Wilcoxon's exact signed-rank test; times and memory as"
+        " logarithms, that is by ratio. Equivalence was tested by two one-sided t tests (Schuirmann 1987) with the"
+        f" margins {margins}. Both families of p values were"
         f" adjusted by Holm's (1979) procedure over all pairs of a metric, at a family-wise level of 0.05 each."
         f"{_sequential(findings)} All configurations together were ranked by Friedman's test with repeats as blocks"
         " (Iman and Davenport's F)."

@@ -25,16 +25,19 @@ class PairView:
     difference: float  # stored units
     lower: float
     upper: float
+    bootstrap: tuple[float, float]  # bounds of the difference by BCa
     ratio: float  # of time, memory and size; else nan
     ratio_lower: float
     ratio_upper: float
+    ratio_bootstrap: tuple[float, float]
     pair: PairComparison
 
 
 def seen_from(pair: PairComparison, label: str) -> PairView:
     """Turn a pair so that it speaks of `label`, which must be one of its two."""
     turned = pair.b == label
-    lower, upper = _turn(pair.interval, turned)
+    lower, upper = _turn(pair.t_interval, turned)
+    ratio_lower, ratio_upper = _turn_ratio(pair.ratio_t_interval, turned)
     return PairView(
         label=label,
         other=pair.a if turned else pair.b,
@@ -42,15 +45,21 @@ def seen_from(pair: PairComparison, label: str) -> PairView:
         difference=-pair.mean_difference if turned else pair.mean_difference,
         lower=lower,
         upper=upper,
+        bootstrap=_turn(pair.bootstrap_interval, turned),
         ratio=1 / pair.ratio if turned else pair.ratio,
-        ratio_lower=1 / pair.ratio_interval.upper if turned else pair.ratio_interval.lower,
-        ratio_upper=1 / pair.ratio_interval.lower if turned else pair.ratio_interval.upper,
+        ratio_lower=ratio_lower,
+        ratio_upper=ratio_upper,
+        ratio_bootstrap=_turn_ratio(pair.ratio_bootstrap_interval, turned),
         pair=pair,
     )
 
 
 def _turn(interval: Interval, turned: bool) -> tuple[float, float]:
     return (-interval.upper, -interval.lower) if turned else (interval.lower, interval.upper)
+
+
+def _turn_ratio(interval: Interval, turned: bool) -> tuple[float, float]:
+    return (1 / interval.upper, 1 / interval.lower) if turned else (interval.lower, interval.upper)
 
 
 def difference_unit(metric: Metric) -> str:

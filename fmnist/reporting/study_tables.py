@@ -19,7 +19,6 @@ from fmnist.tables import (
     bounds,
     heading,
     in_unit,
-    interval_of,
     mean_and_spread,
     metric_table,
     number,
@@ -62,7 +61,7 @@ def _result_cell(findings: Findings, name: str, label: str) -> tuple[dict[str, f
     text = in_unit(summary.mean, metric) if metric.kind == "size" else mean_and_spread(summary, metric)
     raw = {name: summary.mean, f"{name}_standard_deviation": summary.standard_deviation}
     if metric.kind == "accuracy" and summary.n > 1:
-        text += f" {bounds(interval_of(summary), metric)}"
+        text += f" {bounds(summary.mean_t_interval, metric)}"
     return raw, text
 
 
@@ -186,9 +185,13 @@ def _raw_pair(view: PairView) -> dict[str, object]:
         "difference": view.difference,
         "difference_lower": view.lower,
         "difference_upper": view.upper,
+        "difference_bootstrap_lower": view.bootstrap[0],
+        "difference_bootstrap_upper": view.bootstrap[1],
         "ratio": view.ratio,
         "ratio_lower": view.ratio_lower,
         "ratio_upper": view.ratio_upper,
+        "ratio_bootstrap_lower": view.ratio_bootstrap[0],
+        "ratio_bootstrap_upper": view.ratio_bootstrap[1],
         "t_p_holm": pair.t_p_holm,
         "signed_rank_p_holm": pair.signed_rank_p_holm,
         "equivalence_p_holm": pair.equivalence_p_holm,

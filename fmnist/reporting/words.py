@@ -9,7 +9,7 @@ from fmnist.reporting.pair_text import PairView, difference_text, difference_uni
 from fmnist.reporting.study_tables import way_to_compare
 from fmnist.schema import METRICS
 from fmnist.statistics.verdicts import RELATIVE_KINDS
-from fmnist.tables import in_unit, interval_of, number
+from fmnist.tables import in_unit, number
 
 COSTS = ("train_seconds", "host_peak_bytes")
 MOST_LISTED = 5  # beaten configurations; more are summed up
@@ -53,7 +53,7 @@ def counted(count: int, noun: str) -> str:
 def _leader_sentence(findings: Findings, primary: MetricFindings) -> str:
     leader, metric = findings.ordered[0], primary.metric
     summary = primary.summaries[leader]
-    interval = interval_of(summary)
+    interval = summary.mean_t_interval
     which = "highest" if metric.direction == "up" else "lowest"
     unit = f" {metric.unit}" if metric.unit else ""
     value = f"{in_unit(summary.mean, metric)}{unit}"

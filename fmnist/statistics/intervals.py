@@ -19,7 +19,6 @@ Array = npt.NDArray[np.float64]
 RESAMPLES = 9_999
 FEWEST_FOR_BOOTSTRAP = 3  # below, the resampled means take three values at most
 MOST_FOR_RESAMPLING = 1_000  # values; beyond, a table of resamples takes gigabytes and adds nothing
-FEWEST_FOR_HONEST_BOOTSTRAP = 10  # below, a nominal 95 % interval covers less than 90 % (measured, see docs/log.md)
 # values on the scale of an analysis (accuracy, logarithm of a ratio) that differ by less are one value: rounding
 SAME = 1e-12
 
@@ -52,8 +51,9 @@ class Summary:
     upper_quartile: float
     minimum: float
     maximum: float
-    mean_interval: Interval  # BCa bootstrap of the mean; NaN for n < 3 or where all values are equal
-    mean_t_interval: Interval  # Student's t; NaN for n < 2 or where all values are equal; the one to read at n < 10
+    # Student's t, the one to read: it covers no less than the bootstrap at any n, skewed values or not (docs/log.md)
+    mean_t_interval: Interval  # NaN for n < 2 or where all values are equal
+    mean_bootstrap_interval: Interval  # BCa bootstrap of the mean; NaN for n < 3 or where all values are equal
     note: str  # plain words on what is special; empty where nothing is
 
 
@@ -79,7 +79,7 @@ def summarize(values: Any, *, confidence: float = 0.95, seed: int = 0) -> Summar
         median=float(quantiles[2]),
         upper_quartile=float(quantiles[3]),
         maximum=float(quantiles[4]),
-        mean_interval=mean_interval(sample, confidence=confidence, seed=seed),
+        mean_bootstrap_interval=mean_interval(sample, confidence=confidence, seed=seed),
         mean_t_interval=mean_interval(sample, confidence=confidence, method="t"),
         note=_summary_note(sample, missing),
     )
@@ -121,7 +121,7 @@ def bca_bounds(
     bias correction z0 = z(share of resampled means below the mean, ties by half) and by the acceleration
     a = sum((x - mean)^3) / (6 sum((x - mean)^2)^1.5), the jackknife's value for a mean. Assumes independent values.
     NaN for n < 3 and for a row of equal values. All rows share their resamples, so the interval of -x is that of x
-    mirrored. The coverage falls below the nominal one at small n: prefer `t_bounds` there. Beyond 1,000 values the
+    mirrored. The coverage falls below the nominal one, far at small n: read `t_bounds`. Beyond 1,000 values the
     resampled means are not drawn; their percentiles and z0 are taken from their skewness (`_skewed_bounds`).
     """
     k, n = samples.shape
@@ -206,8 +206,6 @@ def _summary_note(sample: Array, missing: int) -> str:
         return join_notes(left_out, f"All {n} values are equal: no interval.")
     if n < FEWEST_FOR_BOOTSTRAP:
         return join_notes(left_out, "Two values: no bootstrap interval; the t interval is wide.")
-    if n < FEWEST_FOR_HONEST_BOOTSTRAP:
-        return join_notes(left_out, f"With n = {n} the bootstrap interval is too narrow; read the t interval.")
     return left_out
 
 

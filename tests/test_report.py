@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from rich.console import Console
 
 from fmnist import report
 from fmnist.data import Dataset
-from fmnist.report import build_report, file_name, mark_commands
+from fmnist.report import ReportResult, StudyResult, build_report, file_name, mark_commands
 from fmnist.reporting.appearance import house_style, looks_of
 from fmnist.reporting.findings import MOST_SHOWN, gather
 from fmnist.reporting.gallery import choose_examples, pictures
@@ -23,6 +24,7 @@ from fmnist.reporting.study_tables import results_table
 from fmnist.reporting.terminal import print_results
 from fmnist.reporting.words import answer, missing_words
 from fmnist.results import Store
+from fmnist.tables import Table
 from tests.synthetic_rows import DATA_FINGERPRINT, SIX, TEST_IMAGES, balanced_labels, manifest_of, rows_of
 
 REPEATS = 5
@@ -193,6 +195,28 @@ def test_the_terminal_shows_the_results_in_eighty_columns(built):
     assert any("efficientnet_small" in line and "±" in line and "[" in line for line in lines)
     assert lines[-1] == f"Report: {result.path}"
     assert max(map(len, lines[:-1])) <= 80
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_terminal_cuts_no_figure_off(width):
+    shown = pd.DataFrame(
+        {
+            "configuration": ["efficientnet_small"],
+            "n": ["10"],
+            "test accuracy, %": ["92.06 ± 0.25 [91.88, 92.24]"],
+            "training time, s": ["1,430.5 ± 283.5"],
+            "peak host memory, MiB": ["613.2 ± 72.5"],
+        }
+    )
+    short = StudyResult(name="s", question="", answer="", missing=(), original=(), measurement="",
+                        results=Table("results", "Results", shown, shown))  # fmt: skip
+    console = Console(width=width)
+    with console.capture() as captured:
+        print_results(ReportResult(path=Path("index.html"), studies=(short,)), console)
+    words = captured.get().split()
+    assert {"efficientnet_small", "10", "92.06", "[91.88,", "92.24]", "1,430.5", "283.5", "613.2"} <= set(words)
+    if width == 80:
+        assert any(line.strip() == "[91.88, 92.24]" for line in captured.get().splitlines())
 
 
 def test_without_data_the_report_comes_and_says_so(tmp_path, monkeypatch):

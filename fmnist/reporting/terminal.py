@@ -11,27 +11,38 @@ from fmnist.tables import Table, is_text
 
 MOST_ROWS = 30
 COLUMNS = 5  # configuration, n, accuracy, time, memory: what 80 characters hold
+UNBROKEN = 2  # of these, configuration and n stay in one line
+WIDEST = 1_000  # characters, more than any of these tables takes
 
 
 def print_results(result: ReportResult, console: Console | None = None) -> None:
     """Print each study's table of results and its answer, then the path of the page."""
     console = console or Console()
     for study in result.studies:
-        console.print(rich_table(f"Study {study.name}", study.results))
+        table = rich_table(f"Study {study.name}", study.results)
+        unlimited = console.options.update(max_width=WIDEST)
+        if console.measure(table, options=unlimited).maximum > console.width:
+            table = rich_table(f"Study {study.name}", study.results, intervals_below=True)
+        console.print(table)
         console.print(study.answer, markup=False, highlight=False)
         console.print()
     console.print(f"Report: {result.path}", markup=False, highlight=False, soft_wrap=True)
 
 
-def rich_table(title: str, table: Table) -> RichTable:
-    """Make a table for the terminal of the first rows and columns of a report's table."""
+def rich_table(title: str, table: Table, *, intervals_below: bool = False) -> RichTable:
+    """Make a table for the terminal of the first rows and columns of a report's table.
+
+    `intervals_below` sets each interval on a line of its own. Where it is too narrow still, figures break; nothing is
+    cut off.
+    """
     shown = RichTable(title=title, title_justify="left", caption=table.note, caption_justify="left",
                       box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)  # fmt: skip
-    for name in table.shown.columns[:COLUMNS]:
+    for place, name in enumerate(table.shown.columns[:COLUMNS]):
         text = is_text(table.shown[name])
-        shown.add_column(two_lines(str(name)), justify="left" if text else "right", no_wrap=True)
+        shown.add_column(two_lines(str(name)), justify="left" if text else "right", no_wrap=place < UNBROKEN)
     for row in table.shown.astype(str).to_numpy().tolist()[:MOST_ROWS]:
-        shown.add_row(*row[:COLUMNS])
+        cells = row[:COLUMNS]
+        shown.add_row(*(cell.replace(" [", "\n[") for cell in cells) if intervals_below else cells)
     return shown
 
 

@@ -74,7 +74,8 @@ def number(value: Any, digits: int, *, signed: bool = False) -> str:
         return NOTHING
     if math.isinf(value):
         return NEVER
-    text = f"{value:{'+' if signed else ''},.{digits}f}"
+    steady = round(float(value), digits + 6)  # one figure summed in two ways is one text, also just between two digits
+    text = f"{steady:{'+' if signed else ''},.{digits}f}"
     return text.replace("-", MINUS)
 
 

@@ -57,6 +57,12 @@ def test_one_value_is_written_without_a_spread():
     assert with_spread(0.5, float("nan"), 100, 1) == "50.0"
 
 
+def test_rounding_does_not_show_how_a_figure_was_summed():
+    below, above = 91.84499999999998, 91.84500000000001
+    assert f"{below:.2f}" != f"{above:.2f}"
+    assert number(below, 2) == number(above, 2)
+
+
 @pytest.mark.parametrize(("p", "text"), [(0.0004, "p < 0.001"), (0.0123, "p = 0.012"), (0.5, "p = 0.50")])
 def test_p_value_in_a_sentence(p, text):
     assert p_words(p) == text

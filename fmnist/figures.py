@@ -17,6 +17,8 @@ Numbers = npt.NDArray[np.float64]
 
 MOST_POINTS = 300  # drawn for each configuration; more would hide the box and swell the file
 FEWEST_FOR_A_BOX = 3
+FIRST_EPOCH_TAKES = 3.0  # a first epoch that makes the span of a curve so many times as large is left outside
+MARGIN = 0.06  # of the span, above and below it
 
 
 def draw_distribution(
@@ -108,15 +110,39 @@ def draw_curves(axes: Axes, epochs: pd.DataFrame, quantity: str, look: Look) -> 
     An epoch is drawn while at least half of the runs reach it: the mean of a few survivors is another mean.
     """
     scale = 100 if quantity == "accuracy" else 1
-    for part, line, colour in (("train", "--", QUIET), ("validation", "-", look.colour)):
-        curve = mean_curve(epochs, f"{part}_{quantity}")
-        middle, spread = curve["mean"] * scale, curve["std"].fillna(0) * scale
-        axes.plot(curve.index, middle, linestyle=line, color=colour, label="training" if part == "train" else part)
-        axes.fill_between(curve.index, middle - spread, middle + spread, color=colour, alpha=0.2, linewidth=0)
+    curves = {}
+    for part, name, line, colour in (
+        ("train", "training", "--", QUIET),
+        ("validation", "validation", "-", look.colour),
+    ):
+        curve = curves[name] = mean_curve(epochs, f"{part}_{quantity}").fillna({"std": 0}) * scale
+        axes.plot(curve.index, curve["mean"], linestyle=line, color=colour, label=name)
+        low, high = curve["mean"] - curve["std"], curve["mean"] + curve["std"]
+        axes.fill_between(curve.index, low, high, color=colour, alpha=0.2, linewidth=0)
     axes.set_ylabel("accuracy (%)" if quantity == "accuracy" else "loss (nats)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5))
+    look_past_first_epoch(axes, {name: curve["mean"] for name, curve in curves.items()})
     return axes
+
+
+def look_past_first_epoch(axes: Axes, curves: Mapping[str, pd.Series]) -> None:
+    """Let the y axis span the later epochs where the first would take most of it, and write what lies outside.
+
+    `curves` are the drawn means by epoch.
+    """
+    later = pd.concat([curve.iloc[1:] for curve in curves.values()])
+    span = later.max() - later.min()
+    first = {name: curve.iloc[0] for name, curve in curves.items() if len(curve)}
+    whole = max(later.max(), *first.values()) - min(later.min(), *first.values())
+    if not span > 0 or whole <= FIRST_EPOCH_TAKES * span:
+        return
+    low, high = later.min() - MARGIN * span, later.max() + MARGIN * span
+    axes.set_ylim(low, high)
+    below = [f"{name}, epoch 1: {value:#.3g}" for name, value in first.items() if value < low]
+    above = [f"{name}, epoch 1: {value:#.3g}" for name, value in first.items() if value > high]
+    for words, height, side in ((below, 0.03, "bottom"), (above, 0.97, "top")):
+        axes.text(0.14, height, "\n".join(words), transform=axes.transAxes, verticalalignment=side, fontsize=6.5)
 
 
 def mean_curve(epochs: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -131,9 +157,11 @@ def draw_learning_rate(axes: Axes, epochs: pd.DataFrame) -> Axes:
     axes.step(by_epoch.index, by_epoch["median"], where="mid", color=INK)
     axes.fill_between(by_epoch.index, by_epoch["min"], by_epoch["max"], step="mid", color=INK, alpha=0.15, linewidth=0)
     axes.set_yscale("log")
-    rates = np.unique(by_epoch["median"])
-    ticks = rates[:: max(len(rates) // 3, 1)]
-    axes.set_yticks(ticks, [f"{rate:.2g}" for rate in ticks])
+    if by_epoch["min"].min() == by_epoch["max"].max():
+        axes.set_yticks([by_epoch["max"].max()])
+    else:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=4))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.set_ylabel("learning rate")
     axes.set_xlabel("epoch")
@@ -143,11 +171,12 @@ def draw_learning_rate(axes: Axes, epochs: pd.DataFrame) -> Axes:
 
 def draw_validation(axes: Axes, epochs: Mapping[str, pd.DataFrame], looks: Mapping[str, Look]) -> Axes:
     """Draw the mean validation accuracy by epoch of every configuration together."""
-    for label, frame in epochs.items():
-        curve, look = mean_curve(frame, "validation_accuracy"), looks[label]
-        every = max(len(curve) // 6, 1)
-        axes.plot(curve.index, curve["mean"] * 100, color=look.colour, linestyle=look.line, marker=look.marker,
-                  markevery=every, label=label)  # fmt: skip
+    curves = {label: mean_curve(frame, "validation_accuracy")["mean"] * 100 for label, frame in epochs.items()}
+    for label, curve in curves.items():
+        look, every = looks[label], max(len(curve) // 6, 1)
+        axes.plot(curve.index, curve, color=look.colour, linestyle=look.line, marker=look.marker, markevery=every,
+                  label=label)  # fmt: skip
+    look_past_first_epoch(axes, curves)
     axes.set_xlabel("epoch")
     axes.set_ylabel("validation accuracy (%)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

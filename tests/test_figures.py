@@ -89,6 +89,35 @@ def test_learning_curves(runs):
     assert ink(figures.draw_validation(new_axes(), {"a": epochs}, {"a": look})) > 0.005
 
 
+def curve_of(first, later):
+    return pd.DataFrame({"run": 0, "epoch": range(1, 5), "validation_accuracy": [first, *later]})
+
+
+def test_a_first_epoch_far_off_is_written_instead_of_taking_the_axis():
+    looks = looks_of(["a", "b"])
+    axes = figures.draw_validation(
+        new_axes(), {"a": curve_of(0.1, [0.86, 0.88, 0.9]), "b": curve_of(0.85, [0.87, 0.88, 0.89])}, looks
+    )
+    low, high = axes.get_ylim()
+    assert 85 < low < 86
+    assert 90 < high < 91
+    assert [text.get_text() for text in axes.texts if text.get_text()] == ["a, epoch 1: 10.0\nb, epoch 1: 85.0"]
+    assert ink(axes) > 0.005
+
+
+@pytest.mark.parametrize("later", [[0.86, 0.88, 0.9], [0.8, 0.8, 0.8]])
+def test_a_first_epoch_near_by_stays_on_the_axis(later):
+    axes = figures.draw_validation(new_axes(), {"a": curve_of(0.82, later)}, looks_of(["a"]))
+    low, high = axes.get_ylim()
+    assert low < 82 < high
+    assert not axes.texts
+
+
+def test_a_learning_rate_that_stays_has_its_value_on_the_axis():
+    epochs = pd.DataFrame({"run": 0, "epoch": [1, 2], "learning_rate": 0.001})
+    assert "0.001" in texts(figures.draw_learning_rate(new_axes(), epochs))
+
+
 def test_a_curve_ends_where_fewer_than_half_of_the_runs_go_on():
     epochs = pd.DataFrame({"run": [0, 0, 0, 1, 2], "epoch": [1, 2, 3, 1, 1], "train_loss": [3.0, 2, 1, 5, 4]})
     curve = figures.mean_curve(epochs, "train_loss")

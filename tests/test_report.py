@@ -168,7 +168,15 @@ def test_failed_diverged_and_missing_runs_are_named(built):
     assert "lenet5 lacks 1 repeat of 5 (4)" in page.text
     assert "MemoryError: the process was killed" in page.text
     counts = next(table for table in page.tables if table[0][:2] == ["configuration", "wanted"])
-    assert counts[1] == ["lenet5", "5", "2", "1", "1", "0", "1"]
+    assert ["lenet5", "5", "2", "1", "1", "0", "1"] in counts
+
+
+def test_every_table_of_configurations_lists_the_best_first(built):
+    _, _, page = built
+    columns = [[row[0] for row in table[1:]] for table in page.tables if table[0][0] == "configuration"]
+    orders = {tuple(column) for column in columns if len(set(column)) == len(column) == len(THREE)}
+    assert len(columns) > 10
+    assert len(orders) == 1
 
 
 def test_results_csv_has_every_row(built):

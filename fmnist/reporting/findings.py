@@ -100,6 +100,11 @@ class Findings:
         return sorted(there, key=lambda label: sign * summaries[label].mean)
 
     @property
+    def every_label(self) -> list[str]:
+        """All labels of the study as tables list them: those of `ordered`, then the others in the study's order."""
+        return [*self.ordered, *(label for label in self.study.labels if label not in self.ordered)]
+
+    @property
     def predicted(self) -> list[str]:
         """The labels of which there are predictions, in the order of `ordered`."""
         return [label for label in self.ordered if label in self.predictions]

@@ -37,8 +37,7 @@ def results_table(findings: Findings) -> Table:
     main = findings.metrics.get(study.primary_metric)
     names = list(dict.fromkeys([study.primary_metric, "test_accuracy", *RESULT_COSTS, "parameter_count"]))
     raw, shown = [], []
-    rest = [label for label in study.labels if label not in findings.ordered]
-    for label in [*findings.ordered, *rest]:
+    for label in findings.every_label:
         summary = main.summaries.get(label) if main else None
         raw_row: dict[str, object] = {"label": label, "n": summary.n if summary else 0}
         row = {"configuration": label, "n": f"{raw_row['n']:,}"}
@@ -104,7 +103,7 @@ def placement_mark(found: MetricFindings) -> str:
 
 def counts_table(findings: Findings) -> Table:
     """Runs wanted and there, by status: what failed or diverged is counted."""
-    counts = findings.study.counts().reset_index(names="label")
+    counts = findings.study.counts().reindex(findings.every_label).reset_index(names="label")
     shown = counts.rename(columns={"label": "configuration", "ok": "finished"})
     shown = shown.map(lambda value: value if isinstance(value, str) else number(value, 0))
     return Table("runs", "Runs", counts, shown)
@@ -124,7 +123,8 @@ def failures_table(findings: Findings) -> Table | None:
 def metric_tables(findings: Findings) -> Iterator[Table]:
     """One table a metric."""
     for found in findings.metrics.values():
-        yield metric_table(found.metric, found.summaries, basis_words(found))
+        summaries = {label: found.summaries[label] for label in findings.every_label if label in found.summaries}
+        yield metric_table(found.metric, summaries, basis_words(found))
 
 
 def pair_tables(findings: Findings) -> Iterator[Table]:

@@ -104,7 +104,8 @@ def _figure(row: Mapping[Any, Any], quantity: str, scale: float, digits: int) ->
 
 def trainability_table(findings: Findings) -> Table | None:
     """Which configuration was hardest to train: divergence, overfitting, the epoch it peaked at, spread of seeds."""
-    labels = [label for label in findings.study.labels if label in set(findings.study.outcomes["label"])]
+    tried = set(findings.study.outcomes["label"])
+    labels = [label for label in findings.every_label if label in tried]
     measured = trainability(findings.study.outcomes, labels)
     note = (
         "Generalisation gap: training accuracy, dropout and augmentation off, less test accuracy. Best epoch: that of"

@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 
 def main() -> int:
     """Parse the command line, build the report, print the results; 2 if the user has to change something."""
@@ -35,19 +37,15 @@ def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description="Make results.csv, tables, figures and one page, index.html, from the rows of a store.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--results", default="results", metavar="URI",
-                        help="folder, s3:// or gs:// place of the rows")  # fmt: skip
-    parser.add_argument(
-        "--study", metavar="NAME", help="report on this study alone (otherwise: all, one after another)"
-    )
-    parser.add_argument("--out", type=Path, default=Path("report"), metavar="DIR", help="folder to write into")
-    parser.add_argument("--data", type=Path, metavar="DIR",
-                        help="folder of Fashion-MNIST's four files (otherwise: looked for as a run does)")  # fmt: skip
-    parser.add_argument("--readme", type=Path, metavar="FILE",
-                        help="Markdown file with the lines <!-- results --> and <!-- end of results -->: also put the"
-                        " results between them")  # fmt: skip
+    add = parser.add_argument
+    add("--results", default="results", metavar="URI", help="folder or URI of the rows (default: %(default)s)")
+    add("--study", metavar="NAME", help="report on this study alone (default: on all)")
+    add("--out", type=Path, default=Path("report"), metavar="DIR", help="where it goes (default: %(default)s)")
+    add("--data", type=Path, metavar="DIR", help="folder of Fashion-MNIST (default: looked for as a run does)")
+    add("--readme", type=Path, metavar="FILE",
+        help="also put the results into this Markdown file, between its lines <!-- results --> and"
+        " <!-- end of results -->")  # fmt: skip
     return parser.parse_args()
 
 

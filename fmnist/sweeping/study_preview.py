@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
+from rich.text import Text
 
 from fmnist.catalogue import find_study, study_names
 from fmnist.data import load_data
@@ -19,14 +20,18 @@ from fmnist.sweeping.structures import structures_of
 
 
 def list_studies(console: Console) -> None:
-    """Print the studies there are: runs, repeats, placement, architectures and question."""
-    table = Table("study", "runs", "repeats", "placement", "architectures", "question")
+    """Print the studies there are: question, runs, placement and architectures of each."""
     for name in study_names():
         study = find_study(name)
-        architectures = dict.fromkeys(configuration.architecture for configuration in study.configurations)
-        runs = len(study.configurations) * study.repeats
-        table.add_row(name, str(runs), str(study.repeats), study.placement, ", ".join(architectures), study.question)
-    console.print(table)
+        configurations = len(study.configurations)
+        architectures = ", ".join(dict.fromkeys(configuration.architecture for configuration in study.configurations))
+        console.print(Text(name, style="bold"))
+        for line in (
+            study.question,
+            f"{configurations * study.repeats} runs: {configurations} configurations, {study.repeats} repeats,"
+            f" {study.placement}; {architectures}",
+        ):
+            console.print(Padding(Text(line), (0, 0, 0, 2)))
 
 
 def preview(study: Study, options: StudyOptions, console: Console, price_per_gpu_hour: float | None = None) -> None:

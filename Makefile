@@ -6,6 +6,7 @@ BIN := .venv/bin
 STUDY ?= quick
 RESULTS ?= results
 REPORT ?= report
+PUBLISHED := comparison timing batch_size
 
 .DEFAULT_GOAL := help
 .PHONY: help study report test lint format lock bench clean
@@ -17,7 +18,7 @@ study: .venv/ready ## run a study (STUDY=quick) on a local Ray and write the rep
 	$(BIN)/python jobs/study.py $(STUDY) --results $(RESULTS) --report $(REPORT)
 
 report: .venv/ready ## rebuild docs/report and README's results from the published rows, no training
-	$(BIN)/python jobs/aggregate.py --results results/published --out docs/report --readme README.md
+	$(BIN)/python jobs/aggregate.py --results results/published --study $(PUBLISHED) --out docs/report --readme README.md
 
 test: .venv/ready ## every test
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -66,12 +66,12 @@ class ReportResult:
 
 def build_report(
     store_uri: str | Path,
-    study: str | None = None,
+    studies: Sequence[str] = (),
     out: str | Path = "report",
     data: Path | None = None,
     on_progress: Callable[[str], None] | None = None,
 ) -> ReportResult:
-    """Write the report on one study of a store, or on all of them, into the folder `out`.
+    """Write the report on the studies of those names, in their order, or on all of a store, into the folder `out`.
 
     `data` is the folder of Fashion-MNIST (None: looked for as a run does); without data the report lacks confusion
     matrices and images, and says so. `on_progress` is told in words what comes next.
@@ -81,20 +81,20 @@ def build_report(
     tell = on_progress or log.info
     tell(f"Reading {store.uri}")
     rows = read_rows(store)
-    studies = select_studies(store, study, rows)
+    selected = select_studies(store, studies, rows)
     folder.mkdir(parents=True, exist_ok=True)
     rows.to_csv(folder / "results.csv", index=False)
     loaded, data_problem = find_data(data)
-    looks = looks_of(label for item in studies for label in item.finished_labels)
+    looks = looks_of(label for item in selected for label in item.finished_labels)
     pages, results = [], []
-    for item in studies:
+    for item in selected:
         runs, configurations = counted(len(item.finished), "finished run"), counted(len(item.labels), "configuration")
         tell(f"Study {item.name}: {runs} of {configurations}")
         findings = gather(item, store, loaded, data_problem)
         tables = _tables(findings)
         pages.append(study_page(findings, tables, looks, folder))
         results.append(study_result(findings, tables))
-    title = f"Fashion-MNIST: study {studies[0].name}" if len(studies) == 1 else "Fashion-MNIST: studies"
+    title = f"Fashion-MNIST: study {selected[0].name}" if len(selected) == 1 else "Fashion-MNIST: studies"
     path = folder / "index.html"
     html = render(
         title=title,
@@ -102,7 +102,7 @@ def build_report(
         store=store.uri,
         damaged=store.damaged,
         row_count=f"{len(rows):,}",
-        command=_command(store, study),
+        command=_command(store, studies),
     )
     path.write_text(html, encoding="utf-8")
     return ReportResult(path=path, studies=tuple(results))
@@ -249,6 +249,6 @@ def file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "unnamed"
 
 
-def _command(store: Store, study: str | None) -> str:
-    chosen = f" --study {study}" if study else ""
+def _command(store: Store, studies: Sequence[str]) -> str:
+    chosen = f" --study {' '.join(studies)}" if studies else ""
     return f"python jobs/aggregate.py --results {store.uri}{chosen}"

@@ -210,7 +210,9 @@ def report(job: StudyJob) -> None:
     from fmnist.report import build_report
     from fmnist.reporting.terminal import print_results
 
-    print_results(build_report(job.options.results, job.study.name, job.options.report, job.options.data), job.console)
+    print_results(
+        build_report(job.options.results, [job.study.name], job.options.report, job.options.data), job.console
+    )
 
 
 def say(console: Console, line: str) -> None:

@@ -1,4 +1,4 @@
-"""Make the report on the studies of a store: python jobs/aggregate.py [--results URI] [--study NAME] [--out DIR]."""
+"""Make the report on the studies of a store: python jobs/aggregate.py [--results URI] [--study NAME ...]."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 def main() -> int:
     """Parse the command line, build the report, print the results; 2 if the user has to change something."""
     arguments = parse()
-    print(f"Report on {arguments.study or 'all studies'} in {arguments.results}", flush=True)
+    print_now(f"Report on {', '.join(arguments.study) or 'all studies'} in {arguments.results}")
     from fmnist.report import build_report
     from fmnist.reporting.markdown import update_section
     from fmnist.reporting.terminal import print_results
@@ -40,7 +40,8 @@ def parse() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--results", default="results", metavar="URI", help="folder or URI of the rows (default: %(default)s)")
-    add("--study", metavar="NAME", help="report on this study alone (default: on all)")
+    add("--study", nargs="+", default=[], metavar="NAME",
+        help="report on these studies, in this order (default: on all, that with the latest run first)")  # fmt: skip
     add("--out", type=Path, default=Path("report"), metavar="DIR", help="where it goes (default: %(default)s)")
     add("--data", type=Path, metavar="DIR", help="folder of Fashion-MNIST (default: looked for as a run does)")
     add("--readme", type=Path, metavar="FILE",

@@ -279,9 +279,9 @@ def test_several_studies_each_get_a_section(tmp_path, monkeypatch):
     result = build_report(tmp_path / "results", out=tmp_path / "report")
     page = Page(result.path.read_text())
     assert {study.name for study in result.studies} == {"made_up", "second"}
-    assert "2 studies in this store" in page.text
+    assert "2 studies of this store" in page.text
     assert {"#study-made_up", "#study-second"} <= set(page.links)
-    one = build_report(tmp_path / "results", study="second", out=tmp_path / "report")
+    one = build_report(tmp_path / "results", studies=["second"], out=tmp_path / "report")
     assert [study.name for study in one.studies] == ["second"]
 
 

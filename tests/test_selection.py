@@ -31,13 +31,13 @@ def test_an_empty_store_says_what_to_run(store):
 def test_an_unknown_study_lists_the_known_ones(store):
     fill(store, rows_of(TWO, 1)).write_manifest(manifest_of(TWO, 1))
     with pytest.raises(ValueError, match=r"got 'other'.*made_up"):
-        select_studies(store, "other")
+        select_studies(store, ["other"])
 
 
 def test_a_study_without_rows_says_what_to_run(store):
     fill(store, rows_of(TWO, 1)).write_manifest(manifest_of(SIX[2:], 1, name="later"))
     with pytest.raises(ValueError, match=r"jobs/study.py later"):
-        select_studies(store, "later")
+        select_studies(store, ["later"])
 
 
 def test_rows_are_found_by_configuration_whoever_asked_for_them(store):
@@ -68,6 +68,7 @@ def test_the_study_with_the_latest_run_comes_first(store):
     store.write_manifest(manifest_of(TWO, 1, name="early"))
     store.write_manifest(manifest_of(SIX[2:3], 5, name="late"))
     assert [study.name for study in select_studies(store)] == ["late", "early"]
+    assert [study.name for study in select_studies(store, ["early", "late"])] == ["early", "late"]
 
 
 def test_every_run_is_counted_and_missing_repeats_are_named(store):

@@ -97,11 +97,11 @@ def read_rows(store: Store) -> pd.DataFrame:
     return rows
 
 
-def select_studies(store: Store, name: str | None = None, rows: pd.DataFrame | None = None) -> list[StudyRows]:
-    """Select the study of that name, or every study of the store, that with the latest run first.
+def select_studies(store: Store, names: Sequence[str] = (), rows: pd.DataFrame | None = None) -> list[StudyRows]:
+    """Select the studies of those names, in their order, or every study of the store, that with the latest run first.
 
     `rows` are those that `read_rows` gives, where they are read already. Rows that no manifest claims are reported
-    under the study that asked for them. ValueError if there are no rows, or no such study.
+    under the study that asked for them. ValueError if there are no rows, or none of a study that was named.
     """
     rows = read_rows(store) if rows is None else rows
     if rows.empty:
@@ -111,17 +111,20 @@ def select_studies(store: Store, name: str | None = None, rows: pd.DataFrame | N
         )
     manifests = store.manifests()
     manifests += _manifests_of_rows(rows, manifests)
-    if name is not None:
-        known = ", ".join(manifest["name"] for manifest in manifests)
-        manifests = [manifest for manifest in manifests if manifest["name"] == name]
-        if not manifests:
-            raise ValueError(f"study: got {name!r}, expected one with results in {store.uri}: {known}")
-    studies = [_select(rows, manifest) for manifest in manifests]
-    with_rows = [study for study in studies if len(study.outcomes)]
-    if not with_rows:
+    by_name = {manifest["name"]: manifest for manifest in manifests}
+    for name in names:
+        if name not in by_name:
+            raise ValueError(f"study: got {name!r}, expected one with results in {store.uri}: {', '.join(by_name)}")
+    studies = [_select(rows, by_name[name]) for name in names or by_name]
+    without_rows = [study.name for study in studies if study.outcomes.empty]
+    if names and without_rows:
+        name = without_rows[0]
         raise ValueError(
             f"study {name!r}: its configurations have no run in {store.uri}: run `python jobs/study.py {name}` first"
         )
+    if names:
+        return studies
+    with_rows = [study for study in studies if study.name not in without_rows]
     return sorted(with_rows, key=lambda study: study.outcomes["started_at"].max(), reverse=True)
 
 

@@ -28,7 +28,7 @@ def run_until_decided(study: Study, options: StudyOptions, console: Console, met
         job.write_manifest(looks[0], design)
         while True:
             given_up += job.compute(_part(study, labels, repeats))
-            decisions = select_studies(job.store, study.name)[0].decisions(design)
+            decisions = select_studies(job.store, [study.name])[0].decisions(design)
             _print_decisions(console, decisions, metric, repeats)
             following = next_look(decisions, looks)
             if following is None or following <= repeats:

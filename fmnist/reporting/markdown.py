@@ -13,9 +13,11 @@ START, END = "<!-- results -->", "<!-- end of results -->"
 
 
 def results_section(result: ReportResult, page: str) -> str:
-    """Write each study's answer and main tables as Markdown; `page` is the report's path as the README links it."""
-    studies = sorted(result.studies, key=lambda study: study.name)
-    parts = [part for study in studies for part in _study_parts(study)]
+    """Write each study's answer and main tables as Markdown, in the report's order.
+
+    `page` is the report's path as the README links it.
+    """
+    parts = [part for study in result.studies for part in _study_parts(study)]
     return "\n\n".join([*parts, f"The whole report, with figures, pairs and methods: [{page}]({page})."])
 
 

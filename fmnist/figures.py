@@ -17,6 +17,7 @@ Numbers = npt.NDArray[np.float64]
 
 MOST_POINTS = 300  # drawn for each configuration; more would hide the box and swell the file
 FEWEST_FOR_A_BOX = 3
+FEWEST_FOR_A_COURSE = 4  # epochs
 FIRST_EPOCH_TAKES = 3.0  # a first epoch that makes the span of a curve so many times as large is left outside
 MARGIN = 0.06  # of the span, above and below it
 
@@ -129,8 +130,10 @@ def draw_curves(axes: Axes, epochs: pd.DataFrame, quantity: str, look: Look) -> 
 def look_past_first_epoch(axes: Axes, curves: Mapping[str, pd.Series]) -> None:
     """Let the y axis span the later epochs where the first would take most of it, and write what lies outside.
 
-    `curves` are the drawn means by epoch.
+    `curves` are the drawn means by epoch; with fewer than four there is no course to look at.
     """
+    if max(map(len, curves.values())) < FEWEST_FOR_A_COURSE:
+        return
     later = pd.concat([curve.iloc[1:] for curve in curves.values()])
     span = later.max() - later.min()
     first = {name: curve.iloc[0] for name, curve in curves.items() if len(curve)}

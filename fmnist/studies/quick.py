@@ -2,7 +2,7 @@
 
     python jobs/study.py quick
 
-Expected time: 4 to 6 minutes on 2 cores. Expected test accuracy: 81 to 87 %. Too short to say which architecture is
+Expected time: 4 to 7 minutes on 2 cores. Expected test accuracy: 81 to 87 %. Too short to say which architecture is
 best: that is study `comparison`. efficientnet_small trains two epochs: after one, the moving averages of its batch
 normalisation lag so far behind that it classifies no better than by chance.
 """

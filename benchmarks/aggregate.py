@@ -48,7 +48,10 @@ def measure(count: int, folder: Path) -> list[str]:
 
 
 def run_report(store: Path, out: Path) -> tuple[float, float, int]:
-    """Run the job in a process of its own; give its wall and processor seconds and its peak resident memory."""
+    """Run the job in a process of its own; give its wall and processor seconds and peak resident memory.
+
+    Processor time is that of all its processes, memory that of the largest: those that save figures need little.
+    """
     command = [sys.executable, str(ROOT / "jobs/aggregate.py"), "--results", str(store), "--out", str(out)]
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

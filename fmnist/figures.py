@@ -132,20 +132,22 @@ def look_past_first_epoch(axes: Axes, curves: Mapping[str, pd.Series]) -> None:
 
     `curves` are the drawn means by epoch; with fewer than four there is no course to look at.
     """
-    if max(map(len, curves.values())) < FEWEST_FOR_A_COURSE:
+    curves = {name: curve for name, curve in curves.items() if len(curve)}
+    if max(map(len, curves.values()), default=0) < FEWEST_FOR_A_COURSE:
         return
     later = pd.concat([curve.iloc[1:] for curve in curves.values()])
     span = later.max() - later.min()
-    first = {name: curve.iloc[0] for name, curve in curves.items() if len(curve)}
+    first = {name: curve.iloc[0] for name, curve in curves.items()}
     whole = max(later.max(), *first.values()) - min(later.min(), *first.values())
     if not span > 0 or whole <= FIRST_EPOCH_TAKES * span:
         return
     low, high = later.min() - MARGIN * span, later.max() + MARGIN * span
     axes.set_ylim(low, high)
-    below = [f"{name}, epoch 1: {value:#.3g}" for name, value in first.items() if value < low]
-    above = [f"{name}, epoch 1: {value:#.3g}" for name, value in first.items() if value > high]
-    for words, height, side in ((below, 0.03, "bottom"), (above, 0.97, "top")):
-        axes.text(0.14, height, "\n".join(words), transform=axes.transAxes, verticalalignment=side, fontsize=6.5)
+    below = [name for name, value in first.items() if value < low]
+    above = [name for name, value in first.items() if value > high]
+    for names, height, side in ((below, 0.03, "bottom"), (above, 0.97, "top")):
+        words = "\n".join(f"{name}, epoch {curves[name].index[0]}: {first[name]:#.3g}" for name in names)
+        axes.text(0.14, height, words, transform=axes.transAxes, verticalalignment=side, fontsize=6.5)
 
 
 def mean_curve(epochs: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -16,7 +16,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from fmnist.reporting import study_tables, training_tables, uncertainty_tables
-from fmnist.reporting.appearance import Look, house_style, looks_of, save_figure
+from fmnist.reporting.appearance import Look, figure_savers, house_style, looks_of
 from fmnist.reporting.claims import claims_table
 from fmnist.reporting.findings import Findings, find_data, gather
 from fmnist.reporting.gallery import Picture, pictures
@@ -130,9 +130,12 @@ def study_page(findings: Findings, tables: Tables, looks: Mapping[str, Look], fo
     shown: dict[str, list[dict[str, Any]]] = {key: [] for key in CHAPTERS}
     target = folder / "figures" / name
     target.mkdir(parents=True, exist_ok=True)
-    with house_style():
-        for picture in pictures(findings, looks):
-            shown[picture.section].append(_drawn(picture, target, folder))
+    with house_style(), figure_savers() as save:
+        saved = [
+            (picture, save(picture.figure, target, file_name(picture.name))) for picture in pictures(findings, looks)
+        ]
+    for picture, svg in saved:
+        shown[picture.section].append(_shown(picture, svg.result(), target.relative_to(folder)))
     chapters = [
         {"title": title, "text": _chapter_text(key, findings), "pictures": shown[key],
          "leading_tables": written.get(f"{key}-first", []), "tables": written.get(key, [])}
@@ -212,11 +215,9 @@ def _kind(column: pd.Series) -> str:
     return "long" if column.astype(str).str.len().max() > LONG_WORDS else "text"
 
 
-def _drawn(picture: Picture, target: Path, folder: Path) -> dict[str, Any]:
-    name = file_name(picture.name)
-    svg = save_figure(picture.figure, target, name)
+def _shown(picture: Picture, svg: str, place: Path) -> dict[str, Any]:
     width = picture.figure.get_figwidth()
-    relative = (target / name).relative_to(folder).as_posix()
+    relative = (place / file_name(picture.name)).as_posix()
     return {
         "anchor": relative.replace("/", "-"),
         "title": picture.title,

@@ -8,7 +8,7 @@ import pytest
 from fmnist import figures
 from fmnist.architectures import ARCHITECTURES
 from fmnist.reporting import comparison_figures
-from fmnist.reporting.appearance import COLOURS, figure_of, house_style, looks_of, new_axes, save_figure
+from fmnist.reporting.appearance import COLOURS, figure_of, figure_savers, house_style, looks_of, new_axes, save_figure
 from fmnist.schema import METRICS
 from tests.synthetic_rows import SIX, history_of
 
@@ -116,6 +116,17 @@ def test_a_first_epoch_near_by_or_of_few_stays_on_the_axis(first, later):
 def test_a_learning_rate_that_stays_has_its_value_on_the_axis():
     epochs = pd.DataFrame({"run": 0, "epoch": [1, 2], "learning_rate": 0.001})
     assert "0.001" in texts(figures.draw_learning_rate(new_axes(), epochs))
+
+
+def test_processes_that_save_figures_write_the_same_files(tmp_path):
+    figure = figure_of(figures.draw_confusion(new_axes(), np.array([[9, 1], [0, 5]]), ["cat", "dog"]))
+    for place in ("apart", "here"):
+        (tmp_path / place).mkdir()
+    with figure_savers() as save:
+        svg = save(figure, tmp_path / "apart", "a")
+    assert save_figure(figure, tmp_path / "here", "a") == svg.result()
+    for name in ("a.svg", "a.pdf"):
+        assert (tmp_path / "apart" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
 
 
 def test_a_curve_ends_where_fewer_than_half_of_the_runs_go_on():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000",
 MARKERS = ("o", "s", "^", "v", "D", "P", "X", "p", "<", ">", "h", "*")
 LINES: tuple[LineStyle, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
 HATCHES = ("", "////", "\\\\\\\\", "....", "xxxx", "----", "||||", "++++", "oooo", "//", "\\\\", "..")
+
+MOST_SAVERS = 8  # processes that save figures; each loads matplotlib, some 100 MB
 
 INK = "#222222"
 QUIET = "#8a8a8a"
@@ -128,6 +133,25 @@ def save_figure(figure: Figure, directory: Path, name: str) -> str:
     figure.set_layout_engine("none")  # it is laid out
     figure.savefig(directory / f"{name}.pdf", format="pdf", metadata={"CreationDate": None})
     return text.getvalue()
+
+
+@contextmanager
+def figure_savers() -> Iterator[Callable[[Figure, Path, str], Future[str]]]:
+    """Give `save_figure` as a call into processes of its own, one a core: saving takes longer than drawing.
+
+    Every file is whole when the block ends.
+    """
+    processes = min(len(os.sched_getaffinity(0)), MOST_SAVERS)
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_keep_house_style) as pool:
+
+        def save(figure: Figure, directory: Path, name: str) -> Future[str]:
+            return pool.submit(save_figure, figure, directory, name)
+
+        yield save
+
+
+def _keep_house_style() -> None:
+    mpl.rcParams.update(SETTINGS)
 
 
 def numbered(labels: Sequence[str], counts: Sequence[int]) -> list[str]:

@@ -50,21 +50,23 @@ def compiled_twin(model, settings):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_fifty_steps_equal_plain_keras(name):
-    settings = plain_settings(name)
+    # own_v3 normalises single units, which multiplies rounding errors from step to step unless its steps are small
+    batch, rate = 32, 3e-5 if name == "own_v3" else plain_settings(name).learning_rate
+    settings = replace(plain_settings(name), batch_size=batch, learning_rate=rate)
     keras.utils.set_random_seed(3)
     model = build_model(name, settings)
     twin = compiled_twin(model, settings)
-    images, labels = images_and_labels(STEPS * BATCH)
+    images, labels = images_and_labels(STEPS * batch)
     engine = engine_for(model, settings, images, labels)
-    order = np.arange(STEPS * BATCH, dtype=np.int32).reshape(STEPS, BATCH)
+    order = np.arange(STEPS * batch, dtype=np.int32).reshape(STEPS, batch)
     inputs = images[..., None].astype(np.float32) / 255
 
-    ours = [engine.train_epoch(batch, step, settings.learning_rate)[1] for step, batch in enumerate(order)]
-    theirs = [float(twin.train_on_batch(inputs[batch], labels[batch].astype(np.int32))) for batch in order]
+    ours = [engine.train_epoch(chosen, step, rate)[1] for step, chosen in enumerate(order)]
+    theirs = [float(twin.train_on_batch(inputs[chosen], labels[chosen].astype(np.int32))) for chosen in order]
 
-    np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-4)
+    np.testing.assert_allclose(ours, theirs, rtol=2e-4)
     for mine, other in zip(model.variables, twin.variables, strict=False):
-        np.testing.assert_allclose(mine.numpy(), other.numpy(), rtol=5e-3, atol=2e-3, err_msg=mine.path)
+        np.testing.assert_allclose(mine.numpy(), other.numpy(), rtol=5e-3, atol=5e-4, err_msg=mine.path)
 
 
 def test_gradient_steps_with_l2_equal_keras_regularisation():
@@ -144,16 +146,61 @@ def test_an_unknown_layer_and_a_branching_model_are_trained_too():
         np.testing.assert_allclose(mine.numpy(), other.numpy(), atol=1e-4)
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-def test_half_precision_learns(precision):
-    settings = replace(plain_settings("own_v1"), learning_rate=1e-3)
+def build_in(precision, name, settings):
     keras.config.set_dtype_policy(precision)
     try:
         keras.utils.set_random_seed(3)
-        model = build_model("own_v1", settings)
+        return build_model(name, settings)
     finally:
         keras.config.set_dtype_policy("float32")
-    engine = engine_for(model, settings, *images_and_labels(160))
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_learns(precision):
+    settings = replace(plain_settings("own_v1"), learning_rate=1e-3)
+    engine = engine_for(build_in(precision, "own_v1", settings), settings, *images_and_labels(160))
     losses = [engine.train_epoch(np.arange(160, dtype=np.int32), 20 * epoch, 1e-3)[1] for epoch in range(3)]
     assert losses[-1] < 0.8 * losses[0]
     assert (engine.loss_scale is not None) == (precision == "mixed_float16")
+
+
+@pytest.mark.parametrize("name", ["own_v1", "own_v3", "efficientnet_small"])
+def test_bfloat16_gradients_are_as_near_to_float32_as_those_of_plain_keras(name):
+    count, rate = 64, 0.05
+    settings = replace(plain_settings(name), optimizer="sgd", momentum=0.0, learning_rate=rate, batch_size=count)
+    images, labels = images_and_labels(count)
+    inputs = tf.constant(images[..., None].astype(np.float32) / 255)
+
+    def keras_gradients(model):
+        with tf.GradientTape() as tape:
+            losses = keras.losses.sparse_categorical_crossentropy(labels.astype(np.int32), model(inputs, training=True))
+            loss = tf.reduce_mean(losses)
+        return np.concatenate(
+            [g.numpy().ravel() for g in tape.gradient(loss, [v.value for v in model.trainable_variables])]
+        )
+
+    exact = keras_gradients(build_in("float32", name, settings))
+    theirs = keras_gradients(build_in("mixed_bfloat16", name, settings))
+    model = build_in("mixed_bfloat16", name, settings)
+    before = [variable.numpy() for variable in model.trainable_variables]
+    engine_for(model, settings, images, labels).train_epoch(np.arange(count, dtype=np.int32), 0, rate)
+    after = [variable.numpy() for variable in model.trainable_variables]
+    ours = np.concatenate([(old - new).ravel() / rate for old, new in zip(before, after, strict=True)])
+
+    def error(gradients):
+        return np.linalg.norm(gradients - exact) / np.linalg.norm(exact)
+
+    assert 0 < error(ours) < 1.5 * error(theirs)
+
+
+def test_a_convolution_without_bias_before_pooling_is_trained_as_by_keras():
+    images = keras.Input((28, 28, 1))
+    x = keras.layers.Conv2D(4, 3, activation="relu", use_bias=False)(images)
+    x = keras.layers.Flatten()(keras.layers.MaxPooling2D(2)(x))
+    model = keras.Model(images, keras.layers.Dense(10, activation="softmax")(x))
+    settings = Hyperparameters(batch_size=BATCH, learning_rate=1e-3)
+    twin = compiled_twin(model, settings)
+    pixels, labels = images_and_labels(BATCH)
+    _, ours = engine_for(model, settings, pixels, labels).train_epoch(np.arange(BATCH, dtype=np.int32), 0, 1e-3)
+    theirs = twin.train_on_batch(pixels[..., None].astype(np.float32) / 255, labels.astype(np.int32))
+    assert ours == pytest.approx(float(theirs), rel=1e-5)

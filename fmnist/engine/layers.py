@@ -110,17 +110,19 @@ ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tens
 def batch_normalization(
     x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, *, activation: str = "linear", after_relu: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalise float32 (rows, channels) by their own mean and variance, then apply the activation.
+    """Normalise (rows, channels), float32 or bfloat16, by their own mean and variance, then apply the activation.
 
-    Returns the result and the batch's mean and biased variance, which carry no gradient. The activation is part of the
-    same pass over memory, forth and back. With `after_relu`, x is known to come from a ReLU, and the gradient is
-    already that of the ReLU's input. Formulas: Ioffe and Szegedy 2015, section 3.
+    Returns the result, of the dtype of x, and the batch's mean and biased variance, float32, which carry no gradient.
+    What lies between is float32. The activation is part of the same pass over memory, forth and back. With
+    `after_relu`, x is known to come from a ReLU, and the gradient is already that of the ReLU's input. Formulas: Ioffe
+    and Szegedy 2015, section 3.
     """
     # compiling takes a while for each shape: a batch of unknown size, one in an epoch, is not worth it
-    passes = _passes(activation, after_relu, x.shape[0] is not None)
+    passes = _passes(activation, after_relu, x.dtype, x.shape[0] is not None)
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def normalise(x: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Any, Gradients]:
+    def normalise(rounded: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Any, Gradients]:
+        x = tf.cast(rounded, tf.float32)
         count = tf.cast(tf.shape(x)[0], x.dtype)
         mean = column_sums(x) / count
         variance = column_sums(passes.squares(x, mean)) / count
@@ -128,7 +130,7 @@ def batch_normalization(
         y = passes.forth(x, mean, inverse * gamma, beta)
 
         def gradients(dy: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
-            dz = dy if activation == "linear" else passes.slope(dy, x, mean, inverse * gamma, beta)
+            dz = tf.cast(dy, x.dtype) if activation == "linear" else passes.slope(dy, x, mean, inverse * gamma, beta)
             dbeta = column_sums(dz)
             dgamma = column_sums(passes.products(dz, x, mean)) * inverse
             dx = passes.back(dz, x, mean, inverse * gamma, dbeta / count, dgamma * inverse / count)
@@ -141,9 +143,12 @@ def batch_normalization(
 
 
 class _Passes:
-    """The passes over memory of a batch normalisation, one loop each; arguments (rows, channels) and (channels,)."""
+    """The passes over memory of a batch normalisation, one loop each; arguments (rows, channels) and (channels,).
 
-    def __init__(self, activation: str, after_relu: bool, compiled: bool) -> None:
+    All compute in float32; `dtype` is that of the layer's output and of its gradients.
+    """
+
+    def __init__(self, activation: str, after_relu: bool, dtype: tf.DType, compiled: bool) -> None:
         def one_pass(formula: Callable[..., Tensor]) -> Any:
             return tf.function(formula, jit_compile=True, autograph=False) if compiled else formula
 
@@ -151,19 +156,19 @@ class _Passes:
 
         def back(dz: Tensor, x: Tensor, mean: Tensor, scale: Tensor, shift: Tensor, tilt: Tensor) -> Tensor:
             dx = (dz - shift - (x - mean) * tilt) * scale
-            return tf.where(x > 0.0, dx, 0.0) if after_relu else dx
+            return tf.cast(tf.where(x > 0.0, dx, 0.0) if after_relu else dx, dtype)
 
         self.squares = one_pass(lambda x, mean: tf.square(x - mean))
-        self.forth = one_pass(lambda x, mean, scale, beta: function((x - mean) * scale + beta))
-        self.slope = one_pass(lambda dy, x, mean, scale, beta: dy * slope((x - mean) * scale + beta))
+        self.forth = one_pass(lambda x, mean, scale, beta: tf.cast(function((x - mean) * scale + beta), dtype))
+        self.slope = one_pass(lambda dy, x, mean, scale, beta: tf.cast(dy, x.dtype) * slope((x - mean) * scale + beta))
         self.products = one_pass(lambda dz, x, mean: dz * (x - mean))
         self.back = one_pass(back)
 
 
 @cache
-def _passes(activation: str, after_relu: bool, compiled: bool) -> _Passes:
+def _passes(activation: str, after_relu: bool, dtype: tf.DType, compiled: bool) -> _Passes:
     """Return the passes, made once a process, so that layers of one shape share their compiled loops."""
-    return _Passes(activation, after_relu, compiled)
+    return _Passes(activation, after_relu, dtype, compiled)
 
 
 def dropout(x: Tensor, rate: float, seed: Tensor) -> Tensor:

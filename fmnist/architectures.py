@@ -188,7 +188,7 @@ def _separable_block(x: Tensor, layers: Layers, filters: int, strides: int) -> T
 
 @architecture(
     Hyperparameters(
-        batch_size=128,
+        batch_size=32,
         epochs=30,
         rotation=10.0,
         translation=0.1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -124,8 +125,15 @@ def device_model() -> str:
 
 
 def cpu_model() -> str:
-    """Name of the CPU as the system gives it."""
-    return _cpu_field("model name") or platform.processor() or platform.machine()
+    """Name of the CPU as the system gives it, made plain where a virtual machine hides the number in it.
+
+    Several generations of processors, of different speed, are called `AMD EPYC`; family and model tell them apart.
+    """
+    name = _cpu_field("model name") or platform.processor() or platform.machine()
+    family, model = _cpu_field("cpu family"), _cpu_field("model")
+    if re.search(r"\d", name) or not (family and model):
+        return name
+    return f"{name} (family {family}, model {model})"
 
 
 def cpu_flags() -> frozenset[str]:

@@ -57,14 +57,32 @@ def test_without_a_gpu_device_memory_is_unknown_and_the_cpu_is_named():
     assert measure.device_model() == measure.cpu_model() != ""
 
 
-def test_cpu_flags_are_those_of_the_system(monkeypatch, tmp_path):
+@pytest.fixture
+def cpu_info(monkeypatch, tmp_path):
+    """A file in place of /proc/cpuinfo, to be written."""
     info = tmp_path / "cpuinfo"
-    info.write_text("model name\t: Some CPU\nflags\t\t: avx2 amx_bf16\n\nmodel name\t: Other\n")
     monkeypatch.setattr(measure, "_CPU_INFO", info)
     measure._cpu_field.cache_clear()
+    yield info
+    measure._cpu_field.cache_clear()
+
+
+def test_cpu_flags_are_those_of_the_system(cpu_info):
+    cpu_info.write_text("model name\t: Some CPU\nflags\t\t: avx2 amx_bf16\n\nmodel name\t: Other\n")
     assert measure.cpu_flags() == {"avx2", "amx_bf16"}
     assert measure.cpu_model() == "Some CPU"
-    measure._cpu_field.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("AMD EPYC", "AMD EPYC (family 25, model 17)"),
+        ("AMD EPYC 9554 64-Core Processor", "AMD EPYC 9554 64-Core Processor"),
+    ],
+)
+def test_a_cpu_whose_name_has_no_number_is_told_by_family_and_model(cpu_info, name, said):
+    cpu_info.write_text(f"cpu family\t: 25\nmodel\t\t: 17\nmodel name\t: {name}\n")
+    assert measure.cpu_model() == said
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def test_batch_size_decides_on_validation_and_shares_runs_with_comparison():
     assert study.primary_metric == "validation_accuracy"
     default = ARCHITECTURES["efficientnet_small"].defaults
     assert {item.architecture for item in study.configurations} == {"efficientnet_small"}
-    assert [item.hyperparameters for item in study.configurations] == [default, replace(default, batch_size=32)]
+    assert [item.hyperparameters for item in study.configurations] == [replace(default, batch_size=128), default]
 
 
 def test_timing_is_fair():

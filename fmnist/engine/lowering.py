@@ -127,6 +127,7 @@ class _ForwardPass:
         return fast.dropout(x, layer.rate, seed)
 
     def _batch_normalization(self, layer: Layer, x: Tensor, activation: str, after_relu: bool) -> Tensor:
+        x = tf.cast(x, layer.compute_dtype)
         channels = x.shape[-1]
         gamma = layer.gamma.value if layer.scale else tf.ones(channels)
         beta = layer.beta.value if layer.center else tf.zeros(channels)

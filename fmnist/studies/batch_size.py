@@ -17,7 +17,7 @@ STUDY = Study(
     configurations=tuple(
         configure("efficientnet_small", label=f"batch {batch_size}", batch_size=batch_size) for batch_size in (128, 32)
     ),
-    repeats=5,
+    repeats=10,
     primary_metric="validation_accuracy",
     margins={**DEFAULT_MARGINS, "validation_accuracy": DEFAULT_MARGINS["test_accuracy"]},
 )

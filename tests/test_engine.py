@@ -204,3 +204,25 @@ def test_a_convolution_without_bias_before_pooling_is_trained_as_by_keras():
     _, ours = engine_for(model, settings, pixels, labels).train_epoch(np.arange(BATCH, dtype=np.int32), 0, 1e-3)
     theirs = twin.train_on_batch(pixels[..., None].astype(np.float32) / 255, labels.astype(np.int32))
     assert ours == pytest.approx(float(theirs), rel=1e-5)
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_strided_depthwise_convolution_in_bfloat16_is_that_of_keras(step):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        keras.utils.set_random_seed(3)
+        images = keras.Input((28, 28, 1))
+        x = keras.layers.DepthwiseConv2D(3, step, padding="same", depth_multiplier=2, activation="relu")(images)
+        x = keras.layers.DepthwiseConv2D(3, step, bias_initializer="ones")(x)
+        outputs = keras.layers.Dense(10, activation="softmax", dtype="float32")(keras.layers.Flatten()(x))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model = keras.Model(images, outputs)
+    settings = Hyperparameters(batch_size=BATCH, optimizer="sgd", learning_rate=0.1)
+    twin = compiled_twin(model, settings)
+    pixels, labels = images_and_labels(BATCH)
+    _, ours = engine_for(model, settings, pixels, labels).train_epoch(np.arange(BATCH, dtype=np.int32), 0, 0.1)
+    theirs = twin.train_on_batch(pixels[..., None].astype(np.float32) / 255, labels.astype(np.int32))
+    assert ours == pytest.approx(float(theirs), rel=1e-2)
+    for mine, other in zip(model.trainable_variables, twin.trainable_variables, strict=True):
+        np.testing.assert_allclose(mine.numpy(), other.numpy(), atol=5e-3, err_msg=mine.path)

@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from fmnist.engine import winograd
+from fmnist.measure import graphics_cards
 
 Tensor = Any
 Gradients = Callable[..., tuple[Tensor, ...]]
@@ -32,7 +33,7 @@ def convolution(
 
     `mask_gradient=False` leaves the gradient of the cut to the layer after this one.
     """
-    if not tf.config.list_logical_devices("GPU") and winograd.suits(x, kernel, strides, padding):
+    if not graphics_cards() and winograd.suits(x, kernel, strides, padding):
         y = winograd.convolution(x, kernel)
     else:
         y = _direct_convolution(x, kernel, strides=[1, strides, strides, 1], padding=padding)

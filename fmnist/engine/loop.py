@@ -17,6 +17,7 @@ from fmnist.augmentation import augment
 from fmnist.engine.lowering import logits_of, used_side
 from fmnist.engine.optimizers import LossScale, make_optimizer
 from fmnist.hyperparameters import Hyperparameters
+from fmnist.measure import graphics_cards
 from fmnist.study import Seeds
 
 Tensor = Any
@@ -65,7 +66,7 @@ class Engine:
         self.optimizer = make_optimizer(hyperparameters, self.weights)
         self.loss_scale = LossScale() if _computes_in(model, "float16") else None
         # XLA gains on a GPU; on a CPU its convolutions are several times slower than those of oneDNN
-        on_gpu = bool(tf.config.list_logical_devices("GPU"))
+        on_gpu = bool(graphics_cards())
         self._step = tf.function(self._train_step, jit_compile=True, autograph=False) if on_gpu else self._train_step
         self._epoch = tf.function(
             self._train_epoch,

@@ -6,7 +6,7 @@ BIN := .venv/bin
 STUDY ?= quick
 RESULTS ?= results
 REPORT ?= report
-PUBLISHED := comparison timing batch_size
+PUBLISHED := comparison timing batch_size precision
 
 .DEFAULT_GOAL := help
 .PHONY: help study report test lint format lock bench clean

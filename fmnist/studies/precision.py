@@ -6,8 +6,8 @@ For a CPU with AVX-512 BF16 or AMX, or a GPU with tensor cores: elsewhere bfloat
 Equivalent means that test accuracies differ by less than 0.3 points; `precision="auto"` of an architecture is to be
 trusted only where the report of this study says so.
 
-Expected time: not run to the end yet; in float32 a run takes 5 to 9 minutes of a core. Expected test accuracy: 91 to
-92 % in float32.
+Expected time: 1 h 25 min on 2 cores, 35 min where the rows of study `comparison` are there, whose float32 runs serve
+here too. Expected test accuracy: own_v1 91.4 to 92.1 %, own_v3 91.3 to 92.6 %, in both precisions.
 """
 
 from fmnist.study import DEFAULT_MARGINS, Study, configure

@@ -326,6 +326,15 @@ def test_twelve_configurations(tmp_path):
     assert "others, from" in answer(findings)
 
 
+def test_the_answer_names_pairs_that_are_equivalent_behind_the_leader(tmp_path):
+    accuracies = {"best": 0.92, "one": 0.88, "other": 0.88}
+    makers = [dataclasses.replace(SIX[0], label=label, accuracy=value) for label, value in accuracies.items()]
+    text = answer(found(fill(tmp_path, makers, 20)))
+    assert "The other pair is decided. Practically equivalent: one and other." in text.replace(
+        "other and one", "one and other"
+    )
+
+
 def test_of_many_configurations_the_best_on_validation_are_shown(tmp_path):
     makers = [dataclasses.replace(SIX[0], label=f"c{place:02}", accuracy=0.85 + 0.004 * place) for place in range(15)]
     findings = found(fill(tmp_path, makers, 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fmnist.comparison import PairComparison
 from fmnist.reporting.findings import MOST_SHOWN, Findings, MetricFindings
 from fmnist.reporting.pair_text import PairView, difference_text, difference_unit, seen_from
 from fmnist.reporting.study_tables import way_to_compare
@@ -161,20 +162,26 @@ def _needs(view: PairView) -> str:
 
 
 def _other_pairs(findings: Findings, primary: MetricFindings) -> list[str]:
-    """Count the pairs without the leader, and name the largest number of repeats that they need."""
+    """Name the pairs without the leader that are equivalent or undecided, and the largest number of repeats needed."""
     others = [pair for pair in primary.pairs if findings.ordered[0] not in (pair.a, pair.b)]
     if not others:
         return []
     open_pairs = [pair for pair in others if pair.verdict == "undecided"]
+    equal_pairs = [pair for pair in others if pair.verdict == "equivalent"]
+    equal = [f"Practically equivalent: {_pair_names(equal_pairs)}."] if equal_pairs else []
     start = f"Of the {len(others)} other pairs" if len(others) > 1 else "Of the other pair"
     if not open_pairs:
-        return [f"{start} every one is decided." if len(others) > 1 else "The other pair is decided."]
-    named = [f"{pair.a} and {pair.b}" for pair in open_pairs[:3]]
-    more = f" and {len(open_pairs) - 3} more" if len(open_pairs) > 3 else ""
+        return [f"{start} every one is decided." if len(others) > 1 else "The other pair is decided.", *equal]
     needed = [pair.repeats_to_decide for pair in open_pairs if pair.repeats_to_decide is not None]
     largest = f"; {max(needed):,} repeats would decide all whose need can be estimated" if needed else ""
-    return [f"{start} {len(open_pairs)} {'is' if len(open_pairs) == 1 else 'are'} undecided"
-            f" ({'; '.join(named)}{more}){largest}."]  # fmt: skip
+    are = "is" if len(open_pairs) == 1 else "are"
+    return [f"{start} {len(open_pairs)} {are} undecided ({_pair_names(open_pairs)}){largest}.", *equal]
+
+
+def _pair_names(pairs: Sequence[PairComparison]) -> str:
+    """Name pairs, three at most."""
+    more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""
+    return "; ".join(f"{pair.a} and {pair.b}" for pair in pairs[:3]) + more
 
 
 def _cost_sentences(findings: Findings) -> list[str]:

@@ -2,7 +2,7 @@
 
     python jobs/study.py quick
 
-Expected time: 4 to 7 minutes on 2 cores. Expected test accuracy: 81 to 87 %. Too short to say which architecture is
+Expected time: 3 to 7 minutes on 2 cores. Expected test accuracy: 79 to 87 %. Too short to say which architecture is
 best: that is study `comparison`.
 """
 

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from fmnist.architectures import ARCHITECTURES, build_model
+from fmnist.engine import layers
 from fmnist.engine.loop import Engine
 from fmnist.hyperparameters import Hyperparameters
 from fmnist.study import seeds_of_repeat
@@ -46,6 +47,16 @@ def compiled_twin(model, settings):
         optimizer = keras.optimizers.SGD(rate, momentum=settings.momentum)
     twin.compile(optimizer=optimizer, loss="sparse_categorical_crossentropy")
     return twin
+
+
+def one_step_beside_keras(model, settings):
+    """Train the model one step with the engine and its twin with Keras; returns engine, both losses and the twin."""
+    twin = compiled_twin(model, settings)
+    pixels, labels = images_and_labels(BATCH)
+    engine = engine_for(model, settings, pixels, labels)
+    _, ours = engine.train_epoch(np.arange(BATCH, dtype=np.int32), 0, settings.learning_rate)
+    theirs = twin.train_on_batch(pixels[..., None].astype(np.float32) / 255, labels.astype(np.int32))
+    return engine, ours, float(theirs), twin
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -136,12 +147,8 @@ def test_an_unknown_layer_and_a_branching_model_are_trained_too():
     x = keras.layers.Add()([x, keras.layers.Conv2D(4, 3, padding="same", activation="gelu")(x)])
     x = keras.layers.GlobalMaxPooling2D()(keras.layers.LayerNormalization()(x))
     model = keras.Model(images, keras.layers.Dense(10, activation="softmax")(x))
-    settings = Hyperparameters(batch_size=BATCH, learning_rate=1e-3)
-    twin = compiled_twin(model, settings)
-    pixels, labels = images_and_labels(BATCH)
-    _, ours = engine_for(model, settings, pixels, labels).train_epoch(np.arange(BATCH, dtype=np.int32), 0, 1e-3)
-    theirs = twin.train_on_batch(pixels[..., None].astype(np.float32) / 255, labels.astype(np.int32))
-    assert ours == pytest.approx(float(theirs), rel=1e-5)
+    _, ours, theirs, twin = one_step_beside_keras(model, Hyperparameters(batch_size=BATCH, learning_rate=1e-3))
+    assert ours == pytest.approx(theirs, rel=1e-5)
     for mine, other in zip(model.variables, twin.variables, strict=False):
         np.testing.assert_allclose(mine.numpy(), other.numpy(), atol=1e-4)
 
@@ -165,7 +172,12 @@ def test_half_precision_learns(precision):
 
 
 @pytest.mark.parametrize("name", ["own_v1", "own_v3", "efficientnet_small"])
-def test_bfloat16_gradients_are_as_near_to_float32_as_those_of_plain_keras(name):
+def test_bfloat16_gradients_are_as_near_to_float32_as_those_of_plain_keras(name, monkeypatch):
+    dtypes = []
+    convolution = layers.convolution
+    monkeypatch.setattr(
+        layers, "convolution", lambda x, *rest, **o: dtypes.append(x.dtype) or convolution(x, *rest, **o)
+    )
     count, rate = 64, 0.05
     settings = replace(plain_settings(name), optimizer="sgd", momentum=0.0, learning_rate=rate, batch_size=count)
     images, labels = images_and_labels(count)
@@ -191,6 +203,7 @@ def test_bfloat16_gradients_are_as_near_to_float32_as_those_of_plain_keras(name)
         return np.linalg.norm(gradients - exact) / np.linalg.norm(exact)
 
     assert 0 < error(ours) < 1.5 * error(theirs)
+    assert set(dtypes) == {tf.bfloat16}, "the engine's own convolution computes in bfloat16"
 
 
 def test_a_convolution_without_bias_before_pooling_is_trained_as_by_keras():
@@ -198,31 +211,27 @@ def test_a_convolution_without_bias_before_pooling_is_trained_as_by_keras():
     x = keras.layers.Conv2D(4, 3, activation="relu", use_bias=False)(images)
     x = keras.layers.Flatten()(keras.layers.MaxPooling2D(2)(x))
     model = keras.Model(images, keras.layers.Dense(10, activation="softmax")(x))
-    settings = Hyperparameters(batch_size=BATCH, learning_rate=1e-3)
-    twin = compiled_twin(model, settings)
-    pixels, labels = images_and_labels(BATCH)
-    _, ours = engine_for(model, settings, pixels, labels).train_epoch(np.arange(BATCH, dtype=np.int32), 0, 1e-3)
-    theirs = twin.train_on_batch(pixels[..., None].astype(np.float32) / 255, labels.astype(np.int32))
-    assert ours == pytest.approx(float(theirs), rel=1e-5)
+    _, ours, theirs, _ = one_step_beside_keras(model, Hyperparameters(batch_size=BATCH, learning_rate=1e-3))
+    assert ours == pytest.approx(theirs, rel=1e-5)
 
 
-@pytest.mark.parametrize("step", [1, 2])
-def test_a_strided_depthwise_convolution_in_bfloat16_is_that_of_keras(step):
+def test_a_strided_depthwise_convolution_leaves_bfloat16_and_is_that_of_keras():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         keras.utils.set_random_seed(3)
         images = keras.Input((28, 28, 1))
-        x = keras.layers.DepthwiseConv2D(3, step, padding="same", depth_multiplier=2, activation="relu")(images)
-        x = keras.layers.DepthwiseConv2D(3, step, bias_initializer="ones")(x)
+        x = keras.layers.DepthwiseConv2D(3, 2, padding="same", depth_multiplier=2, activation="relu")(images)
+        x = keras.layers.DepthwiseConv2D(3, 2, bias_initializer="ones")(x)
         outputs = keras.layers.Dense(10, activation="softmax", dtype="float32")(keras.layers.Flatten()(x))
     finally:
         keras.config.set_dtype_policy("float32")
     model = keras.Model(images, outputs)
     settings = Hyperparameters(batch_size=BATCH, optimizer="sgd", learning_rate=0.1)
-    twin = compiled_twin(model, settings)
-    pixels, labels = images_and_labels(BATCH)
-    _, ours = engine_for(model, settings, pixels, labels).train_epoch(np.arange(BATCH, dtype=np.int32), 0, 0.1)
-    theirs = twin.train_on_batch(pixels[..., None].astype(np.float32) / 255, labels.astype(np.int32))
-    assert ours == pytest.approx(float(theirs), rel=1e-2)
+    engine, ours, theirs, twin = one_step_beside_keras(model, settings)
+    assert ours == pytest.approx(theirs, rel=1e-2)
     for mine, other in zip(model.trainable_variables, twin.trainable_variables, strict=True):
         np.testing.assert_allclose(mine.numpy(), other.numpy(), atol=5e-3, err_msg=mine.path)
+    functions = engine._epoch.get_concrete_function().graph.as_graph_def().library.function
+    depthwise = [node for function in functions for node in function.node_def if node.op.startswith("Depthwise")]
+    assert depthwise
+    assert {tf.dtypes.as_dtype(node.attr["T"].type) for node in depthwise} == {tf.float32}

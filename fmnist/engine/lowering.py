@@ -198,7 +198,7 @@ def _is_fast_convolution(layer: Layer) -> bool:
 
 
 def _is_slow_depthwise_convolution(layer: Layer) -> bool:
-    """Whether the gradient of the input takes a CPU some thirty times as long as in float32: bfloat16, steps over 1."""
+    """Whether the gradient of the input is what a CPU would spend half of a step on: bfloat16 and steps over 1."""
     return (
         type(layer) is keras.layers.DepthwiseConv2D
         and not graphics_cards()

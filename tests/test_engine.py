@@ -206,10 +206,12 @@ def test_bfloat16_gradients_are_as_near_to_float32_as_those_of_plain_keras(name,
     assert set(dtypes) == {tf.bfloat16}, "the engine's own convolution computes in bfloat16"
 
 
-def test_a_convolution_without_bias_before_pooling_is_trained_as_by_keras():
+@pytest.mark.parametrize("filters", [4, 12])
+@pytest.mark.parametrize("pooling", [keras.layers.MaxPooling2D, keras.layers.AveragePooling2D])
+def test_a_convolution_without_bias_is_trained_as_by_keras(pooling, filters):
     images = keras.Input((28, 28, 1))
-    x = keras.layers.Conv2D(4, 3, activation="relu", use_bias=False)(images)
-    x = keras.layers.Flatten()(keras.layers.MaxPooling2D(2)(x))
+    x = keras.layers.Conv2D(filters, 3, activation="relu", use_bias=False)(images)
+    x = keras.layers.Flatten()(pooling(2)(x))
     model = keras.Model(images, keras.layers.Dense(10, activation="softmax")(x))
     _, ours, theirs, _ = one_step_beside_keras(model, Hyperparameters(batch_size=BATCH, learning_rate=1e-3))
     assert ours == pytest.approx(theirs, rel=1e-5)

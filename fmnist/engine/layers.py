@@ -6,17 +6,20 @@ for each op; XLA compiles a formula into one pass. Where a formula's gradient is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import tensorflow as tf
 
-from fmnist.engine import winograd
+from fmnist.engine import pixel_blocks, winograd
 from fmnist.measure import graphics_cards
 
 Tensor = Any
 Gradients = Callable[..., tuple[Tensor, ...]]
+
+_LARGE_KERNEL = 200_000  # numbers; more than the cache of a core holds beside the other operands
 
 
 def convolution(
@@ -41,12 +44,17 @@ def convolution(
 
 
 def _direct_convolution(x: Tensor, kernel: Tensor, **options: Any) -> Tensor:
-    pointwise = kernel.shape[:2] == (1, 1) and options["strides"] == [1, 1, 1, 1]
+    stride = options["strides"][1]
+    pointwise = kernel.shape[:2] == (1, 1) and stride == 1
+    in_blocks = not graphics_cards() and pixel_blocks.suits(x, kernel, stride, channels=kernel.shape[2])
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def convolve(x: Tensor, kernel: Tensor) -> tuple[Tensor, Gradients]:
         def gradients(dy: Tensor) -> tuple[Tensor, ...]:
-            dx = tf.raw_ops.Conv2DBackpropInput(input_sizes=tf.shape(x), filter=kernel, out_backprop=dy, **options)
+            if in_blocks:
+                dx = pixel_blocks.input_gradient(dy, kernel, x.shape[1:3], options["padding"])
+            else:
+                dx = tf.raw_ops.Conv2DBackpropInput(input_sizes=tf.shape(x), filter=kernel, out_backprop=dy, **options)
             if pointwise:  # a matrix product, and as one a sixth faster
                 dk = tf.matmul(_pixels(x), _pixels(dy), transpose_a=True)[None, None]
             else:
@@ -56,6 +64,44 @@ def _direct_convolution(x: Tensor, kernel: Tensor, **options: Any) -> Tensor:
         return tf.nn.conv2d(x, kernel, **options), gradients
 
     return convolve(x, kernel)
+
+
+def pooled_convolution(
+    x: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
+    pool: Callable[[Tensor], Tensor],
+    *,
+    in_pairs: bool,
+    strides: int,
+    padding: str,
+) -> Tensor:
+    """Convolve, take the maxima that `pool` takes, over 2 x 2 pixels side by side if `in_pairs`, and add the bias."""
+    outputs = kernel.shape[3]
+    suits_blocks = in_pairs and not graphics_cards() and pixel_blocks.suits(x, kernel, strides, channels=outputs)
+    if suits_blocks and x.shape[0] is not None:  # compiling for each shape is not worth it where the batch is unknown
+        return pixel_blocks.pooled_convolution(x, kernel, tf.zeros(outputs) if bias is None else bias, padding)
+    y = pool(convolution(x, kernel, None, strides=strides, padding=padding, relu=False))
+    return y if bias is None else y + bias
+
+
+def product(x: Tensor, kernel: Tensor) -> Tensor:
+    """Multiply (rows, inputs) by (inputs, outputs)."""
+    few_rows = x.dtype == tf.float32 and x.shape[0] is not None and 16 <= x.shape[0] <= 64
+    turned = few_rows and math.prod(kernel.shape) >= _LARGE_KERNEL and not graphics_cards()
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def multiply(x: Tensor, kernel: Tensor) -> tuple[Tensor, Gradients]:
+        def gradients(dy: Tensor) -> tuple[Tensor, ...]:
+            if turned:  # oneDNN takes two thirds of the time
+                dx = tf.transpose(tf.matmul(kernel, dy, transpose_b=True))
+            else:
+                dx = tf.matmul(dy, kernel, transpose_b=True)
+            return dx, tf.matmul(x, dy, transpose_a=True)
+
+        return tf.matmul(x, kernel), gradients
+
+    return multiply(x, kernel)
 
 
 def _biased(y: Tensor, bias: Tensor, *, relu: bool, mask_gradient: bool) -> Tensor:

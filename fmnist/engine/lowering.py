@@ -100,17 +100,17 @@ class _ForwardPass:
             layer = layers[done]
             following: Layer = layers[done + 1] if done + 1 < len(layers) else None
             step = 1
-            if layer is self.last and self.gives_logits:
+            if _is_fast_dense(layer):
                 x = _dense(layer, x)
+                x = x if layer is self.last and self.gives_logits else layer.activation(x)
             elif type(layer) is keras.layers.Dropout:
                 x = self._dropout(layer, x)
             elif _is_fast_convolution(layer):
-                pools = type(following) is keras.layers.MaxPooling2D and layer.activation in _RISING
-                x_is_masked = self.training and _is_relu(layer) and _is_fast_normalization(following)
-                x = _convolution(layer, x, activated=not pools, mask_gradient=not x_is_masked)
-                if pools:
-                    x, step = following(x), 2
-                    x = layer.activation(x if layer.bias is None else x + _computed_in(layer, layer.bias))
+                if type(following) is keras.layers.MaxPooling2D and layer.activation in _RISING:
+                    x, step = layer.activation(_pooled_convolution(layer, following, x)), 2
+                else:
+                    x_is_masked = self.training and _is_relu(layer) and _is_fast_normalization(following)
+                    x = _convolution(layer, x, mask_gradient=not x_is_masked)
             elif _is_slow_depthwise_convolution(layer):
                 x = _depthwise_convolution_in_float32(layer, x)
             elif _is_fast_normalization(layer):
@@ -148,19 +148,31 @@ class _ForwardPass:
         return y
 
 
-def _convolution(layer: Layer, x: Tensor, *, activated: bool, mask_gradient: bool) -> Tensor:
-    relu = activated and _is_relu(layer)
-    bias = _computed_in(layer, layer.bias) if layer.use_bias and activated else None
+def _convolution(layer: Layer, x: Tensor, *, mask_gradient: bool) -> Tensor:
+    relu = layer.use_bias and _is_relu(layer)  # taken together with the bias
     y = fast.convolution(
         tf.cast(x, layer.compute_dtype),
         _computed_in(layer, layer.kernel),
-        bias,
+        _computed_in(layer, layer.bias),
         strides=layer.strides[0],
         padding=layer.padding.upper(),
         relu=relu,
         mask_gradient=mask_gradient,
     )
-    return layer.activation(y) if activated and not relu else y
+    return y if relu else layer.activation(y)
+
+
+def _pooled_convolution(layer: Layer, pooling: Layer, x: Tensor) -> Tensor:
+    """Convolve, take maxima and add the bias; without the activation."""
+    return fast.pooled_convolution(
+        tf.cast(x, layer.compute_dtype),
+        _computed_in(layer, layer.kernel),
+        _computed_in(layer, layer.bias),
+        pooling,
+        in_pairs=_window(pooling) == (2, 2),
+        strides=layer.strides[0],
+        padding=layer.padding.upper(),
+    )
 
 
 def _depthwise_convolution_in_float32(layer: keras.layers.DepthwiseConv2D, x: Tensor) -> Tensor:
@@ -172,8 +184,8 @@ def _depthwise_convolution_in_float32(layer: keras.layers.DepthwiseConv2D, x: Te
     return tf.cast(layer.activation(y), layer.compute_dtype)
 
 
-def _computed_in(layer: Layer, variable: keras.Variable) -> Tensor:
-    return tf.cast(variable.value, layer.compute_dtype)
+def _computed_in(layer: Layer, variable: keras.Variable | None) -> Tensor | None:
+    return None if variable is None else tf.cast(variable.value, layer.compute_dtype)
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -225,13 +237,18 @@ def _activation_of(layer: Layer) -> str | None:
     return str(layer.activation.__name__)
 
 
+def _is_fast_dense(layer: Layer) -> bool:
+    return type(layer) is keras.layers.Dense and layer.compute_dtype in _FAST_DTYPES and len(layer.input.shape) == 2
+
+
 def _is_softmax(layer: Layer) -> bool:
-    return type(layer) is keras.layers.Dense and layer.activation is keras.activations.softmax and layer.use_bias
+    return _is_fast_dense(layer) and layer.activation is keras.activations.softmax
 
 
 def _dense(layer: Layer, x: Tensor) -> Tensor:
-    x = tf.cast(x, layer.compute_dtype)
-    return tf.nn.bias_add(tf.matmul(x, layer.kernel.value), layer.bias.value)
+    """Multiply and add the bias; without the activation."""
+    y = fast.product(tf.cast(x, layer.compute_dtype), _computed_in(layer, layer.kernel))
+    return y if layer.bias is None else tf.nn.bias_add(y, _computed_in(layer, layer.bias))
 
 
 def _called(layer: Layer, x: Tensor, training: bool) -> Tensor:

@@ -289,12 +289,18 @@ def test_a_share_of_a_gpu_limits_its_memory():
 
 
 def test_auto_precision_follows_hardware_and_architecture():
-    wide, normalised, small = (build_model(name) for name in ("own_v1", "own_v3", "lenet5"))
-    bfloat16 = frozenset({"avx2", "amx_bf16"})
-    assert cpu_policy(frozenset({"avx2"}), wide) == "float32"
-    assert cpu_policy(bfloat16, wide) == "mixed_bfloat16"
-    assert cpu_policy(bfloat16, normalised) == "float32"
-    assert cpu_policy(bfloat16, small) == "float32"
+    names = ("own_v1", "own_v3", "lenet5", "efficientnet_small")
+    models = [build_model(name) for name in names]
+
+    def in_bfloat16(*flags):
+        return [
+            name for name, model in zip(names, models, strict=True) if cpu_policy(frozenset(flags), model) != "float32"
+        ]
+
+    assert in_bfloat16("avx2") == []
+    assert in_bfloat16("avx2", "avx512_bf16") == ["own_v1"]
+    assert in_bfloat16("avx2", "avx512_bf16", "amx_bf16") == ["own_v1", "own_v3"]
+    assert cpu_policy(frozenset({"amx_bf16"}), models[0]) == "mixed_bfloat16"
     assert [gpu_policy(version) for version in (None, (6, 1), (7, 5), (9, 0))] == [
         "float32",
         "float32",

@@ -79,8 +79,8 @@ def choose_policy(precision: str, model: keras.Model) -> str:
     """Return the Keras dtype policy for a precision: itself, or for `auto` what the device has and what pays.
 
     On a GPU with tensor cores that is half precision. On a CPU it is bfloat16 if the CPU computes in it and the model
-    is of the kind that study `precision` has shown to classify as well: wide convolutions, none of them depthwise (own_v1,
-    own_v3). The others are faster in it too, but no study has asked yet.
+    is of the kind that study `precision` has shown to classify as well: wide convolutions, none of them depthwise
+    (own_v1, own_v3). The others are faster in it too, but no study has asked yet.
     """
     if precision != "auto":
         return precision
@@ -100,8 +100,8 @@ def gpu_policy(compute_capability: tuple[int, int] | None) -> str:
 def cpu_policy(flags: frozenset[str], model: keras.Model) -> str:
     """Policy for a CPU with these instruction sets (names of /proc/cpuinfo).
 
-    With AVX-512 alone, products take half the time and all else as long as before: a net with batch normalisation, which
-    is mostly passes over memory, gains next to nothing then (own_v3: 1.01 times) and stays in float32.
+    With AVX-512 alone, products take half the time and all else as long as before: a net with batch normalisation,
+    which is mostly passes over memory, gains next to nothing then (own_v3: 1.01 times) and stays in float32.
     """
     kinds = {type(layer) for layer in model.layers}
     widest = max((layer.kernel.shape[2] for layer in model.layers if type(layer) is keras.layers.Conv2D), default=0)

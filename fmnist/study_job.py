@@ -144,6 +144,7 @@ class StudyJob:
             share=share,
             max_failures=self.options.max_failures,
             checkpoint_seconds=self.options.checkpoint_seconds,
+            keep_order=self.study.shuffle_within_repeat,
             engine=self.options.engine,
             node_resource=self.options.node_resource,
             save_models=self.options.save_models,

@@ -54,6 +54,7 @@ class SweepOptions:
     share: Share
     max_failures: int = 2  # a run is tried again so often
     checkpoint_seconds: float = 30.0  # at least this long between two saved states of a run
+    keep_order: bool = False  # compute a repeat's runs as they come, not the longest first
     engine: str = "fmnist.training"
     wave_runs: int = WAVE_RUNS
     node_resource: str | None = None  # a custom resource of Ray that each run takes one of: chooses the nodes
@@ -133,7 +134,8 @@ def sweep(
     `state` is kept up to date; `tick` is called often, `say` with a line for each failure.
     """
     store = Store(options.results)
-    queue = RunQueue(runs, store.storage, options.max_failures, done_elsewhere=state.drop)
+    expected = (lambda _: None) if options.keep_order else state.durations.expected
+    queue = RunQueue(runs, store.storage, options.max_failures, done_elsewhere=state.drop, expected=expected)
     feed = _Feed(queue, options, state)
     watch = _Watch(feed, store, say, tick)
     resources = {"cpu": options.share.cpus, "gpu": options.share.gpus}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fmnist.results import Store
+from fmnist.study import Study, configure
 from fmnist.sweeping.failures import failed_row
 from fmnist.sweeping.inflight import InFlight
 from fmnist.sweeping.run_queue import RunQueue
@@ -83,3 +84,31 @@ def test_what_was_not_finished_is_given_back_with_its_state(store):
     queue.release()
     assert not inflight.claimed()  # so that the next sweep takes them up in their place, not at the end
     assert inflight.load(runs[1]) == b"state"
+
+
+def test_the_longest_run_of_a_repeat_comes_first_as_soon_as_it_is_known(store):
+    labels = ("short", "long", "middle")
+    configurations = tuple(
+        configure("lenet5", label=label, learning_rate=float(i)) for i, label in enumerate(labels, 1)
+    )
+    study = Study(name="mixed", question="?", configurations=configurations, repeats=3)
+    runs = study.runs(dict.fromkeys(labels, "structure"), "data")
+    seconds = {}
+    queue = RunQueue(runs, store.storage, 0, expected=lambda run: seconds.get(run.configuration.label))
+
+    def take(count):
+        return [(turn.run.configuration.label, turn.run.repeat) for turn in (queue.take() for _ in range(count))]
+
+    assert take(3) == [("short", 0), ("long", 0), ("middle", 0)], "nothing is known: as declared"
+    seconds |= {"short": 1.0, "middle": 2.0}
+    assert take(3) == [("long", 1), ("middle", 1), ("short", 1)], "what is not known counts as longest"
+    seconds["long"] = 1.5
+    assert take(3) == [("middle", 2), ("long", 2), ("short", 2)]
+    assert queue.take() is None
+
+
+def test_a_failed_run_of_an_earlier_repeat_stays_at_the_end(store):
+    runs = trivial_runs(3)
+    queue = RunQueue(runs, store.storage, max_failures=1, expected=lambda run: float(-run.repeat))
+    assert queue.failed(queue.take())
+    assert drain(queue) == [1, 2, 0]

@@ -179,6 +179,15 @@ def test_a_study_runs_is_extended_and_then_has_nothing_to_do(tmp_path):
 
 
 @pytest.mark.usefixtures("on_one_ray")
+@pytest.mark.parametrize("shuffled", [True, False])
+def test_only_a_shuffled_study_keeps_the_order_of_its_runs(tmp_path, monkeypatch, shuffled):
+    kept = []
+    monkeypatch.setattr(sweep, "sweep", lambda *arguments, **_: kept.append(arguments[2].keep_order))
+    run_study(replace(STUDY, shuffle_within_repeat=shuffled), options(tmp_path), console())
+    assert kept == [shuffled]
+
+
+@pytest.mark.usefixtures("on_one_ray")
 def test_more_than_the_machine_has_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"a run asks for 1000 CPU, but this machine has .* ask for less"):
         run_study(STUDY, options(tmp_path, cpus_per_run=1000), console())

@@ -17,8 +17,10 @@ from fmnist.store.storage import Storage
 from fmnist.study import Study, configure
 from fmnist.sweep import connection
 from fmnist.sweeping.inflight import InFlight
+from fmnist.sweeping.placement import Share
 from tests.sweep_runs import sweep_in_a_process, sweep_trivially, trivial_runs, wait_for_rows
 from tests.tiny_data import tiny_dataset
+from tests.trivial_engine import COURSES
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -130,6 +132,29 @@ def test_what_a_stopped_sweep_had_begun_goes_on_as_a_second_start(tmp_path):
     (row,) = Store(tmp_path).read(["resumed", "attempts", "history"]).to_pylist()
     assert (row["resumed"], row["attempts"]) == (True, 2)
     assert [epoch["epoch"] for epoch in row["history"]] == [2, 3]
+
+
+class InTurn(Callback):
+    """Notes the runs in the order in which they end."""
+
+    def __init__(self, runs):
+        self.runs = runs
+
+    def on_trial_complete(self, iteration, trials, trial, **info):  # noqa: ARG002
+        self.runs.append(trial.config["request"].run)
+
+
+@pytest.mark.parametrize(("keep_order", "later"), [(False, ["is_slow", "plain"]), (True, ["plain", "is_slow"])])
+def test_later_repeats_begin_with_their_longest_run_unless_their_order_is_to_be_kept(tmp_path, keep_order, later):
+    configurations = tuple(
+        configure("lenet5", label=course, learning_rate=COURSES[course], epochs=2) for course in ("plain", "is_slow")
+    )
+    study = Study(name="mixed", question="?", configurations=configurations, repeats=3)
+    runs = study.runs(dict.fromkeys(("plain", "is_slow"), "structure"), "data")
+    in_turn = []
+    one_at_a_time = Share(cpus=2.0, gpus=0.0)
+    sweep_trivially(runs, tmp_path, share=one_at_a_time, keep_order=keep_order, callbacks=[InTurn(in_turn)])
+    assert [run.configuration.label for run in in_turn if run.repeat == 2] == later
 
 
 def test_two_sweeps_at_once_share_the_runs_and_lose_none(tmp_path):

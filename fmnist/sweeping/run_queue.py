@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice, takewhile
 
 from fmnist.store.storage import Storage
 from fmnist.study import RunSpec
@@ -31,6 +33,9 @@ class Turn:
 class RunQueue:
     """Hands out missing runs one by one, each with the number of its attempt.
 
+    One repeat comes after the other, so that what is there can be compared at any time. Within a repeat the run comes
+    first that `expected` gives the most seconds, or None for not known, so that no slot idles long at the end.
+
     Several sweeps may work on the same results: a run whose row has appeared is dropped, one that another sweep has
     taken on is put off to the end, where it is computed after all if its row is still missing: that sweep may have
     crashed. So nothing is lost, and at most the runs in flight are computed twice.
@@ -42,6 +47,7 @@ class RunQueue:
         storage: Storage,
         max_failures: int,
         done_elsewhere: Callable[[RunSpec], None] = lambda _: None,
+        expected: Callable[[RunSpec], float | None] = lambda _: None,
     ) -> None:
         self._waiting = deque(Turn(run, attempt=1) for run in runs)
         self._put_off: deque[Turn] = deque()
@@ -49,6 +55,8 @@ class RunQueue:
         self._storage, self._inflight = storage, InFlight(storage)
         self._max_failures = max_failures
         self._done_elsewhere = done_elsewhere
+        self._expected = expected
+        self._ordered_repeat: int | None = None  # the repeat whose runs are in order
         self._rows_before = self._rows()  # failed runs that are to be tried again have rows already
         self._new_rows: set[Key] = set()
         self._claimed: set[Key] = set()
@@ -98,11 +106,27 @@ class RunQueue:
 
     def _next_unclaimed(self) -> Turn | None:
         while self._waiting:
+            self._order_next_repeat()
             turn = self._waiting.popleft()
             if turn.attempt > 1 or turn.key not in self._claimed:
                 return turn
             self._put_off.append(turn)
         return None
+
+    def _order_next_repeat(self) -> None:
+        """Put the longest run first when a repeat begins: by then much is known from the one before."""
+        repeat = self._waiting[0].run.repeat
+        if repeat == self._ordered_repeat or self._waiting[0].attempt > 1:
+            return
+        self._ordered_repeat = repeat
+        turns = list(takewhile(lambda turn: turn.run.repeat == repeat and turn.attempt == 1, self._waiting))
+        if len(turns) > 1:
+            rest = islice(self._waiting, len(turns), None)
+            self._waiting = deque([*sorted(turns, key=self._shortness), *rest])
+
+    def _shortness(self, turn: Turn) -> float:
+        seconds = self._expected(turn.run)
+        return -math.inf if seconds is None else -seconds
 
     def _look(self) -> None:
         """List what other sweeps have done; alone, not so often that we would do little else."""

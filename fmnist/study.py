@@ -129,7 +129,7 @@ class Study:
     placement: Placement = "shared"
     primary_metric: str = "test_accuracy"
     margins: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_MARGINS))
-    shuffle_within_repeat: bool = False  # interleave configurations at random, against drift of the machine
+    shuffle_within_repeat: bool = False  # interleave at random and keep that order, against drift of the machine
 
     def __post_init__(self) -> None:
         labels = [configuration.label for configuration in self.configurations]

@@ -6,7 +6,7 @@ For a CPU with AVX-512 BF16 or AMX, or a GPU with tensor cores: elsewhere bfloat
 Equivalent means that test accuracies differ by less than 0.3 points; `precision="auto"` of an architecture is to be
 trusted only where the report of this study says so.
 
-Expected time: 1 h 35 min on 2 cores, 65 min where the rows of study `comparison` are there, whose float32 runs serve
+Expected time: 2 h 5 min on 2 cores, 65 min where the rows of study `comparison` are there, whose float32 runs serve
 here too. Expected test accuracy: own_v1 91.4 to 92.2 %, own_v3 91.3 to 92.6 %, in both precisions.
 """
 

@@ -122,11 +122,13 @@ class RunQueue:
         turns = list(takewhile(lambda turn: turn.run.repeat == repeat and turn.attempt == 1, self._waiting))
         if len(turns) > 1:
             rest = islice(self._waiting, len(turns), None)
-            self._waiting = deque([*sorted(turns, key=self._shortness), *rest])
+            self._waiting = deque(
+                [*sorted(turns, key=self._seconds, reverse=True), *rest]
+            )  # equal ones stay as they are
 
-    def _shortness(self, turn: Turn) -> float:
+    def _seconds(self, turn: Turn) -> float:
         seconds = self._expected(turn.run)
-        return -math.inf if seconds is None else -seconds
+        return math.inf if seconds is None else seconds
 
     def _look(self) -> None:
         """List what other sweeps have done; alone, not so often that we would do little else."""

@@ -217,6 +217,21 @@ def test_a_convolution_without_bias_is_trained_as_by_keras(pooling, filters):
     assert ours == pytest.approx(theirs, rel=1e-5)
 
 
+def test_a_dense_layer_whose_kernel_is_a_sum_is_called_as_keras_has_it():
+    images = keras.Input((28, 28, 1))
+    hidden = keras.layers.Dense(12, activation="relu")
+    outputs = keras.layers.Dense(10, activation="softmax")(hidden(keras.layers.Flatten()(images)))
+    model = keras.Model(images, outputs)
+    hidden.enable_lora(2)
+    pixels, labels = images_and_labels(BATCH)
+    engine = engine_for(model, Hyperparameters(batch_size=BATCH), pixels, labels)
+    scores = engine.evaluate(pixels, labels, np.arange(BATCH, dtype=np.int64))
+    probabilities = model.predict(pixels[..., None].astype(np.float32) / 255, verbose=0)
+    np.testing.assert_array_equal(scores.predicted, probabilities.argmax(axis=1))
+    _, loss = engine.train_epoch(np.arange(BATCH, dtype=np.int32), 0, 1e-3)
+    assert loss == pytest.approx(scores.loss, rel=1e-5)
+
+
 def test_a_strided_depthwise_convolution_leaves_bfloat16_and_is_that_of_keras():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

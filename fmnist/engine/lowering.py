@@ -238,7 +238,12 @@ def _activation_of(layer: Layer) -> str | None:
 
 
 def _is_fast_dense(layer: Layer) -> bool:
-    return type(layer) is keras.layers.Dense and layer.compute_dtype in _FAST_DTYPES and len(layer.input.shape) == 2
+    return (
+        type(layer) is keras.layers.Dense
+        and layer.compute_dtype in _FAST_DTYPES
+        and len(layer.input.shape) == 2
+        and isinstance(layer.kernel, keras.Variable)  # not the sum of several, as LoRA makes it
+    )
 
 
 def _is_softmax(layer: Layer) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from fmnist.errors import UserError
 from fmnist.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def architecture(defaults: Hyperparameters) -> Callable[[Body], Body]:
     def register(body: Body) -> Body:
         name = body.__name__
         if name in ARCHITECTURES:
-            raise ValueError(f"architecture {name!r} is defined twice: give the second one another name")
+            raise UserError(f"architecture {name!r} is defined twice: give the second one another name")
         ARCHITECTURES[name] = Architecture(name, body, defaults, (body.__doc__ or "").strip())
         return body
 
@@ -54,7 +55,7 @@ def architecture(defaults: Hyperparameters) -> Callable[[Body], Body]:
 def find_architecture(name: str) -> Architecture:
     """Return the architecture of that name; ValueError lists the known ones."""
     if name not in ARCHITECTURES:
-        raise ValueError(f"architecture: got {name!r}, expected one of {', '.join(ARCHITECTURES)}")
+        raise UserError(f"architecture: got {name!r}, expected one of {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[name]
 
 

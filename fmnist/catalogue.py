@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import fmnist.studies
+from fmnist.errors import UserError
 from fmnist.study import Study
 
 
@@ -22,16 +23,16 @@ def find_study(name: str) -> Study:
     if name.endswith(".py"):
         return _study_of(_load_file(Path(name)), name)
     if name not in study_names():
-        raise ValueError(f"study: got {name!r}, expected one of {', '.join(study_names())}, or the path of a .py file")
+        raise UserError(f"study: got {name!r}, expected one of {', '.join(study_names())}, or the path of a .py file")
     study = _study_of(importlib.import_module(f"fmnist.studies.{name}"), name)
     if study.name != name:
-        raise ValueError(f"study {study.name!r} stands in the file {name}.py: give both the same name")
+        raise UserError(f"study {study.name!r} stands in the file {name}.py: give both the same name")
     return study
 
 
 def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise ValueError(f"study: there is no file {path}; expected one of {', '.join(study_names())}, or a .py file")
+        raise UserError(f"study: there is no file {path}; expected one of {', '.join(study_names())}, or a .py file")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -43,5 +44,5 @@ def _load_file(path: Path) -> ModuleType:
 def _study_of(module: ModuleType, name: str) -> Study:
     study = getattr(module, "STUDY", None)
     if not isinstance(study, Study):
-        raise ValueError(f"study {name!r}: its file defines no STUDY = Study(...)")
+        raise UserError(f"study {name!r}: its file defines no STUDY = Study(...)")
     return study

@@ -30,6 +30,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from fmnist.errors import UserError
 from fmnist.schema import Metric
 from fmnist.statistics.comparable import metric_table
 from fmnist.statistics.intervals import (
@@ -122,7 +123,7 @@ def compare_pairs(
     of shared rows or mixed hardware.
     """
     if margin is not None and not margin > 0:
-        raise ValueError(f"margin: got {margin}, expected a number above 0, or None to leave equivalence untested")
+        raise UserError(f"margin: got {margin}, expected a number above 0, or None to leave equivalence untested")
     samples = pair_samples(metric_table(frame, metric, labels), metric, margin)
     tests = [tests_of(sample, metric) for sample in samples]
     adjusted = adjust(tests)

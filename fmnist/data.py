@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fmnist.errors import UserError
 from fmnist.data_sources import fetch
 from fmnist.directories import user_cache
 
@@ -97,7 +98,7 @@ def draw_split(train_labels: ByteArray, seed: int, validation_count: int = 5000)
     """
     total = len(train_labels)
     if not 1 <= validation_count < total:
-        raise ValueError(f"validation_count: got {validation_count}, expected 1 to {total - 1} of {total} images")
+        raise UserError(f"validation_count: got {validation_count}, expected 1 to {total - 1} of {total} images")
     generator = np.random.default_rng(seed)
     classes, sizes = np.unique(train_labels, return_counts=True)
     quotas = _share_out(validation_count, sizes, generator)
@@ -152,10 +153,10 @@ def _read_content(path: Path) -> bytes:
     try:
         content = gzip.decompress(path.read_bytes())
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"data: {path} is damaged or cut short ({error}). {_way_out(path)}") from error
+        raise UserError(f"data: {path} is damaged or cut short ({error}). {_way_out(path)}") from error
     actual = hashlib.sha256(content).hexdigest()
     if actual != expected:
-        raise ValueError(f"data: the content of {path} has SHA-256 {actual}, expected {expected}. {_way_out(path)}")
+        raise UserError(f"data: the content of {path} has SHA-256 {actual}, expected {expected}. {_way_out(path)}")
     return content
 
 

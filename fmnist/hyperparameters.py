@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from fmnist.errors import UserError
+
 OPTIMIZERS = ("adam", "sgd")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
 
@@ -59,15 +61,15 @@ class Hyperparameters:
 
 def _member(name: str, value: Any, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise ValueError(f"{name}: got {value!r}, expected one of {', '.join(allowed)}")
+        raise UserError(f"{name}: got {value!r}, expected one of {', '.join(allowed)}")
 
 
 def _whole(name: str, value: Any, minimum: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise ValueError(f"{name}: got {value!r}, expected a whole number of at least {minimum}")
+        raise UserError(f"{name}: got {value!r}, expected a whole number of at least {minimum}")
 
 
 def _within(name: str, value: Any, interval: str, allowed: Any) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if not number or not allowed(value):
-        raise ValueError(f"{name}: got {value!r}, expected a number in {interval}")
+        raise UserError(f"{name}: got {value!r}, expected a number in {interval}")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from fmnist.errors import UserError
 from fmnist.directories import user_cache
 from fmnist.store.compaction import COMPACTED, Compaction, compact
 from fmnist.store.row_files import RowFiles
@@ -168,11 +169,11 @@ class Store:
         except FileNotFoundError:
             return None
         except ValueError as error:
-            raise ValueError(
+            raise UserError(
                 f"results: {path} in {self.uri} is damaged ({error}); run the study again to write it anew"
             ) from error
         if not isinstance(manifest, dict):
-            raise ValueError(f"results: {path} in {self.uri} holds {manifest!r:.80}, expected a study's manifest")
+            raise UserError(f"results: {path} in {self.uri} holds {manifest!r:.80}, expected a study's manifest")
         return manifest
 
     def manifests(self) -> list[dict[str, Any]]:

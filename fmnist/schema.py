@@ -61,7 +61,7 @@ METRICS: dict[str, Metric] = {
             " start of its process.",
         ),
         Metric(
-            name="host_peak_bytes", label="peak host memory", unit="MiB", scale=2**-20, direction="down", kind="memory",
+            name="host_allocated_bytes", label="peak host memory", unit="MiB", scale=2**-20, direction="down", kind="memory",
             meaning="Peak resident memory of the run's process above that of the same process idle, TensorFlow loaded.",
         ),
         Metric(
@@ -132,7 +132,7 @@ _GROUPS: dict[str, list[pa.Field]] = {
     ],
     "memory": [
         pa.field("parameter_count", pa.int64()),
-        pa.field("host_peak_bytes", pa.int64()),
+        pa.field("host_allocated_bytes", pa.int64()),
         pa.field("host_baseline_bytes", pa.int64()),  # the idle process that the peak is counted from
         pa.field("device_peak_bytes", pa.int64()),
         pa.field("device_nvml_bytes", pa.int64()),  # the process's memory on the GPU as NVML gives it

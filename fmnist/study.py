@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fmnist.errors import UserError
 from fmnist.architectures import find_architecture
 from fmnist.hyperparameters import Hyperparameters
 
@@ -18,7 +19,7 @@ Placement = Literal["shared", "exclusive"]
 PLACEMENTS: tuple[Placement, ...] = ("shared", "exclusive")
 
 # the smallest difference that matters in practice: accuracy in absolute terms, time and memory as a fraction
-DEFAULT_MARGINS: Mapping[str, float] = {"test_accuracy": 0.002, "train_seconds": 0.05, "host_peak_bytes": 0.05}
+DEFAULT_MARGINS: Mapping[str, float] = {"test_accuracy": 0.002, "train_seconds": 0.05, "host_allocated_bytes": 0.05}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ def seeds_of_repeat(repeat: int) -> Seeds:
     One independent stream for each axis (numpy's SeedSequence), so that fixing one axis leaves the others as they are.
     """
     if repeat < 0:
-        raise ValueError(f"repeat: got {repeat}, expected a whole number of at least 0")
+        raise UserError(f"repeat: got {repeat}, expected a whole number of at least 0")
     states = np.random.SeedSequence([20_170_825, repeat]).spawn(len(Seeds.__dataclass_fields__))
     drawn = (int(state.generate_state(1)[0]) & 0x7FFF_FFFF for state in states)
     return Seeds(**dict(zip(Seeds.__dataclass_fields__, drawn, strict=True)))
@@ -68,7 +69,7 @@ def configure(architecture: str, *, label: str | None = None, **changes: Any) ->
     unknown = sorted(set(changes) - set(Hyperparameters.__dataclass_fields__))
     if unknown:
         known = ", ".join(Hyperparameters.__dataclass_fields__)
-        raise ValueError(f"hyperparameter: got {', '.join(unknown)}, expected one of {known}")
+        raise UserError(f"hyperparameter: got {', '.join(unknown)}, expected one of {known}")
     return Configuration(
         architecture=architecture, hyperparameters=replace(defaults, **changes), label=label or architecture
     )
@@ -135,9 +136,9 @@ class Study:
         labels = [configuration.label for configuration in self.configurations]
         twice = sorted({label for label in labels if labels.count(label) > 1})
         if twice:
-            raise ValueError(f"study {self.name!r}: label {', '.join(twice)} is used twice; give each its own")
+            raise UserError(f"study {self.name!r}: label {', '.join(twice)} is used twice; give each its own")
         if self.repeats < 1:
-            raise ValueError(f"study {self.name!r}: repeats: got {self.repeats}, expected at least 1")
+            raise UserError(f"study {self.name!r}: repeats: got {self.repeats}, expected at least 1")
 
     def runs(self, structures: Mapping[str, str], data_fingerprint: str) -> list[RunSpec]:
         """List the wanted runs, one whole repeat after the other.

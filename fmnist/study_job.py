@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from fmnist.errors import UserError
 from fmnist.data import Dataset, load_data
 from fmnist.results import Store
 from fmnist.schema import METRICS
@@ -54,7 +55,7 @@ class StudyOptions:
         check_cpus(self.cpus_per_run)
         check_gpus(self.gpus_per_run)
         if self.max_failures < 0:
-            raise ValueError(f"max failures: got {self.max_failures}, expected 0 or more")
+            raise UserError(f"max failures: got {self.max_failures}, expected 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +169,7 @@ class StudyJob:
         slots = share.slots(self.nodes)
         if not slots and len(self.nodes) == 1 and self.options.address != "auto" and "RAY_ADDRESS" not in os.environ:
             node = self.nodes[0]
-            raise ValueError(
+            raise UserError(
                 f"resources: a run asks for {share.describe()}, but this machine has {node.get('CPU', 0):g} CPUs and"
                 f" {node.get('GPU', 0):g} GPUs: ask for less with --cpus-per-run and --gpus-per-run"
             )

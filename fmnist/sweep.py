@@ -31,6 +31,7 @@ from ray import tune
 from ray._private.services import canonicalize_bootstrap_address
 from ray.tune.search import Searcher
 
+from fmnist.errors import UserError
 from fmnist.results import Store
 from fmnist.study import RunSpec
 from fmnist.sweeping.display import SweepState
@@ -79,7 +80,7 @@ def connection(address: str | None = None) -> Iterator[list[Mapping[str, float]]
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, ValueError, ray.exceptions.RaySystemError) as error:
         tried = address or os.environ.get("RAY_ADDRESS")
-        raise ValueError(f"address: got {tried}, where no Ray answers ({error}); start it, or use local") from error
+        raise UserError(f"address: got {tried}, where no Ray answers ({error}); start it, or use local") from error
     try:
         yield node_resources()
     finally:

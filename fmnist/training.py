@@ -113,7 +113,7 @@ class _Run:
             raise ValueError(f"state: got the snapshot of run {snapshot.run_id}, expected that of {self.spec.run_id}")
         self.progress = snapshot.progress
         self.best_weights = list(snapshot.best_weights)
-        self.earlier_host_peak = snapshot.host_peak_bytes
+        self.earlier_host_peak = snapshot.host_allocated_bytes
         for variable, value in zip(self.engine.variables, snapshot.variables, strict=True):
             variable.assign(value)
 
@@ -123,7 +123,7 @@ class _Run:
             run_id=self.spec.run_id,
             progress=self.progress,
             clocks={**self.clocks.seconds, "total": time.perf_counter() - self.start},
-            host_peak_bytes=self._host_peak_bytes(),
+            host_allocated_bytes=self._host_allocated_bytes(),
             variables=[variable.numpy() for variable in self.engine.variables],
             best_weights=self.best_weights,
         ).to_bytes()
@@ -177,7 +177,7 @@ class _Run:
         losses = {f"{name}_loss": scored.loss for name, scored in sets.items()}
         return scores | losses | {"test_predicted": test.predicted, "test_confidence": test.confidence}
 
-    def _host_peak_bytes(self) -> int | None:
+    def _host_allocated_bytes(self) -> int | None:
         known = [peak for peak in (self.earlier_host_peak, self.host_memory.peak_bytes()) if peak is not None]
         return max(known) if known else None
 
@@ -192,7 +192,7 @@ class _Run:
             "epoch_seconds": statistics.median(entry["seconds"] for entry in history) if history else None,
             "total_seconds": time.perf_counter() - self.start,
             "parameter_count": self.model.count_params(),
-            "host_peak_bytes": self._host_peak_bytes(),
+            "host_allocated_bytes": self._host_allocated_bytes(),
             "host_baseline_bytes": self.host_memory.baseline_bytes,
             "device_peak_bytes": measure.device_peak_bytes(),
             "device_nvml_bytes": measure.device_nvml_bytes(),

@@ -13,6 +13,7 @@ def main() -> int:
     """Parse the command line, build the report, print the results; 2 if the user has to change something."""
     arguments = parse()
     print_now(f"Report on {', '.join(arguments.study) or 'all studies'} in {arguments.results}")
+    from fmnist.errors import UserError
     from fmnist.report import build_report
     from fmnist.reporting.markdown import update_section
     from fmnist.reporting.terminal import print_results
@@ -21,7 +22,7 @@ def main() -> int:
         result = build_report(arguments.results, arguments.study, arguments.out, arguments.data, print_now)
         if arguments.readme:
             update_section(arguments.readme, result)
-    except (ValueError, OSError) as error:
+    except (UserError, OSError) as error:
         print(f"aggregate: {error}", file=sys.stderr)
         return 2
     print_results(result)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from fmnist.errors import UserError
 from fmnist.results import Store
 
 
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         done = Store(options.results).compact()
-    except (OSError, ValueError) as error:
+    except (UserError, OSError) as error:
         print(f"compact: {error}", file=sys.stderr)
         return 2
     if done.written_files:

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rich.console import Console
 
+from fmnist.errors import UserError
 from fmnist.catalogue import find_study
 from fmnist.schema import METRICS
 from fmnist.study import PLACEMENTS, Study
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         console.print("Stopped. Finished runs are kept: the same command goes on from here.", highlight=False)
         return INTERRUPTED
-    except (ValueError, OSError) as error:
+    except (UserError, OSError) as error:
         print(f"study: {error}", file=sys.stderr)
         return 2
 
@@ -44,7 +45,7 @@ def run(asked: argparse.Namespace, console: Console) -> int:
         list_studies(console)
         return 0
     if asked.study is None:
-        raise ValueError("NAME: got none; --list shows the studies there are")
+        raise UserError("NAME: got none; --list shows the studies there are")
     study, options = wanted_study(asked), wanted_options(asked)
     if asked.dry_run:
         preview(study, options, console, asked.price_per_gpu_hour)

@@ -48,9 +48,9 @@ def test_time_without_exclusive_rows_is_refused_with_the_command():
 
 
 def test_memory_is_refused_alike():
-    frame = rows("a", "shared", host_peak_bytes=1e8)
+    frame = rows("a", "shared", host_allocated_bytes=1e8)
     with pytest.raises(ValueError, match=r"peak host memory: .*python jobs/study.py timing"):
-        select_comparable(frame, METRICS["host_peak_bytes"])
+        select_comparable(frame, METRICS["host_allocated_bytes"])
 
 
 @pytest.mark.parametrize("change", [{"device_model": "Xeon"}, {"threads": 2}, {"gpus": 1.0}])

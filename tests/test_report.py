@@ -120,7 +120,7 @@ def test_every_figure_is_there_and_not_blank(built):
     _, result, page = built
     names = {path.stem for path in (result.path.parent / "figures" / "made_up").glob("*.svg")}
     assert len(names) == len(page.images)
-    wanted = {"distribution-test_accuracy", "distribution-train_seconds", "distribution-host_peak_bytes",
+    wanted = {"distribution-test_accuracy", "distribution-train_seconds", "distribution-host_allocated_bytes",
               "verdicts-test_accuracy", "critical-difference", "trade-off-train_seconds", "performance-profile",
               "validation", "recall", "original-test_accuracy"}  # fmt: skip
     for label in ("lenet5", "own_v1", "efficientnet_small"):

@@ -119,7 +119,7 @@ def test_time_on_two_kinds_of_hardware_is_refused(store):
     fill(store, [*rows_of(TWO, 2), *rows_of(SIX[2:3], 2, device_model="Another CPU")])
     store.write_manifest(manifest_of(SIX[:3], 2))
     (study,) = select_studies(store)
-    assert "2 kinds of hardware" in study.rows_for("host_peak_bytes")[1]
+    assert "2 kinds of hardware" in study.rows_for("host_allocated_bytes")[1]
 
 
 def test_an_unknown_primary_metric_is_refused(store):

@@ -42,7 +42,7 @@ def test_number_with_its_sign():
 
 def test_a_value_is_shown_in_its_metrics_unit():
     assert in_unit(0.9214, ACCURACY) == "92.14"
-    assert in_unit(300 * 2**20, METRICS["host_peak_bytes"]) == "300.0"
+    assert in_unit(300 * 2**20, METRICS["host_allocated_bytes"]) == "300.0"
     assert in_unit(225_034, METRICS["parameter_count"]) == "225,034"
     assert in_unit(None, ACCURACY) == NOTHING
 

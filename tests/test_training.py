@@ -246,7 +246,7 @@ def test_a_snapshot_survives_its_bytes_and_holds_no_code():
         run_id="abc",
         progress=Progress(learning_rate=0.5, history=[entry(2.0)]),
         clocks={"train": 1.0},
-        host_peak_bytes=None,
+        host_allocated_bytes=None,
         variables=[np.arange(3.0), np.array(7, np.int64)],
         best_weights=[],
     )

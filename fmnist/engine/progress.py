@@ -67,7 +67,7 @@ class Snapshot:
     run_id: str
     progress: Progress
     clocks: dict[str, float]
-    host_peak_bytes: int | None
+    host_allocated_bytes: int | None
     variables: Sequence[Array]  # the engine's, in its order
     best_weights: Sequence[Array]  # the model's of the best epoch, empty where they are not kept
 
@@ -77,7 +77,7 @@ class Snapshot:
             "run_id": self.run_id,
             "progress": asdict(self.progress),
             "clocks": self.clocks,
-            "host_peak_bytes": self.host_peak_bytes,
+            "host_allocated_bytes": self.host_allocated_bytes,
         }
         arrays = {f"variable_{index}": array for index, array in enumerate(self.variables)}
         arrays |= {f"best_{index}": array for index, array in enumerate(self.best_weights)}

@@ -57,7 +57,7 @@ def pictures(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]
 
 def _distributions(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
     names = dict.fromkeys([findings.study.primary_metric, "test_accuracy", "test_loss", "train_seconds",
-                           "epoch_seconds", "host_peak_bytes", "device_peak_bytes"])  # fmt: skip
+                           "epoch_seconds", "host_allocated_bytes", "device_peak_bytes"])  # fmt: skip
     for found in (findings.metrics[name] for name in names if name in findings.metrics):
         values = {label: column.to_numpy() for label, column in found.of(findings.ordered).items()}
         if not values:
@@ -139,7 +139,7 @@ def verdict_cells(found: MetricFindings) -> dict[tuple[str, str], tuple[str, str
 
 def _trade_offs(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
     gain = findings.metrics.get("test_accuracy")
-    for name in ("train_seconds", "host_peak_bytes", "device_peak_bytes"):
+    for name in ("train_seconds", "host_allocated_bytes", "device_peak_bytes"):
         cost = findings.metrics.get(name)
         if cost is None or gain is None:
             continue

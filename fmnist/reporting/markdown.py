@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from fmnist.errors import UserError
 from fmnist.report import ReportResult, StudyResult
 from fmnist.tables import Table
 
@@ -30,7 +31,7 @@ def update_section(file: Path, result: ReportResult) -> None:
     before, start, rest = text.partition(START)
     _, end, after = rest.partition(END)
     if not start or not end or START in rest or END in after:
-        raise ValueError(f"{file}: expected the lines {START} and {END}, once each, around the place of the results")
+        raise UserError(f"{file}: expected the lines {START} and {END}, once each, around the place of the results")
     page = Path(os.path.relpath(result.path, file.parent)).as_posix()
     section = results_section(result, page)
     file.write_text(f"{before}{START}\n\n{section}\n\n{END}{after}", encoding="utf-8")

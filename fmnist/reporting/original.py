@@ -47,13 +47,13 @@ ORIGINAL_FIGURES: tuple[OriginalFigure, ...] = (
     ),
     OriginalFigure(
         architecture="own_v3",
-        metric="host_peak_bytes",
+        metric="host_allocated_bytes",
         value=25 * 2**20,
         remark="20 to 30 MB; own CNN, version not said; how it was measured is not said",
     ),
     OriginalFigure(
         architecture="efficientnet_small",
-        metric="host_peak_bytes",
+        metric="host_allocated_bytes",
         value=19.95 * 2**20,
         remark="MB; how it was measured is not said",
     ),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fmnist.errors import UserError
 from fmnist.results import Store
 from fmnist.schema import METRICS, SCALAR_COLUMNS, STATUSES
 from fmnist.statistics.comparable import MEASURED_KINDS, select_comparable
@@ -105,7 +106,7 @@ def select_studies(store: Store, names: Sequence[str] = (), rows: pd.DataFrame |
     """
     rows = read_rows(store) if rows is None else rows
     if rows.empty:
-        raise ValueError(
+        raise UserError(
             f"results: {store.uri} holds no run, expected Parquet files under runs/ or compacted/:"
             " run `python jobs/study.py quick` first, or name another place with --results"
         )
@@ -114,12 +115,12 @@ def select_studies(store: Store, names: Sequence[str] = (), rows: pd.DataFrame |
     by_name = {manifest["name"]: manifest for manifest in manifests}
     for name in names:
         if name not in by_name:
-            raise ValueError(f"study: got {name!r}, expected one with results in {store.uri}: {', '.join(by_name)}")
+            raise UserError(f"study: got {name!r}, expected one with results in {store.uri}: {', '.join(by_name)}")
     studies = [_select(rows, by_name[name]) for name in names or by_name]
     without_rows = [study.name for study in studies if study.outcomes.empty]
     if names and without_rows:
         name = without_rows[0]
-        raise ValueError(
+        raise UserError(
             f"study {name!r}: its configurations have no run in {store.uri}: run `python jobs/study.py {name}` first"
         )
     if names:
@@ -157,7 +158,7 @@ def _select(rows: pd.DataFrame, manifest: Mapping[str, Any]) -> StudyRows:
     own["of_study"] = own["study"] == manifest["name"]
     primary = manifest["primary_metric"]
     if primary not in METRICS:
-        raise ValueError(f"study {manifest['name']!r}: primary_metric: got {primary!r}, expected {', '.join(METRICS)}")
+        raise UserError(f"study {manifest['name']!r}: primary_metric: got {primary!r}, expected {', '.join(METRICS)}")
     return StudyRows(
         name=manifest["name"],
         question=manifest["question"],

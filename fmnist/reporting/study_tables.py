@@ -27,7 +27,7 @@ from fmnist.tables import (
     with_spread,
 )
 
-RESULT_COSTS = ("train_seconds", "host_peak_bytes")
+RESULT_COSTS = ("train_seconds", "host_allocated_bytes")
 MISTAKES_SHOWN = 3
 
 

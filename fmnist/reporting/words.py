@@ -12,7 +12,7 @@ from fmnist.schema import METRICS
 from fmnist.statistics.verdicts import RELATIVE_KINDS
 from fmnist.tables import in_unit, number
 
-COSTS = ("train_seconds", "host_peak_bytes")
+COSTS = ("train_seconds", "host_allocated_bytes")
 MOST_LISTED = 5  # beaten configurations; more are summed up
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from fmnist.errors import UserError
 from fmnist.schema import Metric
 
 HARDWARE_COLUMNS = ("device_model", "threads", "gpus")
@@ -56,11 +57,11 @@ def metric_table(frame: pd.DataFrame, metric: Metric, labels: Sequence[str] | No
     """
     missing = [name for name in ("label", "repeat", metric.name) if name not in frame.columns]
     if missing:
-        raise ValueError(f"columns: {', '.join(missing)} missing; got {', '.join(map(str, frame.columns))}")
+        raise UserError(f"columns: {', '.join(missing)} missing; got {', '.join(map(str, frame.columns))}")
     twice = frame.duplicated(["label", "repeat"])
     if twice.any():
         first = frame[twice].iloc[0]
-        raise ValueError(
+        raise UserError(
             f"label {first['label']!r} has two rows of repeat {first['repeat']}; expected one:"
             " choose by comparable.select_comparable first"
         )
@@ -70,7 +71,7 @@ def metric_table(frame: pd.DataFrame, metric: Metric, labels: Sequence[str] | No
     wanted = sorted(table.columns) if labels is None else list(labels)
     unknown = [label for label in wanted if label not in table.columns]
     if unknown:
-        raise ValueError(f"label: got {', '.join(unknown)}, expected one of {', '.join(sorted(table.columns))}")
+        raise UserError(f"label: got {', '.join(unknown)}, expected one of {', '.join(sorted(table.columns))}")
     return table[wanted].where(np.isfinite(table[wanted])).sort_index()
 
 
@@ -79,7 +80,7 @@ def _exclusive_rows(frame: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     kept = frame[(frame["placement"] == "exclusive") & ~disturbed]
     lacking = sorted(set(frame["label"]) - set(kept["label"]))
     if lacking:
-        raise ValueError(
+        raise UserError(
             f"{metric.label}: got no exclusive row (alone on its machine, not resumed) of {', '.join(lacking)};"
             " shared rows are not compared on time or memory. Run: python jobs/study.py timing"
         )
@@ -91,7 +92,7 @@ def _of_hardware(frame: pd.DataFrame, metric: Metric, hardware: str) -> pd.DataF
     lacking = sorted(set(frame["label"]) - set(kept["label"]))
     if lacking:
         found = ", ".join(sorted(frame["device_model"].dropna().unique()))
-        raise ValueError(
+        raise UserError(
             f"{metric.label}: got hardware {hardware!r}, without an exclusive row of {', '.join(lacking)};"
             f" there are rows on {found}. Run on {hardware}: python jobs/study.py timing"
         )
@@ -101,7 +102,7 @@ def _of_hardware(frame: pd.DataFrame, metric: Metric, hardware: str) -> pd.DataF
 def _refuse_mixed_hardware(frame: pd.DataFrame, metric: Metric) -> None:
     kinds = hardware_of(frame)
     if len(kinds) > 1:
-        raise ValueError(
+        raise UserError(
             f"{metric.label}: got exclusive rows of {len(kinds)} kinds of hardware ({'; '.join(kinds)}), expected one."
             " Name one device model, or run on one machine: python jobs/study.py timing"
         )
@@ -113,7 +114,7 @@ def _refuse_shared(frame: pd.DataFrame, metric: Metric) -> None:
         return
     placed = sorted(frame.loc[frame[metric.name].notna(), "placement"].unique())
     if placed not in ([], ["exclusive"]):
-        raise ValueError(
+        raise UserError(
             f"{metric.label}: got rows placed {' and '.join(placed)}, expected exclusive ones only."
             " Choose by comparable.select_comparable, or run: python jobs/study.py timing"
         )

@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fmnist.errors import UserError
 from fmnist.comparison import PairComparison
 from fmnist.schema import Metric
 from fmnist.statistics.comparable import metric_table
@@ -78,7 +79,7 @@ def planned_looks(cap: int, *, first: int = FIRST_LOOK, count: int = LOOKS) -> t
     Raises ValueError for a cap below 3: fewer repeats decide nothing.
     """
     if cap < 3 or first < 2 or count < 1:
-        raise ValueError(f"looks: got cap {cap}, first {first}, count {count}, expected at least 3, 2 and 1")
+        raise UserError(f"looks: got cap {cap}, first {first}, count {count}, expected at least 3, 2 and 1")
     evenly = np.linspace(min(first, cap), cap, count) if count > 1 else np.array([cap])
     return tuple(int(n) for n in np.unique(np.rint(evenly)))
 
@@ -89,7 +90,7 @@ def look_levels(looks: tuple[int, ...], alpha: float, *, two_sided: bool) -> tup
     Raises ValueError for other looks and for an alpha outside (0, 1).
     """
     if not looks or min(looks) < 2:
-        raise ValueError(f"looks: got {looks}, expected increasing numbers of repeats of at least 2, e.g. (5, 10, 20)")
+        raise UserError(f"looks: got {looks}, expected increasing numbers of repeats of at least 2, e.g. (5, 10, 20)")
     kept_back = 1 / looks[-1] if len(looks) > 1 else 0.0  # one look is a plain t test, which is exact
     return nominal_levels(tuple(n - 1 for n in looks), alpha * (1 - kept_back), two_sided=two_sided)
 

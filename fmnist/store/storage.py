@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 import pyarrow as pa
 from pyarrow import fs
 
+from fmnist.errors import UserError
+
 Result = TypeVar("Result")
 
 # a file of these appears when its upload is complete, and there is no rename; elsewhere a temporary name is renamed
@@ -197,5 +199,5 @@ def _open_s3(parts: urllib.parse.SplitResult) -> tuple[fs.FileSystem, str, str]:
     try:
         filesystem = fs.S3FileSystem(allow_delayed_open=True, **options)
     except TypeError as error:
-        raise ValueError(f"results: {parts.geturl()}: {error}; expected options of pyarrow.fs.S3FileSystem") from error
+        raise UserError(f"results: {parts.geturl()}: {error}; expected options of pyarrow.fs.S3FileSystem") from error
     return filesystem, f"{parts.netloc}{parts.path}".rstrip("/"), str(options.get("endpoint_override", ""))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fmnist.errors import UserError
 from fmnist.study import Placement
 
 Node = Mapping[str, float]  # resources of one node by name, "CPU" and "GPU" among them
@@ -53,7 +54,7 @@ def share_of(
     has_gpus = any(node.get("GPU", 0.0) >= 1 for node in nodes)
     chosen_gpus = gpus if gpus is not None else float(has_gpus)
     if placement == "exclusive" and 0 < chosen_gpus < 1:
-        raise ValueError(
+        raise UserError(
             f"gpus per run: got {chosen_gpus:g}, but an exclusive run has a whole GPU: give 1, or --placement shared"
         )
     if cpus is not None:
@@ -66,7 +67,7 @@ def check_cpus(cpus: float | None) -> None:
     """ValueError unless `cpus` is None, a fraction in (0, 1) or a whole number."""
     if cpus is None or 0 < cpus < 1 or (cpus >= 1 and float(cpus).is_integer()):
         return
-    raise ValueError(f"cpus per run: got {cpus:g}, expected a fraction between 0 and 1 or a whole number from 1")
+    raise UserError(f"cpus per run: got {cpus:g}, expected a fraction between 0 and 1 or a whole number from 1")
 
 
 def check_gpus(gpus: float | None) -> None:
@@ -76,7 +77,7 @@ def check_gpus(gpus: float | None) -> None:
     runs = 1 / gpus if 0 < gpus < 1 else 1.0
     if gpus > 0 and math.isclose(runs, round(runs), rel_tol=1e-6) and (gpus < 1 or float(gpus).is_integer()):
         return
-    raise ValueError(
+    raise UserError(
         f"gpus per run: got {gpus:g}, expected 0, a whole number, or a fraction of which a whole number fits a GPU:"
         " 0.5, 0.25, 0.2, 0.125"
     )

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from fmnist.errors import UserError
 from fmnist.catalogue import find_study, study_names
 from fmnist.data import load_data
 from fmnist.results import Store
@@ -40,7 +41,7 @@ def preview(study: Study, options: StudyOptions, console: Console, price_per_gpu
     With a price, also the GPU-hours and what they cost. ValueError for a price below 0.
     """
     if price_per_gpu_hour is not None and not price_per_gpu_hour >= 0:
-        raise ValueError(f"price per GPU-hour: got {price_per_gpu_hour:g}, expected 0 or more")
+        raise UserError(f"price per GPU-hour: got {price_per_gpu_hour:g}, expected 0 or more")
     with structures_of(study.configurations) as structures:
         data, store = load_data(options.data), Store(options.results)
         runs = study.runs(structures.result(), data.fingerprint)

@@ -20,6 +20,7 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.logger import TBXLoggerCallback
 
+from fmnist.errors import UserError
 from fmnist.schema import METRICS
 from fmnist.store.storage import Storage
 from fmnist.study import RunSpec
@@ -68,7 +69,7 @@ def _wandb(project: str) -> Any:
 
 def _require(package: str, extra: str) -> None:
     if find_spec(package) is None:
-        raise ValueError(f"{package}: it was asked for, but is not installed: pip install 'fmnist[{extra}]'")
+        raise UserError(f"{package}: it was asked for, but is not installed: pip install 'fmnist[{extra}]'")
 
 
 class _TrackedSweep(Callback):

@@ -27,8 +27,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fmnist.errors import UserError
 from fmnist.comparison import PairComparison
+from fmnist.errors import UserError
 from fmnist.schema import Metric
 from fmnist.statistics.comparable import metric_table
 from fmnist.statistics.intervals import Array, join_notes

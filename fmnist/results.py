@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from fmnist.errors import UserError
 from fmnist.directories import user_cache
+from fmnist.errors import UserError
 from fmnist.store.compaction import COMPACTED, Compaction, compact
 from fmnist.store.row_files import RowFiles
 from fmnist.store.rows import KEY_COLUMNS, BestRows, entries_of, row_bytes, schema_of
@@ -40,8 +40,8 @@ class Store:
     """
 
     def __init__(self, uri: str | Path) -> None:
-        self.uri = str(uri)
         self.storage = Storage(uri)
+        self.uri = self.storage.uri
         address = digest([self.storage.filesystem.type_name, self.storage.server, self.storage.root])
         self.unsent = Storage(user_cache() / "unsent" / address)
         self._row_files = RowFiles(self.storage)

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from fmnist.errors import UserError
 from fmnist.catalogue import find_study, study_names
 from fmnist.data import load_data
+from fmnist.errors import UserError
 from fmnist.results import Store
 from fmnist.study import Study
 from fmnist.study_job import StudyOptions, say
@@ -48,7 +48,7 @@ def preview(study: Study, options: StudyOptions, console: Console, price_per_gpu
     plan = make_plan(runs, store.present(), options.retry_failed)
     say(
         console,
-        f"Study {study.name}: {plan.wanted} runs wanted, {len(plan.present)} present in {options.results},"
+        f"Study {study.name}: {plan.wanted} runs wanted, {len(plan.present)} present in {store.uri},"
         f" {len(plan.missing)} missing",
     )
     if plan.missing:

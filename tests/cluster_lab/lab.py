@@ -32,6 +32,11 @@ def why_not() -> str | None:
     return None if trial.returncode == 0 else "this machine lets even root make no namespaces"
 
 
+def exports(variables: dict[str, str]) -> str:
+    """Lines of a shell's start file that set environment variables."""
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+
+
 def run_in_lab(
     folder: Path, script: str, *, hosts: int, first: int = 1, environment: dict[str, str] | None = None, timeout: float
 ) -> dict[str, Any]:
@@ -41,8 +46,7 @@ def run_in_lab(
     """
     variables = HOST_ENVIRONMENT | (environment or {})
     folder.mkdir(parents=True, exist_ok=True)
-    exports = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
-    (folder / "hosts.env").write_text("".join(exports))
+    (folder / "hosts.env").write_text(exports(variables))
     lab = {
         "LAB": str(folder),
         "VENV": sys.prefix,

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.cluster_lab.stand_ins import make_stand_ins
+
 FOLDER = Path(__file__).parent
 PROJECT = FOLDER.parent.parent
 COMMANDS = {"ip": "iproute2", "sshd": "openssh-server", "rsync": "rsync", "unshare": "util-linux"}
@@ -42,11 +44,12 @@ def run_in_lab(
 ) -> dict[str, Any]:
     """Run an operator's script (of this folder) beside `hosts` hosts, the first of them 10.77.0.`first`.
 
-    Returns what the script wrote as JSON into $LAB/found.json. RuntimeError holds its output if it failed.
+    What its setup lines reach outside of a host is replaced there (stand_ins.py). Returns what the script wrote as JSON
+    into $LAB/found.json. RuntimeError holds its output if it failed.
     """
     variables = HOST_ENVIRONMENT | (environment or {})
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "hosts.env").write_text(exports(variables))
+    (folder / "hosts.env").write_text(exports(variables | make_stand_ins(folder / "stand_ins")))
     lab = {
         "LAB": str(folder),
         "VENV": sys.prefix,

@@ -78,7 +78,7 @@ class StudyJob:
         """Compute what is missing of this study, or of a part of it; returns the number of runs given up."""
         plan = make_plan(self.runs_of(study), self.store.present(), self.options.retry_failed)
         if not plan.missing:
-            say(self.console, f"Nothing to compute: all {plan.wanted} runs are in {self.options.results}")
+            say(self.console, f"Nothing to compute: all {plan.wanted} runs are in {self.store.uri}")
             return 0
         share = share_of(study.placement, self.nodes, self.options.cpus_per_run, self.options.gpus_per_run)
         state = SweepState(
@@ -91,7 +91,7 @@ class StudyJob:
         say(
             self.console,
             f"{len(plan.missing)} of {plan.wanted} runs to compute, {state.slots} at a time with {share.describe()}"
-            f" each; rows go to {self.options.results}",
+            f" each; rows go to {self.store.uri}",
         )
         try:
             self._sweep(plan.missing, share, state)

@@ -27,6 +27,7 @@ from fmnist.study import Study, configure
 from fmnist.study_job import StudyOptions, run_study
 from fmnist.sweeping import study_preview
 from fmnist.sweeping.until_decided import run_until_decided
+from jobs import compact
 from tests.tiny_data import tiny_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -151,6 +152,18 @@ def test_nonsense_that_the_parser_sees_ends_with_2(arguments, capsys):
         main(arguments)
     assert stopped.value.code == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("on_one_ray")
+def test_a_key_in_the_uri_is_never_printed(tmp_path, capsys):
+    uri, out = f"file://{tmp_path}/rows?secret_key=hidden", console()
+    for _ in range(2):
+        assert run_study(STUDY, options(uri), out) == 0
+    study_preview.preview(STUDY, options(uri), out)
+    assert compact.main(["--results", uri]) == 0
+    said = out.file.getvalue() + "".join(capsys.readouterr())
+    assert said.count(f"file://{tmp_path}/rows?secret_key=...") == 4
+    assert "hidden" not in said
 
 
 @pytest.mark.usefixtures("on_one_ray")

@@ -48,7 +48,7 @@ def preview(study: Study, options: StudyOptions, console: Console, price_per_gpu
     plan = make_plan(runs, store.present(), options.retry_failed)
     say(
         console,
-        f"Study {study.name}: {plan.wanted} runs wanted, {len(plan.present)} present in {options.results},"
+        f"Study {study.name}: {plan.wanted} runs wanted, {len(plan.present)} present in {store.uri},"
         f" {len(plan.missing)} missing",
     )
     if plan.missing:

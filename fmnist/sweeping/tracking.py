@@ -69,7 +69,7 @@ def _wandb(project: str) -> Any:
 
 def _require(package: str, extra: str) -> None:
     if find_spec(package) is None:
-        raise UserError(f"{package}: it was asked for, but is not installed: pip install 'fmnist[{extra}]'")
+        raise UserError(f"{package}: it was asked for, but is not installed: pip install '.[{extra}]'")
 
 
 class _TrackedSweep(Callback):

@@ -15,7 +15,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 
-from fmnist.reporting import study_tables, training_tables, uncertainty_tables
+from fmnist.reporting import original_tables, study_tables, training_tables, uncertainty_tables
 from fmnist.reporting.appearance import Look, figure_savers, house_style, looks_of
 from fmnist.reporting.claims import claims_table
 from fmnist.reporting.findings import Findings, find_data, gather
@@ -160,15 +160,15 @@ def _tables(findings: Findings) -> Tables:
         "comparison-first": [study_tables.results_table(findings)],
         "comparison": [
             *(table for name, table in pairs.items() if name not in costs),
-            *_present(uncertainty_tables.layers_table(findings), uncertainty_tables.votes_table(findings)),
+            *_present(uncertainty_tables.layers_table(findings)),
         ],
         "costs": [*(pairs[name] for name in costs), *_present(training_tables.target_table(findings))],
         "curves": _present(training_tables.epochs_table(findings), training_tables.trainability_table(findings)),
         "confidence": _present(uncertainty_tables.calibration_table(findings)),
         "classes": _present(study_tables.recall_table(findings), study_tables.mistakes_table(findings)),
         "original": _present(
-            study_tables.original_table(findings),
-            training_tables.original_epochs_table(findings),
+            original_tables.original_table(findings),
+            original_tables.original_epochs_table(findings),
             claims_table(findings),
         ),
         "runs": [

@@ -7,7 +7,7 @@ import pytest
 from fmnist.reporting.epochs import read_epochs, stages_of
 from fmnist.reporting.predictions import PredictionSums, sum_predictions
 from fmnist.results import Store
-from fmnist.statistics.calibration import calibration
+from fmnist.statistics.calibration import calibration_bins
 from tests.synthetic_rows import SIX, TEST_IMAGES, balanced_labels, rows_of
 
 TRUE = balanced_labels()
@@ -35,7 +35,7 @@ def frame_of(rows):
 def test_sums_are_those_of_all_predictions_at_once(store, rows):
     sums = sum_predictions(store, frame_of(rows), TRUE)
     assert set(sums) == {"lenet5", "brownlee"}
-    own = [row for row in rows if row["label"] == "lenet5"]
+    own = [row for row in rows if row["label"] == "lenet5"]  # by repeat
     predicted = np.stack([row["test_predicted"] for row in own])
     confidence = np.stack([row["test_confidence"] for row in own])
     confusion = np.zeros((10, 10), int)
@@ -44,13 +44,16 @@ def test_sums_are_those_of_all_predictions_at_once(store, rows):
     total = sums["lenet5"]
     assert total.runs == 3
     assert (total.confusion == confusion).all()
-    assert (total.times_right == (predicted == TRUE).sum(axis=0)).all()
-    assert sorted(total.accuracy_by_run) == pytest.approx(sorted(row["test_accuracy"] for row in own))
-    shirts = [np.mean(run[TRUE == 6] == 6) for run in predicted]
-    assert sorted(total.recall_by_run[:, 6]) == pytest.approx(sorted(shirts))
-    direct = calibration(confidence, predicted == TRUE)
-    assert total.calibration.expected_calibration_error == pytest.approx(direct.expected_calibration_error)
-    assert sum(item.n for item in total.reliability) == 3 * TEST_IMAGES
+    assert (total.votes[TRUE, np.arange(TEST_IMAGES)] == (predicted == TRUE).sum(axis=0)).all()
+    assert sorted(total.repeats) == [0, 1, 2]
+    for place, repeat in enumerate(total.repeats):
+        assert (total.right[place] == (predicted[repeat] == TRUE)).all()
+        assert total.right[place].mean() == pytest.approx(own[repeat]["test_accuracy"])
+        assert total.recall_by_run[place, 6] == pytest.approx(np.mean(predicted[repeat][TRUE == 6] == 6))
+        assert total.confusion_by_run[place, 6, 0] == np.sum(predicted[repeat][TRUE == 6] == 0)
+    direct = calibration_bins(confidence[total.repeats], predicted[total.repeats] == TRUE)
+    assert total.calibration.expected_error == pytest.approx(direct.expected_error)
+    assert total.calibration.counts.sum() == 3 * TEST_IMAGES
 
 
 def test_the_example_is_the_lowest_repeat(store, rows):
@@ -82,7 +85,7 @@ def test_more_runs_than_a_byte_counts():
     sums.add(np.full((runs, 2), 1, np.uint8), np.full((runs, 2), 0.5, np.float16), np.arange(runs))
     assert sums.votes[1].tolist() == [runs, runs]
     assert sums.confusion[2, 1] == runs
-    assert sums.calibration.n == 2 * runs
+    assert (sums.runs, sums.right.shape, sums.calibration.counts.sum()) == (runs, (runs, 2), 2 * runs)
 
 
 def test_epochs_of_all_runs_and_their_stages(store, rows):

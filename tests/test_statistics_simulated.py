@@ -13,7 +13,6 @@ from fmnist.statistics.intervals import bca_bounds, t_bounds, wilson_interval
 from fmnist.statistics.paired_tests import equivalence_t, holm, paired_t, signed_rank, standardized_difference
 from fmnist.statistics.sequential import planned_looks
 from fmnist.statistics.stopping_simulation import simulate_stopping
-from fmnist.statistics.trainability import pitman_morgan
 
 ALPHA = 0.05
 
@@ -166,14 +165,6 @@ def test_intervals_of_d_z_cover_as_often_as_they_say():
         for interval in (standardized_difference(row)[1] for row in samples(studies, 8, loc=true))
     ]
     assert np.mean(inside) == pytest.approx(0.95, abs=tolerance(studies))
-
-
-def test_the_test_of_spreads_errs_as_often_as_it_says():
-    studies = 4_000
-    shared = samples(studies, 10, seed=1)
-    a, b = shared + samples(studies, 10, seed=2), shared + samples(studies, 10, seed=3)
-    wrong = np.mean([pitman_morgan(*pair) <= ALPHA for pair in zip(a, b, strict=True)])
-    assert wrong == pytest.approx(ALPHA, abs=tolerance(studies))
 
 
 @pytest.mark.parametrize("looks", [planned_looks(30), planned_looks(20), (5, 6, 7, 8, 9, 10)])

@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from fmnist.statistics.trade_offs import (
     pareto_front,
     performance_profile,
-    summarize_times,
-    time_to_target,
     times_to_target,
 )
 
@@ -21,25 +19,30 @@ POINTS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, m
 
 
 def history(accuracies, seconds=10.0):
-    return [{"validation_accuracy": accuracy, "seconds": seconds} for accuracy in accuracies]
+    return [(accuracy, seconds) for accuracy in accuracies]
+
+
+def time_to(epochs, target):
+    """One run alone, its epochs as pairs of validation accuracy and seconds."""
+    flat = np.array(epochs, dtype=float).reshape(-1, 2)
+    return float(times_to_target(np.array([0, len(flat)]), flat[:, 0], flat[:, 1], target)[0])
 
 
 def test_time_counts_the_epochs_up_to_the_first_that_reaches_the_target():
-    assert time_to_target(history([0.80, 0.91, 0.89, 0.93]), 0.91) == 20.0
-    assert time_to_target(history([0.95]), 0.91) == 10.0
+    assert time_to(history([0.80, 0.91, 0.89, 0.93]), 0.91) == 20.0
+    assert time_to(history([0.95]), 0.91) == 10.0
 
 
 def test_a_miss_is_infinite_and_no_history_unknown():
-    assert time_to_target(history([0.80, 0.85]), 0.91) == math.inf
-    assert time_to_target(history([math.nan, 0.85]), 0.91) == math.inf
-    assert math.isnan(time_to_target([], 0.91))
-    assert math.isnan(time_to_target(None, 0.91))
+    assert time_to(history([0.80, 0.85]), 0.91) == math.inf
+    assert time_to(history([math.nan, 0.85]), 0.91) == math.inf
+    assert math.isnan(time_to([], 0.91))
 
 
 def test_an_epoch_without_a_time_makes_the_time_unknown_where_it_counts():
-    gap = [{"validation_accuracy": 0.8, "seconds": math.nan}, *history([0.92])]
-    assert math.isnan(time_to_target(gap, 0.91))
-    assert time_to_target([*history([0.92]), *gap], 0.91) == 10.0
+    gap = [(0.8, math.nan), *history([0.92])]
+    assert math.isnan(time_to(gap, 0.91))
+    assert time_to([*history([0.92]), *gap], 0.91) == 10.0
 
 
 @given(st.lists(EPOCHS, max_size=6))
@@ -47,18 +50,8 @@ def test_many_runs_at_once_are_each_as_alone(runs):
     offsets = np.cumsum([0, *(len(run) for run in runs)])
     flat = np.array([epoch for run in runs for epoch in run]).reshape(-1, 2)
     together = times_to_target(offsets, flat[:, 0], flat[:, 1], 0.7)
-    alone = [time_to_target([{"validation_accuracy": a, "seconds": s} for a, s in run], 0.7) for run in runs]
+    alone = [time_to(run, 0.7) for run in runs]
     assert together.tolist() == pytest.approx(alone, nan_ok=True)
-
-
-def test_summary_keeps_misses_as_infinite():
-    summary = summarize_times([10.0, 20.0, math.inf, 15.0, math.nan])
-    assert (summary.runs, summary.unknown, summary.reached, summary.share_reached) == (4, 1, 3, 0.75)
-    assert (summary.lower_quartile, summary.median, summary.upper_quartile) == (10.0, 15.0, 20.0)
-    assert summary.note == "1 of 4 runs miss the target."
-    assert summarize_times([10.0, math.inf, math.inf]).median == math.inf
-    assert math.isnan(summarize_times([]).median)
-    assert summarize_times([5.0]).note == ""
 
 
 def test_performance_profile_by_hand():

@@ -1,16 +1,15 @@
-"""What a claim of a report is checked by: each function makes a check, which reads the findings of a study.
+"""What a claim speaks of, measured on a study's runs: each quantity gives its parts as estimates of plain arrays.
 
-A claim that configurations differ stands and falls with the verdict on their pair (Holm-adjusted, see
-fmnist.comparison); one about classes with the share of runs that show it, by its Wilson interval against one half; one
-about overfitting with a paired t test. "About 2 points" is taken as 1.5 to 2.5: it is confirmed if the whole interval
-of the difference lies within, refuted if it lies outside.
+Accuracy, recall and gaps carry both layers of uncertainty, of seeds and of test images (see
+fmnist.statistics.test_set_error); times, memory, spreads and epochs that of the seeds.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,235 +17,264 @@ import pandas as pd
 
 from fmnist.data import CLASS_NAMES
 from fmnist.reporting.findings import Findings
-from fmnist.reporting.original import ORIGINAL_EASIEST_CLASSES, ORIGINAL_HARDEST_CLASS
-from fmnist.reporting.pair_text import PairView, difference_text, difference_unit, seen_from
+from fmnist.reporting.predictions import PredictionSums
 from fmnist.schema import METRICS
-from fmnist.statistics.intervals import mean_interval, wilson_interval
-from fmnist.statistics.paired_tests import pair_tests
-from fmnist.statistics.trainability import compare_spread
-from fmnist.tables import mean_and_spread, number, p_words
+from fmnist.statistics.claim_evaluation import Estimate, layered_estimate, paired_estimate
+from fmnist.statistics.intervals import Array
+from fmnist.statistics.test_set_error import variance_layers, variance_layers_of_means
+from fmnist.statistics.trainability import at_epoch_limit, log_spread_ratio
+from fmnist.tables import number
 
-Reading = Literal["confirmed", "refuted", "not decidable", "open"]
-Check = Callable[[Findings], tuple[Reading, str]]
-
-TOLERANCE = 0.25  # of a claimed number of points: "about"
-CERTAIN = 0.05  # p value at which a claim with a test of its own is decided
-
-
-def better(label: str, other: str, metric: str = "test_accuracy") -> Check:
-    """Claim that one configuration is better than another."""
-    return _by_verdict(label, other, metric, {"better": "confirmed", "worse": "refuted", "equivalent": "refuted"})
+NEW_SEEDS = "new seeds, these test images"
+NEW_IMAGES = "new seeds and other test images of this kind"
+MOST_CENSORED = 0.2  # share of runs ended by the epoch limit; above it a mean best epoch tells of the limit
 
 
-def not_better(label: str, other: str, metric: str = "test_accuracy") -> Check:
-    """Claim that one configuration is no better than another."""
-    return _by_verdict(label, other, metric, {"better": "refuted", "worse": "confirmed", "equivalent": "confirmed"})
+class UndecidableError(Exception):
+    """Why a claim cannot be decided, in words."""
 
 
-def best(label: str, metric: str = "test_accuracy") -> Check:
-    """Claim that one configuration is better than every other."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """How an estimate is written."""
 
-    def check(findings: Findings) -> tuple[Reading, str]:
-        others = [other for other in findings.ordered if other != label]
-        views = [_view(findings, metric, label, other) for other in others]
-        known = [view for view in views if view is not None]
-        if not known or len(known) < len(views):
-            return _lacking(findings, metric, label, *others)
-        verdicts = {view.verdict for view in known}
-        nearest = min(known, key=lambda view: abs(view.difference))
-        if verdicts == {"better"}:
-            return "confirmed", f"better than all {len(known)} others; the nearest: {_pair_evidence(nearest, metric)}"
-        if verdicts & {"worse", "equivalent"}:
-            standing = next(view for view in known if view.verdict in ("worse", "equivalent"))
-            return "refuted", _pair_evidence(standing, metric)
-        still_open = next(view for view in known if view.verdict == "undecided")
-        return "not decidable", _pair_evidence(still_open, metric)
+    name: str
+    digits: int
+    scale: float = 1.0
+    logarithm: bool = False  # the estimate is that of a ratio
 
-    return check
+    def text(self, estimate: Estimate) -> str:
+        """Write an estimate with its 95 % interval: +0.25 [-0.10, +0.60] points."""
+        values = np.array([estimate.value, *estimate.bounds()])
+        shown = np.exp(values) if self.logarithm else self.scale * values
+        texts = (number(value, self.digits, signed=not self.logarithm) for value in shown)
+        return "{} [{}, {}] ".format(*texts) + self.name
 
 
-def better_by(label: str, others: Sequence[str], points: float) -> Check:
-    """Claim that one configuration is about so many points more accurate than each of others."""
-
-    def check(findings: Findings) -> tuple[Reading, str]:
-        views = [_view(findings, "test_accuracy", label, other) for other in others]
-        known = [view for view in views if view is not None and not math.isnan(view.lower)]
-        if len(known) < len(others):
-            return _lacking(findings, "test_accuracy", label, *others)
-        low, high = points / 100 * (1 - TOLERANCE), points / 100 * (1 + TOLERANCE)
-        evidence = "; ".join(_pair_evidence(view, "test_accuracy") for view in known)
-        if all(low <= view.lower and view.upper <= high for view in known):
-            return "confirmed", evidence
-        outside = any(view.upper < low or view.lower > high for view in known)
-        return "refuted" if outside else "not decidable", evidence
-
-    return check
+POINTS = Unit(name="points", digits=2, scale=100)
+TIMES = Unit(name="times", digits=2, logarithm=True)
+EPOCHS = Unit(name="epochs", digits=1)
 
 
-def more_consistent(label: str, other: str) -> Check:
-    """Claim that one configuration's test accuracy spreads less over repeats (Pitman-Morgan test)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One estimate that a claim speaks of. Evidence shows the deciding part of each group."""
 
-    def check(findings: Findings) -> tuple[Reading, str]:
-        if not _finished(findings, label, other):
-            return _lacking(findings, "test_accuracy", label, other)
-        rows = findings.study.finished
-        (pair,) = compare_spread(
-            rows[rows["label"].isin([label, other])], METRICS["test_accuracy"], labels=[label, other]
-        )
-        if math.isnan(pair.p):
-            return "not decidable", pair.note
-        evidence = f"spread {number(pair.ratio, 2)} times that of {other} (n = {pair.n}, {p_words(pair.p)})"
-        if pair.p > CERTAIN:
-            return "not decidable", evidence
-        return "confirmed" if pair.ratio < 1 else "refuted", evidence
-
-    return check
+    words: str
+    estimate: Estimate
+    group: str = ""
 
 
-def hardest_class(findings: Findings) -> tuple[Reading, str]:
-    """Claim that Shirt is recognised least, and taken for T-shirt/top."""
-    hardest, taken_for = (CLASS_NAMES.index(name) for name in ORIGINAL_HARDEST_CLASS)
-    held = {label: findings.predictions[label].recall_by_run.argmin(axis=1) == hardest for label in findings.predicted}
-    mistaken = {}
-    for label in findings.predicted:
-        row = findings.predictions[label].confusion[hardest].copy()
-        row[hardest] = 0
-        mistaken[label] = int(row.argmax())
-    reading, evidence = _by_share(held, f"{CLASS_NAMES[hardest]} has the lowest recall")
-    other = sorted({CLASS_NAMES[place] for place in mistaken.values()} - {CLASS_NAMES[taken_for]})
-    if other and reading == "confirmed":
-        reading = "refuted"
-    most = f"most often taken for {CLASS_NAMES[taken_for]} by every configuration"
-    return reading, f"{evidence}; " + (most if not other else f"by some most often taken for {', '.join(other)}")
+class Quantity(ABC):
+    """What a claim is about: how it is written, what it generalises to, and how it is measured."""
+
+    unit: ClassVar[Unit] = POINTS
+    generalises_to: ClassVar[str] = NEW_IMAGES
+
+    @abstractmethod
+    def parts(self, findings: Findings) -> list[Part]:
+        """Estimate every part, at least one; raises UndecidableError where the runs do not allow it."""
 
 
-def easiest_classes(findings: Findings) -> tuple[Reading, str]:
-    """Claim that Trouser and Sandal are the two classes recognised best."""
-    easiest = {CLASS_NAMES.index(name) for name in ORIGINAL_EASIEST_CLASSES}
-    held = {}
-    for label in findings.predicted:
-        top = np.argsort(-findings.predictions[label].recall_by_run, axis=1, kind="stable")[:, : len(easiest)]
-        held[label] = np.array([set(map(int, row)) == easiest for row in top])
-    recall = {label: findings.predictions[label].recall_by_run.mean(axis=0) for label in findings.predicted}
-    reading, evidence = _by_share(held, f"{' and '.join(ORIGINAL_EASIEST_CLASSES)} have the two highest recalls")
-    if not recall:
-        return reading, evidence
-    means = pd.Series(np.mean(list(recall.values()), axis=0), index=list(CLASS_NAMES)).nlargest(4)
-    listed = ", ".join(f"{name} {100 * value:.1f} %" for name, value in means.items())
-    return reading, f"{evidence}; mean recalls: {listed}"
+@dataclass(frozen=True)
+class AccuracyDifference(Quantity):
+    """Test accuracy of a configuration less that of each other one."""
+
+    label: str
+    others: Sequence[str] = ()  # empty: all others of the study, of which evidence shows the nearest
+
+    def parts(self, findings: Findings) -> list[Part]:
+        """See Quantity."""
+        others = self.others or [label for label in findings.study.labels if label != self.label]
+        sums = _predictions(findings, [self.label, *others])
+        return [
+            Part(
+                group=other if self.others else "",
+                words=f"{self.label} less {other}",
+                estimate=accuracy_difference(sums[self.label], sums[other]),
+            )
+            for other in others
+        ]
 
 
-def earlier_best_epoch(label: str, other: str) -> Check:
-    """Claim that one configuration overfits earlier: its validation loss is lowest at an earlier epoch."""
-    return _smaller("best_epoch", "epoch of the lowest validation loss", 1, 1, label, other)
+@dataclass(frozen=True)
+class CostRatio(Quantity):
+    """A time or memory of one configuration as a multiple of another's."""
+
+    label: str
+    other: str
+    metric: str
+    unit: ClassVar[Unit] = TIMES
+    generalises_to: ClassVar[str] = NEW_SEEDS
+
+    def parts(self, findings: Findings) -> list[Part]:
+        """See Quantity."""
+        _require_finished(findings, self.label, self.other)
+        found, name = findings.metrics.get(self.metric), METRICS[self.metric].label
+        if found is None or found.refusal:
+            raise UndecidableError(found.refusal if found else f"no run has a value of {name}")
+        a, b = common_values(found.samples[self.label], found.samples[self.other])
+        words = f"{name} of {self.label} to that of {self.other}"
+        return [Part(words=words, estimate=paired_estimate(np.log(a / b)))]
 
 
-def larger_gap(label: str, other: str) -> Check:
-    """Claim that one configuration generalises worse: training less test accuracy is larger."""
-    return _smaller("gap", "generalisation gap, points", 100, 2, other, label)
+@dataclass(frozen=True)
+class SpreadRatio(Quantity):
+    """The spread of a configuration's test accuracy between repeats as a multiple of another's."""
+
+    label: str
+    other: str
+    unit: ClassVar[Unit] = TIMES
+    generalises_to: ClassVar[str] = NEW_SEEDS
+
+    def parts(self, findings: Findings) -> list[Part]:
+        """See Quantity."""
+        samples = [rows["test_accuracy"] for rows in _rows(findings, self.label, self.other)]
+        words = f"mean deviation from the median, {self.label} to {self.other}"
+        return [Part(words=words, estimate=log_spread_ratio(*common_values(*samples)))]
 
 
-def not_told(label: str, metric: str) -> Check:
-    """A figure that nothing can be held against, since how it was measured is not said."""
+@dataclass(frozen=True)
+class GeneralisationGap(Quantity):
+    """Training less test accuracy: a configuration's less another's."""
 
-    def check(findings: Findings) -> tuple[Reading, str]:
-        found = findings.metrics.get(metric)
-        summary = found.summaries.get(label) if found else None
-        if found is None or summary is None:
-            return _lacking(findings, metric, label)
-        value = mean_and_spread(summary, found.metric)
-        return (
-            "not decidable",
-            f"what it measured is not said; {found.metric.label} of {label} here: {value} {found.metric.unit}"
-            f" (n = {summary.n})",
-        )
+    label: str
+    other: str
 
-    return check
-
-
-def not_repeated(why: str) -> Check:
-    """What the report did and no study here repeats yet."""
-    return lambda _: ("open", why)
+    def parts(self, findings: Findings) -> list[Part]:
+        """See Quantity."""
+        sums = _predictions(findings, [self.label, self.other])
+        rows = _rows(findings, self.label, self.other)
+        a, b = common_values(*(item["train_accuracy"] - item["test_accuracy"] for item in rows))
+        difference = right_difference(sums[self.label], sums[self.other])
+        layers = [variance_layers(difference)] if len(difference) else []
+        words = f"gap of {self.label} less that of {self.other}"
+        return [Part(words=words, estimate=layered_estimate(a - b, *layers))]
 
 
-def _by_verdict(label: str, other: str, metric: str, readings: Mapping[str, Reading]) -> Check:
-    """Read a claim from the verdict on one pair; an undecided pair decides nothing."""
+@dataclass(frozen=True)
+class BestEpoch(Quantity):
+    """Epoch of the lowest validation loss: a configuration's less another's. Not read where the limit decides it."""
 
-    def check(findings: Findings) -> tuple[Reading, str]:
-        view = _view(findings, metric, label, other)
-        if view is None:
-            return _lacking(findings, metric, label, other)
-        return readings.get(view.verdict, "not decidable"), _pair_evidence(view, metric)
+    label: str
+    other: str
+    unit: ClassVar[Unit] = EPOCHS
+    generalises_to: ClassVar[str] = NEW_SEEDS
 
-    return check
+    def parts(self, findings: Findings) -> list[Part]:
+        """See Quantity."""
+        rows = _rows(findings, self.label, self.other)
+        ended = [at_epoch_limit(item) for item in rows]
+        if any(count > MOST_CENSORED * len(item) for count, item in zip(ended, rows, strict=True)):
+            first, second = (f"{count} of {len(item)}" for count, item in zip(ended, rows, strict=True))
+            raise UndecidableError(
+                f"the best epoch is censored by the limit of epochs in {first} runs of {self.label} and {second} of"
+                f" {self.other}"
+            )
+        a, b = common_values(*(item["best_epoch"] for item in rows))
+        words = f"best epoch of {self.label} less that of {self.other}"
+        return [Part(words=words, estimate=paired_estimate(a - b))]
 
 
-def _finished(findings: Findings, *labels: str) -> bool:
-    return set(labels) <= set(findings.study.finished_labels)
+@dataclass(frozen=True)
+class RecallGap(Quantity):
+    """Recall of each class named less that of each class not named, in every configuration of the study."""
+
+    classes: Sequence[str]
+
+    def parts(self, findings: Findings) -> list[Part]:
+        """See Quantity."""
+        named = [CLASS_NAMES.index(name) for name in self.classes]
+        others = [number for number in range(len(CLASS_NAMES)) if number not in named]
+        return [
+            Part(group=label, words=f"{label}: {CLASS_NAMES[a]} less {CLASS_NAMES[b]}", estimate=estimate)
+            for label, sums in _predictions(findings, findings.study.labels).items()
+            for a, b, estimate in recall_gaps(sums, named, others)
+        ]
 
 
-def _view(findings: Findings, metric: str, label: str, other: str) -> PairView | None:
-    found = findings.metrics.get(metric)
-    pair = found.pair(label, other) if found else None
-    return seen_from(pair, label) if pair else None
+@dataclass(frozen=True)
+class MistakeGap(Quantity):
+    """Share of a class taken for one other class less that taken for each further one, in every configuration."""
+
+    true: str
+    predicted: str
+
+    def parts(self, findings: Findings) -> list[Part]:
+        """See Quantity."""
+        true, predicted = CLASS_NAMES.index(self.true), CLASS_NAMES.index(self.predicted)
+        others = [number for number in range(len(CLASS_NAMES)) if number not in (true, predicted)]
+        return [
+            Part(
+                group=label,
+                words=f"{label}: taken for {self.predicted} less for {CLASS_NAMES[other]}",
+                estimate=mistake_gap(sums, true, predicted, other),
+            )
+            for label, sums in _predictions(findings, findings.study.labels).items()
+            for other in others
+        ]
 
 
-def _lacking(findings: Findings, metric: str, *labels: str) -> tuple[Reading, str]:
-    missing = [label for label in labels if not _finished(findings, label)]
+def right_difference(a: PredictionSums, b: PredictionSums) -> npt.NDArray[np.int8]:
+    """Say of each common repeat and image whether only a (1), only b (-1) or both or neither (0) are right."""
+    _, place_a, place_b = np.intersect1d(a.repeats, b.repeats, return_indices=True)
+    return a.right[place_a].astype(np.int8) - b.right[place_b].astype(np.int8)
+
+
+def accuracy_difference(a: PredictionSums, b: PredictionSums) -> Estimate:
+    """Test accuracy of a less that of b over their common repeats, for new seeds and other images."""
+    difference = right_difference(a, b)
+    if not len(difference):
+        return paired_estimate(np.empty(0))
+    return layered_estimate(difference.mean(axis=1), variance_layers(difference))
+
+
+def recall_gaps(
+    sums: PredictionSums, named: Sequence[int], others: Sequence[int]
+) -> Iterator[tuple[int, int, Estimate]]:
+    """Recall of each class named less that of each other class, within runs; the classes' images are apart."""
+    recall, right = sums.recall_by_run, sums.right
+    layers = {item: variance_layers(right[:, sums.true_classes == item]) for item in (*named, *others)}
+    for a in named:
+        for b in others:
+            yield a, b, layered_estimate(recall[:, a] - recall[:, b], layers[a], layers[b])
+
+
+def mistake_gap(sums: PredictionSums, true: int, predicted: int, other: int) -> Estimate:
+    """Share of the images of class `true` taken for `predicted` less that taken for `other`, within runs."""
+    images = sums.true_classes == true
+    counts = sums.confusion_by_run[:, true]
+    size = int(images.sum())
+    by_run = (counts[:, predicted] - counts[:, other]) / size
+    by_image = (sums.votes[predicted, images] - sums.votes[other, images]) / sums.runs
+    mean_square = float((counts[:, predicted] + counts[:, other]).sum() / (size * sums.runs))
+    return layered_estimate(by_run, variance_layers_of_means(by_run, by_image, mean_square))
+
+
+def _predictions(findings: Findings, labels: Sequence[str]) -> dict[str, PredictionSums]:
+    _require_finished(findings, *labels)
+    lacking = [label for label in labels if label not in findings.predictions]
+    if lacking:
+        reason = findings.data_problem or f"no predictions of {', '.join(lacking)} are stored"
+        raise UndecidableError(f"what test images it would meet is not known: {reason}")
+    return {label: findings.predictions[label] for label in labels}
+
+
+def _rows(findings: Findings, *labels: str) -> list[pd.DataFrame]:
+    """Give the finished rows of each label, the repeat as index."""
+    _require_finished(findings, *labels)
+    rows = findings.study.finished.set_index("repeat")
+    return [rows[rows["label"] == label] for label in labels]
+
+
+def _require_finished(findings: Findings, *labels: str) -> None:
+    there = findings.study.finished_labels
+    missing = [label for label in labels if label not in there]
     if missing:
-        return "not decidable", f"no finished run of {', '.join(missing)}"
-    found = findings.metrics.get(metric)
-    return "not decidable", found.refusal if found and found.refusal else "too few common repeats"
+        raise UndecidableError(f"no finished run of {', '.join(missing)}")
 
 
-def _pair_evidence(view: PairView, metric: str) -> str:
-    measured = METRICS[metric]
-    unit = difference_unit(measured)
-    comparison = f"{view.label} against {view.other} {difference_text(view, measured)} {unit}"
-    if unit == "times":
-        comparison = f"{measured.label} of {view.label} {difference_text(view, measured)} times that of {view.other}"
-    return f"{comparison} (n = {view.pair.n}, {view.verdict})"
-
-
-def _by_share(held: Mapping[str, npt.NDArray[np.bool_]], what: str) -> tuple[Reading, str]:
-    """Read in how many runs of each configuration something holds: in most of every one, or in few of some."""
-    if not held:
-        return "not decidable", "no stored predictions on these test images"
-    parts, intervals = [], []
-    for label, runs in held.items():
-        interval = wilson_interval(int(runs.sum()), len(runs))
-        intervals.append(interval)
-        low, high = 100 * interval.lower, 100 * interval.upper
-        parts.append(f"{label} {int(runs.sum())} of {len(runs)} [{number(low, 0)}, {number(high, 0)} %]")
-    reading: Reading = "not decidable"
-    if all(interval.lower > 0.5 for interval in intervals):
-        reading = "confirmed"
-    elif any(interval.upper < 0.5 for interval in intervals):
-        reading = "refuted"
-    return reading, f"runs in which {what}: {', '.join(parts)}"
-
-
-def _smaller(quantity: str, words: str, scale: float, digits: int, label: str, other: str) -> Check:
-    """Claim that a quantity of the rows is smaller for one configuration, by a paired t test."""
-
-    def check(findings: Findings) -> tuple[Reading, str]:
-        if not _finished(findings, label, other):
-            return _lacking(findings, "test_accuracy", label, other)
-        rows = findings.study.finished
-        rows = rows.assign(gap=rows["train_accuracy"] - rows["test_accuracy"])
-        table = rows.pivot_table(index="repeat", columns="label", values=quantity)[[label, other]].dropna()
-        values = table.to_numpy(np.float64)
-        differences = values[:, 0] - values[:, 1]
-        tested = pair_tests(differences, None)
-        interval = mean_interval(differences, method="t")
-        low, high = (number(scale * bound, digits, signed=True) for bound in (interval.lower, interval.upper))
-        evidence = (
-            f"{words}: {label} {number(scale * values[:, 0].mean(), digits)}, {other}"
-            f" {number(scale * values[:, 1].mean(), digits)}, difference [{low}, {high}] (n = {len(table)},"
-            f" {p_words(tested.difference_p)})"
-        )
-        if not tested.difference_p <= CERTAIN:
-            return "not decidable", evidence
-        return "confirmed" if differences.mean() < 0 else "refuted", evidence
-
-    return check
+def common_values(a: pd.Series, b: pd.Series) -> tuple[Array, Array]:
+    """Give the values of two samples over the repeats (their index) that both have."""
+    both = pd.concat([a, b], axis=1).dropna().astype(float).to_numpy()
+    return both[:, 0], both[:, 1]

@@ -20,7 +20,7 @@ from fmnist.schema import METRICS, Metric
 from fmnist.statistics.intervals import Summary, summarize
 from fmnist.statistics.ranking import Friedman, friedman
 from fmnist.statistics.sequential import Design, adopt_decisions
-from fmnist.statistics.trade_offs import times_to_target
+from fmnist.statistics.trade_offs import TARGET_ACCURACY, times_to_target
 
 MOST_SHOWN = 12  # configurations in figures and pairs; more would be neither read nor told apart
 
@@ -71,8 +71,8 @@ class Findings:
     shown: list[str]  # labels with a finished run, at most MOST_SHOWN, in the study's order
     metrics: Mapping[str, MetricFindings]  # by name, those of which there are values
     epochs: pd.DataFrame  # see epochs.read_epochs, of the shown labels
-    target: float  # validation accuracy that half of the shown runs reach, rounded down to half a percent
-    target_times: pd.DataFrame  # seconds to the target: index repeat, a column a label; infinite where missed
+    # seconds to TARGET_ACCURACY: index repeat, a column a label; infinite where missed
+    target_times: pd.DataFrame
     timing_refusal: str  # why those times are not compared; empty where they are
     friedman: Friedman | None  # of the primary metric; None where it is not compared
     predictions: Mapping[str, PredictionSums]  # empty where the true classes are not known
@@ -124,7 +124,6 @@ def gather(study: StudyRows, store: Store, data: Dataset | None, data_problem: s
         data, data_problem = None, problem
     metrics = {name: item for name in METRICS if (item := _metric_findings(study, name, shown)).samples}
     epochs = read_epochs(store, rows)
-    target = choose_target(epochs)
     timed, refusal = study.rows_for("train_seconds")
     timed = timed[timed["label"].isin(shown)]
     same = set(timed["run_id"] + timed["placement"]) == set(rows["run_id"] + rows["placement"])
@@ -134,8 +133,7 @@ def gather(study: StudyRows, store: Store, data: Dataset | None, data_problem: s
         shown=shown,
         metrics=metrics,
         epochs=epochs,
-        target=target,
-        target_times=target_times(timed_epochs, target),
+        target_times=target_times(timed_epochs, TARGET_ACCURACY),
         timing_refusal=refusal,
         friedman=_friedman(metrics.get(study.primary_metric), shown),
         predictions={} if data is None else sum_predictions(store, rows, data.test_labels),
@@ -163,13 +161,6 @@ def choose_shown(study: StudyRows) -> list[str]:
     means = study.finished.groupby("label")["validation_accuracy"].mean()
     best = set(means.sort_values(ascending=False).index[:MOST_SHOWN])
     return [label for label in labels if label in best]
-
-
-def choose_target(epochs: pd.DataFrame) -> float:
-    """Choose the validation accuracy that half of the runs reach at some epoch, rounded down to half a percent."""
-    if epochs.empty:
-        return float("nan")
-    return float(np.floor(200 * epochs.groupby("run")["validation_accuracy"].max().median()) / 200)
 
 
 def target_times(epochs: pd.DataFrame, target: float) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from fmnist.reporting.predictions import Example
 from fmnist.reporting.study_tables import placement_mark
 from fmnist.schema import METRICS
 from fmnist.statistics.ranking import GENERALISES_TO, Friedman, cliques, unbarred_pairs
-from fmnist.statistics.trade_offs import pareto_front, performance_profile
+from fmnist.statistics.trade_offs import TARGET_ACCURACY, pareto_front, performance_profile
 from fmnist.statistics.verdicts import RELATIVE_KINDS
 from fmnist.tables import p_value
 
@@ -175,7 +175,7 @@ def _profile(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]
     shares = {str(label): profile[label].to_numpy() for label in profile.columns}
     comparison_figures.draw_profile(axes, profile.index.to_numpy(), shares, looks)
     caption = (
-        f"Training time to {100 * findings.target:g} % validation accuracy (half of all runs reach it): share of"
+        f"Training time to {100 * TARGET_ACCURACY:g} % validation accuracy: share of"
         f" repeats (n = {len(times.dropna()):,}) in which a configuration needs at most so many times the time of that"
         " repeat's fastest. A curve ends at the share that reaches the target at all (Dolan and More 2002)."
     )
@@ -185,14 +185,12 @@ def _profile(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]
 def _reliability(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
     for label in findings.predicted:
         sums = findings.predictions[label]
-        confidence, accuracy, counts = (
-            np.array([getattr(item, name) for item in sums.reliability], dtype=float)
-            for name in ("mean_confidence", "accuracy", "n")
-        )
         axes = new_axes(2.6, 2.6)
-        figures.draw_reliability(axes, confidence, accuracy, counts / counts.sum(), looks[label])
-        error = sums.calibration.expected_calibration_error
-        caption = f"{sums.calibration.n:,} predictions. Expected calibration error {100 * error:.2f} points."
+        figures.draw_reliability(axes, *sums.calibration.curve(), looks[label])
+        error = 100 * sums.calibration.expected_error.mean()
+        caption = (
+            f"n = {sums.runs:,}, all predictions together. Mean expected calibration error of a run {error:.2f} points."
+        )
         yield Picture("confidence", f"reliability-{label}", f"{label}: reliability", caption, figure_of(axes))
 
 

@@ -70,7 +70,7 @@ def _statistics(findings: Findings) -> str:
         f" adjusted by Holm's (1979) procedure over all pairs of a metric, at a family-wise level of 0.05 each."
         f"{_sequential(findings)} All configurations together were ranked by Friedman's test with repeats as blocks"
         " (Iman and Davenport's F)."
-        " Majority votes were compared by McNemar's test (mid-p). The number of repeats that would decide a pair is the"
+        " The number of repeats that would decide a pair is the"
         " smallest at which its test has a power of 0.8, taking the observed difference and spread for the true ones."
         " Conclusions hold for new seeds and splits of these configurations on this data set, not for other data sets."
     )

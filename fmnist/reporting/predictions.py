@@ -14,13 +14,12 @@ import pyarrow.compute as pc
 
 from fmnist.architectures import CLASS_COUNT
 from fmnist.results import Store
-from fmnist.statistics.calibration import Calibration, ReliabilityBin, calibration, reliability_bins
+from fmnist.statistics.calibration import CalibrationBins, calibration_bins
 
 Counts = npt.NDArray[np.int64]
 Classes = npt.NDArray[np.uint8]
 
 RUNS_AT_ONCE = 128  # some MB of predictions; at most 255, what a count of one byte holds
-HALF_PRECISION_VALUES = 2**15  # every bit pattern of a stored confidence without its sign
 _COLUMNS = ["run_id", "placement", "test_predicted", "test_confidence"]
 
 
@@ -35,28 +34,25 @@ class Example:
 
 @dataclass(eq=False)
 class PredictionSums:
-    """Sums over the runs of one configuration. `true_classes` has the shape (images,)."""
+    """What the runs of one configuration predict: some kB a run. `true_classes` has the shape (images,)."""
 
     true_classes: Classes
-    runs: int = 0
     votes: Counts = field(init=False)  # (classes, images): runs that predict the class for the image
-    recalls: list[npt.NDArray[np.float32]] = field(default_factory=list)  # a run's share right by class, (classes,)
     example: Example | None = None  # of the lowest repeat
-    # (2, HALF_PRECISION_VALUES): wrong and right predictions by the bit pattern of their confidence. Exact, whatever
-    # the bins of a diagram, and as small for a thousand runs as for one
-    confidences: Counts = field(init=False)
+    _repeats: list[Counts] = field(default_factory=list)
+    _confusions: list[Counts] = field(default_factory=list)
+    _right: list[Classes] = field(default_factory=list)  # a bit an image
+    _bins: list[CalibrationBins] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.votes = np.zeros((CLASS_COUNT, len(self.true_classes)), np.int64)
-        self.confidences = np.zeros((2, HALF_PRECISION_VALUES), np.int64)
-        self._of_class = np.eye(CLASS_COUNT, dtype=np.float32)[self.true_classes]
 
     def add(self, predicted: Classes, confidence: npt.NDArray[np.float16], repeats: Counts) -> None:
         """Add runs: `predicted` and `confidence` have the shape (runs, images), `repeats` (runs,)."""
         for start in range(0, len(repeats), RUNS_AT_ONCE):
             part = slice(start, start + RUNS_AT_ONCE)
             self._add_some(predicted[part], confidence[part])
-        self.runs += len(repeats)
+        self._repeats.append(repeats)
         first = int(np.argmin(repeats))
         if self.example is None or repeats[first] < self.example.repeat:
             self.example = Example(int(repeats[first]), predicted[first].copy(), confidence[first].copy())
@@ -65,52 +61,50 @@ class PredictionSums:
         right = predicted == self.true_classes
         for number in range(CLASS_COUNT):
             self.votes[number] += np.add.reduce(predicted == number, axis=0, dtype=np.uint8)
-        # the sign bit, which no probability sets, tells right from wrong
-        patterns = confidence.view(np.uint16) | right.astype(np.uint16) * np.uint16(HALF_PRECISION_VALUES)
-        self.confidences += np.bincount(patterns.ravel(), minlength=self.confidences.size).reshape(2, -1)
-        with np.errstate(invalid="ignore"):  # a class without images has no recall
-            self.recalls.extend(right.astype(np.float32) @ self._of_class / self._of_class.sum(axis=0))
+        cell = predicted + CLASS_COUNT * self.true_classes.astype(np.int64)
+        size = CLASS_COUNT**2
+        counts = np.bincount((cell + size * np.arange(len(cell))[:, None]).ravel(), minlength=size * len(cell))
+        self._confusions.append(counts.reshape(-1, CLASS_COUNT, CLASS_COUNT))
+        self._right.append(np.packbits(right, axis=1))
+        self._bins.append(calibration_bins(confidence, right))
+
+    @property
+    def runs(self) -> int:
+        """How many runs were added."""
+        return len(self.repeats)
+
+    @property
+    def repeats(self) -> Counts:
+        """The repeat of each run, shape (runs,): the order of everything below that has a row a run."""
+        return np.concatenate([*self._repeats, np.empty(0, np.int64)])
+
+    @property
+    def confusion_by_run(self) -> Counts:
+        """Counts of shape (runs, true class, predicted class)."""
+        return np.concatenate(self._confusions)
 
     @property
     def confusion(self) -> Counts:
         """Counts of shape (true class, predicted class) over all runs."""
-        sums = np.zeros((CLASS_COUNT, CLASS_COUNT), np.int64)
-        np.add.at(sums, self.true_classes, self.votes.T)
-        return sums
-
-    @property
-    def times_right(self) -> Counts:
-        """How many of the runs classify each image rightly, shape (images,)."""
-        return self.votes[self.true_classes, np.arange(len(self.true_classes))]
-
-    @property
-    def accuracy_by_run(self) -> npt.NDArray[np.float64]:
-        """Share of all images that a run classifies rightly, shape (runs,)."""
-        sizes = self._of_class.sum(axis=0)
-        return np.asarray(np.nan_to_num(self.recall_by_run) @ sizes / sizes.sum())
+        return np.asarray(self.confusion_by_run.sum(axis=0))
 
     @property
     def recall_by_run(self) -> npt.NDArray[np.float64]:
-        """Share of each class's images that a run classifies rightly, shape (runs, classes)."""
-        return np.array(self.recalls, dtype=np.float64).reshape(-1, CLASS_COUNT)
+        """Share of each class's images that a run classifies rightly, shape (runs, classes); NaN without images."""
+        counts = self.confusion_by_run
+        with np.errstate(invalid="ignore"):
+            return np.asarray(counts.diagonal(axis1=1, axis2=2) / counts.sum(axis=2))
+
+    @property
+    def right(self) -> npt.NDArray[np.bool_]:
+        """Which images each run classifies rightly, shape (runs, images)."""
+        return np.unpackbits(np.concatenate(self._right), axis=1, count=len(self.true_classes)).astype(np.bool_)
 
     @cached_property
-    def calibration(self) -> Calibration:
-        """How far the confidence of all runs' predictions is right."""
-        confidence, right, times = self._confidence_counts()
-        return calibration(confidence, right, times=times)
-
-    @cached_property
-    def reliability(self) -> list[ReliabilityBin]:
-        """The predictions of all runs by bins of confidence."""
-        confidence, right, times = self._confidence_counts()
-        return reliability_bins(confidence, right, times=times)
-
-    def _confidence_counts(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], Counts]:
-        """List the kinds of prediction that occur: confidence, whether it is right, and how often."""
-        right, patterns = np.nonzero(self.confidences)
-        values = patterns.astype(np.uint16).view(np.float16).astype(np.float64)
-        return values, right.astype(bool), self.confidences[right, patterns]
+    def calibration(self) -> CalibrationBins:
+        """How far the confidence of each run's predictions is right."""
+        parts = ("counts", "confidence", "right", "squared_errors")
+        return CalibrationBins(*(np.concatenate([getattr(bins, part) for bins in self._bins]) for part in parts))
 
 
 def sum_predictions(store: Store, rows: pd.DataFrame, true_classes: Classes) -> dict[str, PredictionSums]:

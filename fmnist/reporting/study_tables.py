@@ -9,7 +9,6 @@ import pandas as pd
 
 from fmnist.data import CLASS_NAMES
 from fmnist.reporting.findings import Findings, MetricFindings
-from fmnist.reporting.original import ORIGINAL_FIGURES, REPEATING_STUDY
 from fmnist.reporting.pair_text import PairView, difference_text, difference_unit, seen_from
 from fmnist.schema import METRICS
 from fmnist.statistics.verdicts import RELATIVE_KINDS
@@ -220,39 +219,6 @@ def _shown_pair(view: PairView, found: MetricFindings) -> dict[str, str]:
         "P(better)": number(raw["probability_better"], 2),
         "repeats to decide": NOTHING if pair.repeats_to_decide is None else f"{pair.repeats_to_decide:,}",
     }
-
-
-def original_table(findings: Findings) -> Table | None:
-    """Our figures beside the original report's, where both have one."""
-    raw, shown = [], []
-    for original in ORIGINAL_FIGURES:
-        found = findings.metrics.get(original.metric)
-        labels = [label for label, name in findings.study.architectures.items() if name == original.architecture]
-        for label in labels:
-            summary = found.summaries.get(label) if found else None
-            if found is None or summary is None:
-                continue
-            metric = found.metric
-            gap = summary.mean - original.value
-            raw.append(
-                {"label": label, "metric": metric.name, "original": original.value, "n": summary.n,
-                 "mean": summary.mean, "standard_deviation": summary.standard_deviation, "difference": gap,
-                 "remark": original.remark}
-            )  # fmt: skip
-            shown.append(
-                {
-                    "configuration": label,
-                    "metric": heading(metric),
-                    "original report": f"{original.value * metric.scale:,g}",
-                    "here": f"{mean_and_spread(summary, metric)} (n = {summary.n:,})",
-                    "difference": in_unit(gap, metric, signed=True),
-                    "remark": original.remark or NOTHING,
-                }
-            )
-    note = "The original report gives no number of repeats, no hardware, and seems to have stopped on the test set."
-    if findings.study.name != REPEATING_STUDY:
-        note += f" This study has settings of its own; study {REPEATING_STUDY} has the report's."
-    return records_table("original", "Beside the original report", raw, shown, note) if raw else None
 
 
 def recall_table(findings: Findings) -> Table | None:

@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fmnist.statistics.intervals import Array, Interval, wilson_interval
+from fmnist.statistics.intervals import Array
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetTimes:
-    """How long runs of one configuration take to a target; a run that misses it counts as infinite."""
-
-    runs: int  # with a known time, finite or infinite
-    unknown: int  # runs without a history (NaN), left out
-    reached: int
-    share_reached: float  # NaN for no run
-    share_interval: Interval  # Wilson
-    lower_quartile: float  # seconds; infinite where so many runs miss the target
-    median: float
-    upper_quartile: float
-    note: str
-
-
-def time_to_target(history: Sequence[Mapping[str, Any]] | None, target: float) -> float:
-    """Seconds of training until the epoch at whose end validation accuracy first reaches `target` (in [0, 1]).
-
-    `history` holds one struct per epoch with `validation_accuracy` and `seconds`. Infinite where the run ends without
-    reaching it; NaN where there is no history (null or empty), or an epoch up to that one has no time.
-    """
-    if not history:
-        return float("nan")
-    accuracy = np.array([epoch["validation_accuracy"] for epoch in history], dtype=np.float64)
-    seconds = np.array([epoch["seconds"] for epoch in history], dtype=np.float64)
-    return float(times_to_target(np.array([0, len(history)]), accuracy, seconds, target)[0])
+TARGET_ACCURACY = 0.85  # validation accuracy that times are taken to: fixed, so that no study's runs move it
 
 
 def times_to_target(offsets: npt.NDArray[np.integer], accuracy: Array, seconds: Array, target: float) -> Array:
-    """The same for many runs at once: run i has the epochs offsets[i] to offsets[i + 1] of the flat arrays.
+    """Seconds of training of each run until the epoch at whose end validation accuracy first reaches `target`.
 
-    `offsets` has the shape (runs + 1,), as a pyarrow list column gives it. Returns seconds of shape (runs,).
+    Run i has the epochs offsets[i] to offsets[i + 1] of the flat arrays; `offsets` has the shape (runs + 1,), as a
+    pyarrow list column gives it; `target` is in [0, 1]. Returns shape (runs,): infinite where the run ends without
+    reaching it; NaN where it has no epochs, or an epoch up to that one has no time.
     """
     starts, ends = np.asarray(offsets[:-1], dtype=np.int64), np.asarray(offsets[1:], dtype=np.int64)
     hits = np.flatnonzero(accuracy >= target)  # NaN never reaches it
@@ -56,26 +31,6 @@ def times_to_target(offsets: npt.NDArray[np.integer], accuracy: Array, seconds: 
     stop = np.where(reached, first + 1, starts)
     times = np.where(reached, elapsed[stop] - elapsed[starts], np.inf)
     return np.where((ends == starts) | (unknown[stop] > unknown[starts]), np.nan, times)
-
-
-def summarize_times(times: Any, confidence: float = 0.95) -> TargetTimes:
-    """Describe times to a target, infinite ones included: quartiles by order, as a mean would be infinite."""
-    array = np.asarray(times, dtype=np.float64).ravel()
-    known = np.sort(array[~np.isnan(array)])
-    n, reached = len(known), int(np.isfinite(known).sum())
-    # order statistics, not interpolated: between a finite and an infinite time there is nothing
-    quartiles = np.quantile(known, [0.25, 0.5, 0.75], method="inverted_cdf") if n else np.full(3, np.nan)
-    return TargetTimes(
-        runs=n,
-        unknown=len(array) - n,
-        reached=reached,
-        share_reached=reached / n if n else float("nan"),
-        share_interval=wilson_interval(reached, n, confidence),
-        lower_quartile=float(quartiles[0]),
-        median=float(quartiles[1]),
-        upper_quartile=float(quartiles[2]),
-        note=f"{n - reached} of {n} runs miss the target." if reached < n else "" if n else "No run with a history.",
-    )
 
 
 def performance_profile(costs: pd.DataFrame) -> pd.DataFrame:

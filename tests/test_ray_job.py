@@ -204,8 +204,8 @@ class NoteRunning(Callback):
         self.between.discard(trial.trial_id)
 
 
-@pytest.mark.parametrize(("placement", "most", "threads"), [("exclusive", 1, 4), ("shared", 3, 1)])
-def test_exclusive_runs_are_alone_on_a_worker_that_comes_later(cluster, tmp_path, placement, most, threads):
+@pytest.mark.parametrize(("placement", "together", "threads"), [("exclusive", False, 4), ("shared", True, 1)])
+def test_exclusive_runs_are_alone_on_a_worker_that_comes_later(cluster, tmp_path, placement, together, threads):
     head = [node["Resources"] for node in ray.nodes()]
     with pytest.raises(UserError, match="no node is up that has CPUs"):
         share_of("exclusive", head)
@@ -215,8 +215,7 @@ def test_exclusive_runs_are_alone_on_a_worker_that_comes_later(cluster, tmp_path
     sweep_trivially(runs, tmp_path, share=share, callbacks=[note])
     rows = Store(tmp_path).read(["neighbours", "threads", "status"]).to_pylist()
     assert {(row["status"], row["threads"]) for row in rows} == {("ok", threads)}
-    assert note.most == most
-    assert max(row["neighbours"] for row in rows) == most - 1
+    assert (note.most > 1, max(row["neighbours"] for row in rows) > 0) == (together, together)
 
 
 def test_a_run_on_a_node_that_is_lost_goes_on_elsewhere_to_the_same_row(cluster, tmp_path):

@@ -107,7 +107,7 @@ class StudyJob:
             f"{len(plan.missing)} of {plan.wanted} runs to compute, {state.slots} at a time with {share.describe()}"
             f" each; rows go to {self.store.uri}",
         )
-        if plan.failed:
+        if failed:
             say(self.console, f"{len(plan.present)} are there{failed}")
         if state.asks_for:
             say(self.console, f"No node that is up has {state.asks_for}: the runs wait for one, as long as it takes")
@@ -132,8 +132,7 @@ class StudyJob:
                 f" {before['looks'][-1]} repeats ({METRICS[before['metric']].label}), from now on by another: its"
                 " verdicts hold at their level only if it was fixed before any of these results was seen",
             )
-        first_repeat = self.runs_of(replace(self.study, repeats=1))
-        by_label = {run.configuration.label: run for run in first_repeat}
+        as_declared = self.runs_of(replace(self.study, repeats=1, shuffle_within_repeat=False))
         self.store.write_manifest(
             {
                 "name": self.study.name,
@@ -145,11 +144,11 @@ class StudyJob:
                 "sequential_design": described,
                 "configurations": [
                     {
-                        "configuration_id": by_label[configuration.label].configuration_id,
-                        "label": configuration.label,
-                        "architecture": configuration.architecture,
+                        "configuration_id": run.configuration_id,
+                        "label": run.configuration.label,
+                        "architecture": run.configuration.architecture,
                     }
-                    for configuration in self.study.configurations
+                    for run in as_declared
                 ],
             }
         )

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 # read by Ray when it is imported or a Tuner starts: no logger files, no tables, no handler between us and Ctrl-C
 os.environ.update(
@@ -75,11 +76,12 @@ def connection(address: str | None = None) -> Iterator[Cluster]:
     None joins that of RAY_ADDRESS or of `ray start`, and starts one where there is neither; `local` always starts one,
     `auto` never. UserError where no Ray answers within ANSWER_SECONDS.
     """
-    with _environment_restored():
+    with patch.dict(os.environ):
         if "RAY_AUTH_MODE" not in os.environ and not _has_token():
             os.environ["RAY_AUTH_MODE"] = "disabled"  # unset, a Ray of our own writes a token that later ones ask for
         try:
-            found = _address_to_join(address)
+            find: Any = canonicalize_bootstrap_address  # takes None, against its annotation
+            found: str | None = find(address)
             if found is None:
                 _start()
             else:
@@ -87,29 +89,12 @@ def connection(address: str | None = None) -> Iterator[Cluster]:
                 os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(PENDING_RUNS)
                 ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         except (ConnectionError, ValueError, ray.exceptions.RaySystemError) as error:
-            tried = address or os.environ.get("RAY_ADDRESS")
+            tried = address or os.environ.get("RAY_ADDRESS") or "that of `ray start`"
             raise UserError(f"address: got {tried}, where no Ray answers ({error}); start it, or use local") from error
         try:
             yield Cluster(nodes=[node["Resources"] for node in _living_nodes()], can_grow=found is not None)
         finally:
             ray.shutdown()
-
-
-@contextmanager
-def _environment_restored() -> Iterator[None]:
-    before = dict(os.environ)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def _address_to_join(address: str | None) -> str | None:
-    """Find the Ray to join, None to start one. ValueError for nonsense, ConnectionError where `auto` finds none."""
-    find: Any = canonicalize_bootstrap_address  # takes None, against its annotation
-    found: str | None = find(address)
-    return found
 
 
 def _refuse_silent(address: str) -> None:

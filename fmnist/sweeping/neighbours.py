@@ -50,21 +50,20 @@ class NodeMark:
 
     def enter(self) -> bool:
         """Take the place, unless this run or one that is there is exclusive and would be disturbed."""
-        with self._alone_in_folder():
-            others = self._others()
+        with self._others() as others:
             if any(other.excludes(self._occupation) or self._occupation.excludes(other) for other in others):
                 return False
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             os.fchmod(self._file, 0o644)  # others read it, whatever the umask
             fcntl.flock(self._file, fcntl.LOCK_EX)
             os.write(self._file, f"{self._occupation.placement} {self._occupation.gpu}".encode())
-            self._count(others)
-            return True
+        self.look()
+        return True
 
     def look(self) -> None:
         """See who is here now; the largest number counts."""
-        with self._alone_in_folder():
-            self._count(self._others())
+        with self._others() as others:
+            self.neighbours = max(self.neighbours, sum(map(self._occupation.is_disturbed_by, others)))
 
     def release(self) -> None:
         """Leave the place; a second call, or one before `enter`, does nothing."""
@@ -73,20 +72,14 @@ class NodeMark:
             os.close(self._file)
             self._file = None
 
-    def _count(self, others: list[Occupation]) -> None:
-        self.neighbours = max(self.neighbours, sum(map(self._occupation.is_disturbed_by, others)))
-
-    def _others(self) -> list[Occupation]:
-        paths = [path for path in self._folder.glob("*.lock") if path != self._path]
-        return [found for path in paths if (found := _holder(path)) is not None]
-
     @contextmanager
-    def _alone_in_folder(self) -> Iterator[None]:
-        """Let nobody else enter or look meanwhile: the folder itself is locked, which takes no right to write."""
+    def _others(self) -> Iterator[list[Occupation]]:
+        """List who is here; nobody enters meanwhile, since the folder is locked, which takes no right to write."""
         folder = os.open(self._folder, os.O_RDONLY)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)
-            yield
+            paths = [path for path in self._folder.glob("*.lock") if path != self._path]
+            yield [found for path in paths if (found := _holder(path)) is not None]
         finally:
             os.close(folder)
 

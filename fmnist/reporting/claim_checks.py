@@ -238,7 +238,7 @@ def _smaller(quantity: str, words: str, scale: float, digits: int, label: str, o
         values = table.to_numpy(np.float64)
         differences = values[:, 0] - values[:, 1]
         tested = pair_tests(differences, None)
-        interval = mean_interval(differences, method="t")
+        interval = mean_interval(differences)
         low, high = (number(scale * bound, digits, signed=True) for bound in (interval.lower, interval.upper))
         evidence = (
             f"{words}: {label} {number(scale * values[:, 0].mean(), digits)}, {other}"

@@ -69,7 +69,7 @@ def reliability_bins(
             n=int(counts[place]),
             mean_confidence=float(confident[place] / counts[place]) if counts[place] else float("nan"),
             accuracy=float(correct[place] / counts[place]) if counts[place] else float("nan"),
-            accuracy_interval=wilson_interval(float(correct[place]), int(counts[place])),
+            accuracy_interval=wilson_interval(int(correct[place]), int(counts[place])),
         )
         for place in range(bins)
     ]

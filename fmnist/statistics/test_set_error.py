@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from fmnist.statistics.intervals import RESAMPLES, Array, Interval
+from fmnist.statistics.intervals import Array, Interval
 
 Marks = npt.NDArray[np.bool_]
+RESAMPLES = 9_999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,14 +50,14 @@ class SpreadComparison:
 
 
 def trainability(
-    frame: pd.DataFrame, labels: Sequence[str] | None = None, *, confidence: float = 0.95, seed: int = 0
+    frame: pd.DataFrame, labels: Sequence[str] | None = None, *, confidence: float = 0.95
 ) -> list[Trainability]:
     """Measure each label (default: all, sorted), in the order given.
 
     Needs the columns label, status, train_accuracy, test_accuracy, best_epoch and epochs_run; rows of every status.
     """
     wanted = sorted(frame["label"].unique()) if labels is None else labels
-    return [_trainability(frame[frame["label"] == label], label, confidence, seed) for label in wanted]
+    return [_trainability(frame[frame["label"] == label], label, confidence) for label in wanted]
 
 
 def compare_spread(frame: pd.DataFrame, metric: Metric, labels: Sequence[str] | None = None) -> list[SpreadComparison]:
@@ -105,7 +105,7 @@ def standard_deviation_interval(sample: Array, confidence: float = 0.95) -> Inte
     return Interval(lower=lower, upper=upper, confidence=confidence, method="chi-square")
 
 
-def _trainability(rows: pd.DataFrame, label: str, confidence: float, seed: int) -> Trainability:
+def _trainability(rows: pd.DataFrame, label: str, confidence: float) -> Trainability:
     finished = rows[rows["status"].isin(FINISHED)]
     trained = finished[finished["status"] == "ok"]
     runs, diverged = len(finished), len(finished) - len(trained)
@@ -118,10 +118,10 @@ def _trainability(rows: pd.DataFrame, label: str, confidence: float, seed: int) 
         diverged_share=diverged / runs if runs else float("nan"),
         diverged_interval=wilson_interval(diverged, runs, confidence),
         generalisation_gap=summarize(
-            _numbers(trained["train_accuracy"]) - _numbers(trained["test_accuracy"]), confidence=confidence, seed=seed
+            _numbers(trained["train_accuracy"]) - _numbers(trained["test_accuracy"]), confidence=confidence
         ),
-        best_epoch=summarize(_numbers(trained["best_epoch"]), confidence=confidence, seed=seed),
-        epochs_run=summarize(_numbers(trained["epochs_run"]), confidence=confidence, seed=seed),
+        best_epoch=summarize(_numbers(trained["best_epoch"]), confidence=confidence),
+        epochs_run=summarize(_numbers(trained["epochs_run"]), confidence=confidence),
         seed_spread=float(accuracy.std(ddof=1)) if len(accuracy) > 1 else float("nan"),
         seed_spread_interval=standard_deviation_interval(accuracy, confidence),
     )

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fmnist.errors import UserError
 from fmnist.data_sources import fetch
 from fmnist.directories import user_cache
+from fmnist.errors import UserError
 
 CLASS_NAMES = (
     "T-shirt/top",

@@ -1,7 +1,9 @@
-"""What a run is measured with: clocks that run apart, peak memory above the idle process, device and provenance."""
+"""What a run is measured with: clocks that run apart, allocated memory and library pages, device and provenance."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import platform
 import re
 import subprocess
@@ -35,23 +37,35 @@ class Clocks:
 
 
 class HostMemory:
-    """Peak resident memory of this process above what it held when this object was made.
+    """Memory that this process allocates, counted from when this object was made, apart from pages of libraries.
 
-    Linux keeps a high-water mark for each process; writing 5 to clear_refs resets it to what is resident now. Where
-    that is not allowed the mark may be older than this object, and where there is no /proc both figures are None.
+    Resident memory of a process is anonymous (what it allocated: heap, tensors, stacks) or mapped from files (code of
+    TensorFlow, XLA and oneDNN, loaded when it is first touched). A fork holds next to none of its parent's file pages:
+    which code it runs decides how many come, so that they must not be taken for memory of the net.
+
+    Linux keeps a high-water mark of resident memory for each process; writing 5 to clear_refs sets it to what is
+    resident now. Where that is not allowed the mark may be older than this object; without /proc all figures are None.
     """
 
     def __init__(self) -> None:
         with suppress(OSError):
             (_PROCESS / "clear_refs").write_text("5")
-        self.baseline_bytes = _process_status("VmRSS")
+        self._allocated_before = _process_status("RssAnon")
 
-    def peak_bytes(self) -> int | None:
-        """Bytes by which the high-water mark exceeds the baseline, or None where the system does not tell."""
-        peak = _process_status("VmHWM")
-        if peak is None or self.baseline_bytes is None:
+    def allocated_bytes(self) -> int | None:
+        """Peak of anonymous memory above what there was at first: high-water mark less file pages less the first.
+
+        File pages are those resident now. They only become more while a run goes on, so that code first touched after
+        the peak makes the figure too small by its size; a file that was mapped and is no longer would be counted.
+        """
+        peak, libraries = _process_status("VmHWM"), self.library_bytes()
+        if peak is None or libraries is None or self._allocated_before is None:
             return None
-        return max(0, peak - self.baseline_bytes)
+        return max(0, peak - libraries - self._allocated_before)
+
+    def library_bytes(self) -> int | None:
+        """Resident pages that are mapped from files: the code and constants of libraries that ran so far."""
+        return _process_status("RssFile")
 
 
 def _process_status(field: str) -> int | None:
@@ -93,8 +107,6 @@ def device_nvml_bytes() -> int | None:
         import pynvml
     except ImportError:
         return None
-    import os
-
     try:
         pynvml.nvmlInit()
         handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
@@ -152,13 +164,24 @@ def _cpu_field(name: str) -> str | None:
 
 
 @cache
+def code_version() -> str:
+    """Hash this package's source and TensorFlow's version into 8 hexadecimal digits: one value, one behaviour."""
+    content = b"".join(file.name.encode() + file.read_bytes() for file in sorted(_PACKAGE.rglob("*.py")))
+    return hashlib.sha256(content + metadata.version("tensorflow").encode()).hexdigest()[:8]
+
+
+@cache
 def provenance() -> dict[str, Any]:
-    """Commit of the code, whether the work tree differed from it, and versions; commit is None outside a git tree."""
+    """Commit of the code, whether the work tree differed from it, hash of the source, and versions.
+
+    Outside a git tree, as on a cluster, the commit is what the environment variable FMNIST_COMMIT says, None without.
+    """
     commit = _git("rev-parse", "HEAD")
     changes = _git("status", "--porcelain") if commit else None
     return {
-        "commit": commit,
+        "commit": commit or os.environ.get("FMNIST_COMMIT") or None,
         "dirty": None if changes is None else bool(changes),
+        "code_version": code_version(),
         "python_version": platform.python_version(),
         **{f"{package}_version": metadata.version(package) for package in ("tensorflow", "keras", "numpy")},
     }

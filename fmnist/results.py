@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from fmnist.errors import UserError
 from fmnist.directories import user_cache
+from fmnist.errors import UserError
 from fmnist.store.compaction import COMPACTED, Compaction, compact
 from fmnist.store.row_files import RowFiles
 from fmnist.store.rows import KEY_COLUMNS, BestRows, entries_of, row_bytes, schema_of

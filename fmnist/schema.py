@@ -61,13 +61,26 @@ METRICS: dict[str, Metric] = {
             " start of its process.",
         ),
         Metric(
-            name="host_allocated_bytes", label="peak host memory", unit="MiB", scale=2**-20, direction="down", kind="memory",
-            meaning="Peak resident memory of the run's process above that of the same process idle, TensorFlow loaded.",
+            name="host_allocated_bytes", label="allocated host memory", unit="MiB", scale=2**-20, direction="down",
+            kind="memory",
+            meaning="Peak of the anonymous memory (tensors, heap, stacks) of the run's process above what the process"
+            " held when the run began, training data included; pages of library code are not in it.",
+        ),
+        Metric(
+            name="host_library_bytes", label="library pages", unit="MiB", scale=2**-20, direction="down", kind="memory",
+            meaning="Pages of files (code and constants of TensorFlow, XLA and oneDNN) resident in the run's process at"
+            " its end; processes side by side share them.",
         ),
         Metric(
             name="device_peak_bytes", label="peak device memory", unit="MiB", scale=2**-20, direction="down",
             kind="memory",
             meaning="Peak memory that TensorFlow had in use on the GPU; none on a CPU.",
+        ),
+        Metric(
+            name="device_nvml_bytes", label="device memory by the driver", unit="MiB", scale=2**-20, direction="down",
+            kind="memory",
+            meaning="Memory that the NVIDIA driver counts for the run's process at its end, CUDA's own included; none"
+            " on a CPU, without pynvml, or where the driver sees other process numbers (containers).",
         ),
         Metric(
             name="parameter_count", label="parameters", unit="", scale=1, direction="down", kind="size",
@@ -133,9 +146,9 @@ _GROUPS: dict[str, list[pa.Field]] = {
     "memory": [
         pa.field("parameter_count", pa.int64()),
         pa.field("host_allocated_bytes", pa.int64()),
-        pa.field("host_baseline_bytes", pa.int64()),  # the idle process that the peak is counted from
+        pa.field("host_library_bytes", pa.int64()),
         pa.field("device_peak_bytes", pa.int64()),
-        pa.field("device_nvml_bytes", pa.int64()),  # the process's memory on the GPU as NVML gives it
+        pa.field("device_nvml_bytes", pa.int64()),
     ],
     "placement": [
         pa.field("placement", pa.string(), nullable=False),  # shared or exclusive
@@ -155,6 +168,8 @@ _GROUPS: dict[str, list[pa.Field]] = {
     "provenance": [
         pa.field("commit", pa.string()),
         pa.field("dirty", pa.bool_()),  # the work tree differed from the commit
+        pa.field("code_version", pa.string()),  # hash of the package's source, also where there is no commit
+        pa.field("engine", pa.string()),  # what trained it: fmnist, or keras where fmnist's engine refuses a layer
         pa.field("python_version", pa.string()),
         pa.field("tensorflow_version", pa.string()),
         pa.field("keras_version", pa.string()),

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fmnist.errors import UserError
 from fmnist.architectures import find_architecture
+from fmnist.errors import UserError
 from fmnist.hyperparameters import Hyperparameters
 
 Placement = Literal["shared", "exclusive"]

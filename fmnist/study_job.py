@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from fmnist.errors import UserError
 from fmnist.data import Dataset, load_data
+from fmnist.errors import UserError
 from fmnist.results import Store
 from fmnist.schema import METRICS
 from fmnist.study import RunSpec, Study

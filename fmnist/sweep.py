@@ -32,11 +32,11 @@ from ray._private.services import canonicalize_bootstrap_address
 from ray.tune.search import Searcher
 
 from fmnist.errors import UserError
+from fmnist.measure import code_version
 from fmnist.results import Store
 from fmnist.study import RunSpec
 from fmnist.sweeping.display import SweepState
 from fmnist.sweeping.failures import failed_row
-from fmnist.sweeping.inflight import code_version
 from fmnist.sweeping.neighbours import NodeMark
 from fmnist.sweeping.placement import Share
 from fmnist.sweeping.run_process import Message, Nursery, Request

@@ -104,7 +104,7 @@ class _Run:
             self.engine.compile()
         self.progress = Progress(learning_rate=self.settings.learning_rate)
         self.best_weights: list[Array] = []
-        self.earlier_host_peak: int | None = None
+        self.earlier_peak: int | None = None
         if snapshot:
             self._go_on_from(snapshot)
 
@@ -113,7 +113,7 @@ class _Run:
             raise ValueError(f"state: got the snapshot of run {snapshot.run_id}, expected that of {self.spec.run_id}")
         self.progress = snapshot.progress
         self.best_weights = list(snapshot.best_weights)
-        self.earlier_host_peak = snapshot.host_allocated_bytes
+        self.earlier_peak = snapshot.host_allocated_bytes
         for variable, value in zip(self.engine.variables, snapshot.variables, strict=True):
             variable.assign(value)
 
@@ -178,7 +178,7 @@ class _Run:
         return scores | losses | {"test_predicted": test.predicted, "test_confidence": test.confidence}
 
     def _host_allocated_bytes(self) -> int | None:
-        known = [peak for peak in (self.earlier_host_peak, self.host_memory.peak_bytes()) if peak is not None]
+        known = [peak for peak in (self.earlier_peak, self.host_memory.allocated_bytes()) if peak is not None]
         return max(known) if known else None
 
     def measurements(self) -> Row:
@@ -193,7 +193,7 @@ class _Run:
             "total_seconds": time.perf_counter() - self.start,
             "parameter_count": self.model.count_params(),
             "host_allocated_bytes": self._host_allocated_bytes(),
-            "host_baseline_bytes": self.host_memory.baseline_bytes,
+            "host_library_bytes": self.host_memory.library_bytes(),
             "device_peak_bytes": measure.device_peak_bytes(),
             "device_nvml_bytes": measure.device_nvml_bytes(),
             "device_model": measure.device_model(),

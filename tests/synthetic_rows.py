@@ -24,6 +24,7 @@ from fmnist.study import DEFAULT_MARGINS, digest, seeds_of_repeat
 
 DATA_FINGERPRINT = "synthetic-data00"
 TEST_IMAGES = 10_000
+MIB = 2.0**20
 # true class -> the classes it is mistaken for, the likeliest first: Shirt for T-shirt/top and so on
 _MISTAKEN_FOR = ((6, 3), (3, 0), (4, 6), (0, 4), (2, 6), (7, 9), (0, 2), (9, 5), (5, 6), (7, 5))
 _DIFFICULTY = np.array([1.5, 0.2, 1.7, 0.9, 1.6, 0.3, 3.0, 0.4, 0.2, 0.4])  # a class's share of the mistakes
@@ -38,7 +39,7 @@ class Maker:
     architecture: str = ""  # the label unless given
     spread: float = 0.002
     train_seconds: float = 60.0
-    host_allocated_bytes: float = 300 * 2.0**20
+    host_allocated_bytes: float = 300 * MIB
     parameter_count: int = 225_930
     epochs: int = 10
     statuses: dict[int, str] = field(default_factory=dict)  # repeat -> status, where it is not ok
@@ -50,16 +51,16 @@ class Maker:
 
 
 SIX = (
-    Maker(label="lenet5", accuracy=0.893, train_seconds=45, host_allocated_bytes=150 * 2.0**20, parameter_count=61_706),
-    Maker(label="brownlee", accuracy=0.899, train_seconds=80, host_allocated_bytes=210 * 2.0**20, parameter_count=542_230),
-    Maker(label="own_v1", accuracy=0.913, train_seconds=90, host_allocated_bytes=260 * 2.0**20, parameter_count=225_034),
-    Maker(label="own_v2", accuracy=0.904, train_seconds=92, host_allocated_bytes=262 * 2.0**20, parameter_count=225_034),
-    Maker(label="own_v3", accuracy=0.9205, train_seconds=170, host_allocated_bytes=340 * 2.0**20),
+    Maker(label="lenet5", accuracy=0.893, train_seconds=45, host_allocated_bytes=150 * MIB, parameter_count=61_706),
+    Maker(label="brownlee", accuracy=0.899, train_seconds=80, host_allocated_bytes=210 * MIB, parameter_count=542_230),
+    Maker(label="own_v1", accuracy=0.913, train_seconds=90, host_allocated_bytes=260 * MIB, parameter_count=225_034),
+    Maker(label="own_v2", accuracy=0.904, train_seconds=92, host_allocated_bytes=262 * MIB, parameter_count=225_034),
+    Maker(label="own_v3", accuracy=0.9205, train_seconds=170, host_allocated_bytes=340 * MIB),
     Maker(
         label="efficientnet_small",
         accuracy=0.9215,
         train_seconds=610,
-        host_allocated_bytes=520 * 2.0**20,
+        host_allocated_bytes=520 * MIB,
         parameter_count=250_000,
         epochs=20,
     ),
@@ -160,7 +161,7 @@ def _outcome(
         "total_seconds": seconds * 1.1 + 2.5,
         "parameter_count": maker.parameter_count,
         "host_allocated_bytes": int(maker.host_allocated_bytes * random.lognormal(0, 0.01)),
-        "host_baseline_bytes": 420 * 2**20,
+        "host_library_bytes": 90 * 2**20,
         "history": history,
         "test_predicted": predicted,
         "test_confidence": confidence,

@@ -1,12 +1,24 @@
-"""Imports run one way: each module is loaded in a fresh interpreter and looked at for what it must not bring along."""
+"""Imports run one way: read from the source of every module, and seen when some are loaded in a fresh interpreter."""
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
 
 import pytest
+
+PACKAGE = Path(__file__).parents[1] / "fmnist"
+# which modules may import a package that takes seconds to load, be it inside a function
+HEAVY = {
+    "ray": {"fmnist.sweep", "fmnist.sweeping.tracking"},
+    "tensorflow": {"fmnist.engine", "fmnist.training", "fmnist.measure", "fmnist.augmentation", "fmnist.architectures"},
+    "keras": {"fmnist.engine", "fmnist.training", "fmnist.architectures"},
+}
 
 FORBIDDEN = {
     "fmnist.study": ("tensorflow", "keras", "ray"),
@@ -18,6 +30,43 @@ FORBIDDEN = {
     "fmnist.training": ("ray",),
     "fmnist.sweep": ("tensorflow", "keras"),
 }
+
+
+def modules() -> dict[str, ast.Module]:
+    """Every module of the package by its dotted name, parsed."""
+    named = {
+        ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): file
+        for file in PACKAGE.rglob("*.py")
+    }
+    return {name: ast.parse(file.read_text()) for name, file in named.items()}
+
+
+def imported(nodes: Iterator[ast.AST] | list[ast.stmt]) -> Iterator[str]:
+    """Dotted names of what import statements among `nodes` bring in, a name of a module counted as a module too."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("package", HEAVY)
+def test_only_some_modules_import(package):
+    importers = {
+        name
+        for name, tree in modules().items()
+        if package in {target.partition(".")[0] for target in imported(ast.walk(tree))}
+    }
+    allowed = HEAVY[package]
+    assert importers
+    assert not {name for name in importers if not any(name == a or name.startswith(f"{a}.") for a in allowed)}
+
+
+def test_no_modules_import_each_other():
+    found = modules()
+    graph = {name: {target for target in imported(tree.body) if target in found} for name, tree in found.items()}
+    TopologicalSorter(graph).prepare()  # CycleError names a circle
 
 
 @pytest.mark.parametrize("module", FORBIDDEN)

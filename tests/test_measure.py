@@ -1,11 +1,13 @@
 import subprocess
 import sys
+import textwrap
 import time
 
-import numpy as np
 import pytest
 
 from fmnist import measure
+
+MIB = 2**20
 
 
 def test_clocks_run_apart_and_add_up():
@@ -25,28 +27,66 @@ def test_a_clock_counts_what_an_error_ends():
     assert "train" in clocks.seconds
 
 
-def test_peak_memory_is_counted_above_the_baseline_and_survives_the_release():
-    memory = measure.HostMemory()
-    held = np.ones(40_000_000, np.uint8)
-    del held
-    peak = memory.peak_bytes()
-    assert peak is not None
-    assert 35_000_000 < peak < 200_000_000
+def in_a_fork(code: str) -> list[int]:
+    """Run `code` in a process forked from one that waits, as every run is; `told` lists the integers it gives back."""
+    script = f"""
+import mmap, os, pathlib, sys, tempfile
+import numpy as np
+from fmnist import measure
+
+MIB = 2**20
+library = tempfile.TemporaryFile()
+library.write(bytes(100 * MIB))
+library.flush()
+if os.fork() == 0:
+    told = []
+{textwrap.indent(textwrap.dedent(code), "    ")}
+    print(*told, flush=True)
+    os._exit(0)
+os.wait()
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    return [int(word) for word in done.stdout.split()]
 
 
-def test_the_high_water_mark_of_an_earlier_run_is_forgotten():
-    held = np.ones(60_000_000, np.uint8)
-    del held
-    peak = measure.HostMemory().peak_bytes()
-    assert peak is not None
-    assert peak < 30_000_000
+def test_allocated_memory_is_the_peak_also_of_what_was_given_back():
+    told = in_a_fork("""
+        memory = measure.HostMemory()
+        held = np.ones(80 * MIB, np.uint8)
+        del held
+        held = np.ones(20 * MIB, np.uint8)
+        told.append(memory.allocated_bytes())
+    """)
+    assert 79 * MIB < told[0] < 84 * MIB
+
+
+def test_pages_of_files_are_no_memory_of_the_run_and_are_told_apart():
+    told = in_a_fork("""
+        memory = measure.HostMemory()
+        told.append(memory.library_bytes())
+        code = mmap.mmap(library.fileno(), 100 * MIB, prot=mmap.PROT_READ)
+        np.frombuffer(code, np.uint8).sum()
+        told += [memory.allocated_bytes(), memory.library_bytes()]
+    """)
+    assert told[1] < 4 * MIB
+    assert 99 * MIB < told[2] - told[0] < 105 * MIB
+
+
+def test_what_the_process_held_before_is_not_counted():
+    told = in_a_fork("""
+        before = np.ones(60 * MIB, np.uint8)
+        gone = np.ones(60 * MIB, np.uint8)
+        del gone
+        told.append(measure.HostMemory().allocated_bytes())
+    """)
+    assert told[0] < 4 * MIB
 
 
 def test_without_proc_memory_is_unknown(monkeypatch, tmp_path):
     monkeypatch.setattr(measure, "_PROCESS", tmp_path)
     memory = measure.HostMemory()
-    assert memory.baseline_bytes is None
-    assert memory.peak_bytes() is None
+    assert memory.allocated_bytes() is None
+    assert memory.library_bytes() is None
 
 
 def test_without_a_gpu_device_memory_is_unknown_and_the_cpu_is_named():
@@ -92,9 +132,11 @@ def package_copy(tmp_path, monkeypatch):
     (folder / "module.py").write_text("x = 1\n")
     monkeypatch.setattr(measure, "_PACKAGE", folder)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
-    measure.provenance.cache_clear()
+    for cached in (measure.provenance, measure.code_version):
+        cached.cache_clear()
     yield folder
-    measure.provenance.cache_clear()
+    for cached in (measure.provenance, measure.code_version):
+        cached.cache_clear()
 
 
 @pytest.mark.usefixtures("package_copy")
@@ -103,6 +145,21 @@ def test_outside_a_git_tree_the_commit_is_unknown():
     assert found["commit"] is None
     assert found["dirty"] is None
     assert found["tensorflow_version"]
+
+
+@pytest.mark.usefixtures("package_copy")
+def test_outside_a_git_tree_the_commit_is_the_one_that_was_handed_over(monkeypatch):
+    monkeypatch.setenv("FMNIST_COMMIT", "a" * 40)
+    assert measure.provenance()["commit"] == "a" * 40
+
+
+def test_any_change_of_the_source_is_another_code_version(package_copy):
+    first = measure.provenance()["code_version"]
+    (package_copy / "module.py").write_text("x = 2\n")
+    measure.provenance.cache_clear()
+    measure.code_version.cache_clear()
+    assert len(first) == 8
+    assert measure.provenance()["code_version"] != first
 
 
 def test_a_changed_work_tree_is_dirty(package_copy):

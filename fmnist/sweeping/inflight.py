@@ -12,13 +12,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from hashlib import sha256
-from importlib import metadata
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Literal
 
-import fmnist
+from fmnist.measure import code_version
 from fmnist.store.storage import Storage
 from fmnist.study import RunSpec
 
@@ -27,14 +24,6 @@ Key = tuple[str, str]  # run_id, placement
 FOLDER = "inflight"
 
 log = logging.getLogger(__name__)
-
-
-@cache
-def code_version() -> str:
-    """Hash this package's source and TensorFlow's version: a state is only continued by the code that wrote it."""
-    sources = sorted(Path(fmnist.__file__).parent.rglob("*.py"))
-    content = b"".join(source.name.encode() + source.read_bytes() for source in sources)
-    return sha256(content + metadata.version("tensorflow").encode()).hexdigest()[:8]
 
 
 class InFlight:

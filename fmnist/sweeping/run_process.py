@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from fmnist.measure import provenance
 from fmnist.store.storage import Storage
 from fmnist.study import RunSpec
 from fmnist.sweeping.inflight import InFlight
@@ -118,6 +119,7 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
     """Wait for runs and fork a process for each, until nobody is there to ask any more."""
     engine_name, data = pickle.load(requests)
     engine = importlib.import_module(engine_name)
+    provenance()  # asks git: once here, not within the time of every run
     while True:
         try:
             request = pickle.load(requests)

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from fmnist.errors import UserError
 from fmnist.catalogue import find_study, study_names
 from fmnist.data import load_data
+from fmnist.errors import UserError
 from fmnist.results import Store
 from fmnist.study import Study
 from fmnist.study_job import StudyOptions, say

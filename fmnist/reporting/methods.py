@@ -58,10 +58,9 @@ def measurement(findings: Findings) -> str:
         f"Runs were made{when} with {', '.join(software) or 'unrecorded versions'}, commit"
         f" {_listed(rows['commit'].str[:10])}"
         f"{' (partly with uncommitted changes)' if dirty else ''}, computed in {_listed(rows['compute_dtype'])} on"
-        f" {'; '.join(hardware) or 'unrecorded hardware'}. Placement of the rows: {placements}. Training time is the"
-        " wall time of the training steps alone; host memory is the peak resident memory of the run's process above"
-        " that of the idle process. Both are compared on exclusive runs (alone on the machine, never resumed) of one"
-        " hardware only."
+        f" {'; '.join(hardware) or 'unrecorded hardware'}. Placement of the rows: {placements}. Time and"
+        " memory, as their tables define them, are compared on exclusive runs (alone on the machine, never resumed) of"
+        " one hardware only."
     )
 
 

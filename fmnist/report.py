@@ -23,9 +23,9 @@ from fmnist.reporting.gallery import Picture, pictures
 from fmnist.reporting.methods import measurement, methods
 from fmnist.reporting.original import REPEATING_STUDY
 from fmnist.reporting.selection import read_rows, select_studies
-from fmnist.reporting.words import answer, counted, missing_words
+from fmnist.reporting.words import answer, missing_words
 from fmnist.results import Store
-from fmnist.tables import Table, is_text
+from fmnist.tables import Table, counted, is_text
 
 CHAPTERS: Mapping[str, str] = {
     "comparison": "Comparison",

@@ -69,14 +69,17 @@ def is_text(column: pd.Series) -> bool:
 
 
 def number(value: Any, digits: int, *, signed: bool = False) -> str:
-    """Write a number with thousands separated; an unavailable one as a dash, an infinite time as never."""
+    """Write a number with thousands separated; an unavailable one as a dash, an infinite time as never.
+
+    What rounds to nothing has no sign.
+    """
     if value is None or value is pd.NA or math.isnan(value):
         return NOTHING
     if math.isinf(value):
         return NEVER
     steady = round(float(value), digits + 6)  # one figure summed in two ways is one text, also just between two digits
     text = f"{steady:{'+' if signed else ''},.{digits}f}"
-    return text.replace("-", MINUS)
+    return text.replace("-", MINUS) if any(digit in "123456789" for digit in text) else text.lstrip("+-")
 
 
 def in_unit(value: Any, metric: Metric, *, signed: bool = False, more_digits: int = 0) -> str:
@@ -104,16 +107,35 @@ def bounds(interval: Interval, metric: Metric, *, signed: bool = False) -> str:
 
 
 def p_value(p: float) -> str:
-    """Write a p value to two significant digits, very small ones as a bound."""
+    """Write a p value to two significant digits, rounded up so that it claims no more than it may."""
     if math.isnan(p):
         return NOTHING
-    return "<0.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+    if p < 0.001:
+        return "<0.001"
+    digits = 4 if p < 0.01 else 3 if p < 0.1 else 2
+    return f"{math.ceil(p * 10**digits - 1e-9) / 10**digits:.{digits}f}"
 
 
 def p_words(p: float) -> str:
-    """Write a p value into a sentence: p = 0.012, p < 0.001."""
+    """Write a p value into a sentence: p = 0.013, p < 0.001."""
     text = p_value(p)
     return f"p < {text[1:]}" if text.startswith("<") else f"p = {text}"
+
+
+def p_bound(p: float) -> str:
+    """Write the largest of some p values into a sentence: p at most 0.013, p below 0.001."""
+    text = p_value(p)
+    return f"p below {text[1:]}" if text.startswith("<") else f"p at most {text}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a count with its noun, plural where it is not one."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def names(labels: Sequence[str]) -> str:
+    """Join labels as a sentence does: a, b and c."""
+    return " and ".join([", ".join(labels[:-1]), labels[-1]] if len(labels) > 1 else labels)
 
 
 def heading(metric: Metric) -> str:
@@ -128,14 +150,12 @@ def metric_table(metric: Metric, summaries: Mapping[str, Summary], basis: str) -
     """
     raw, shown = [], []
     for label, item in summaries.items():
-        interval, bootstrap = item.mean_t_interval, item.mean_bootstrap_interval
+        interval = item.mean_t_interval
         raw.append(
             {"label": label, "n": item.n, "mean": item.mean, "standard_deviation": item.standard_deviation,
              "median": item.median, "minimum": item.minimum, "lower_quartile": item.lower_quartile,
              "upper_quartile": item.upper_quartile, "maximum": item.maximum, "interval_lower": interval.lower,
-             "interval_upper": interval.upper, "bootstrap_lower": bootstrap.lower, "bootstrap_upper": bootstrap.upper,
-             "confidence": interval.confidence,
-             "note": item.note}
+             "interval_upper": interval.upper, "confidence": interval.confidence}
         )  # fmt: skip
         shown.append(
             {
@@ -152,17 +172,20 @@ def metric_table(metric: Metric, summaries: Mapping[str, Summary], basis: str) -
     better = "higher is better" if metric.direction == "up" else "lower is better"
     unit = f" ({metric.unit}, {better})" if metric.unit else f" ({better})"
     title = f"{metric.label.capitalize()}{unit}"
-    note = " ".join(text for text in (metric.meaning, basis, _notes_by_label(summaries)) if text)
+    note = " ".join(text for text in (metric.meaning, basis, sample_words(summaries)) if text)
     return Table(f"metric-{metric.name}", title, pd.DataFrame(raw), pd.DataFrame(shown), note)
 
 
-def _notes_by_label(summaries: Mapping[str, Summary]) -> str:
-    """Say of which samples values are missing and which allow no interval, each remark once."""
-    labels: dict[str, list[str]] = {}
-    for label, item in summaries.items():
-        labels.setdefault(item.note, []).append(label)
-    everyone = len(labels) == 1
-    return " ".join(note if everyone else f"{', '.join(of)}: {note}" for note, of in labels.items() if note)
+def sample_words(summaries: Mapping[str, Summary]) -> str:
+    """Say which samples allow no interval, each remark once."""
+    one = [label for label, item in summaries.items() if item.n == 1]
+    equal = [label for label, item in summaries.items() if item.n > 1 and not item.mean_t_interval.known]
+    remarks = {"One value only, without spread and interval": one, "All values equal, no interval": equal}
+    return " ".join(
+        f"{remark}: {'every configuration' if len(labels) == len(summaries) > 1 else names(labels)}."
+        for remark, labels in remarks.items()
+        if labels
+    )
 
 
 def records_table(name: str, title: str, raw: Sequence[Mapping[str, Any]], shown: Sequence[Mapping[str, str]],

@@ -19,14 +19,12 @@ from fmnist.reporting.claim_checks import (
     RecallGap,
     SpreadRatio,
     UndecidableError,
-    accuracy_difference,
     mistake_gap,
     recall_gaps,
-    right_difference,
 )
 from fmnist.reporting.claims import ABOVE, BELOW, CLAIMS, about, claims_table, outcomes_of
 from fmnist.reporting.findings import gather
-from fmnist.reporting.predictions import PredictionSums
+from fmnist.reporting.predictions import PredictionSums, accuracy_difference, right_difference
 from fmnist.reporting.selection import select_studies
 from fmnist.results import Store
 from fmnist.statistics.claim_evaluation import Estimate, read_family
@@ -44,7 +42,7 @@ RECALLS = {SHIRT: 0.6, TROUSER: 0.99, SANDAL: 0.99}
 
 
 def sums_of(recalls=RECALLS, *, other=0.88, taken_for=TOP, repeats=range(10), seed=0):
-    """Runs that recognise each class's images with the given chance and take the rest for one class (2 of 3) or another."""
+    """Runs that recognise each class's images with the given chance and take the rest for one other (2 of 3) or a third."""
     random = np.random.default_rng(seed)
     sums = PredictionSums(TRUE)
     chances = np.array([recalls.get(number, other) for number in range(10)])[TRUE]
@@ -222,7 +220,7 @@ def test_best_epochs_cut_off_by_the_limit_are_not_compared(base):
     for label, limit in (("own_v1", 10), ("efficientnet_small", 20)):  # a third of the runs end there
         capped = free | {label: free[label] | {"epochs": limit}}
         with pytest.raises(
-            UndecidableError, match="censored by the limit of epochs in . of 12 runs of own_v1 and . of"
+            UndecidableError, match=r"censored by the limit of epochs in . of 12 runs of own_v1 and . of"
         ):
             claim.parts(with_rows(base, capped))
     some = free | {"own_v1": free["own_v1"] | {"epochs": np.r_[np.full(2, 8), np.full(10, 20)]}}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import optimize, stats
+from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
@@ -99,29 +99,23 @@ def test_holm_works_along_the_last_axis():
     assert holm(p_values) == pytest.approx(np.stack([holm(row) for row in p_values]))
 
 
-def test_standardized_difference_inverts_the_noncentral_t():
-    d_z, interval = standardized_difference(DARWIN)
-    assert d_z == pytest.approx(DARWIN.mean() / DARWIN.std(ddof=1))
-    t, root = d_z * math.sqrt(15), math.sqrt(15)
-    for share, bound in ((0.975, interval.lower), (0.025, interval.upper)):
-        exact = optimize.brentq(lambda shift, share=share: stats.nct.cdf(t, 14, shift) - share, -5, 10) / root
-        assert bound == pytest.approx(exact, abs=1e-6)
+def test_standardized_difference():
+    assert standardized_difference(DARWIN) == pytest.approx(DARWIN.mean() / DARWIN.std(ddof=1))
 
 
 @given(DIFFERENCES)
 def test_tests_turn_with_the_sign_of_the_differences(differences):
     one, other = pair_tests(differences, 0.001), pair_tests(-differences, 0.001)
     assert one.basis == other.basis
-    for name in ("t_p", "signed_rank_p", "difference_p", "equivalence_p"):
+    for name in ("signed_rank_p", "difference_p", "equivalence_p"):
         assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-9, nan_ok=True)
-    (d_z, interval), (turned, mirrored) = standardized_difference(differences), standardized_difference(-differences)
-    assert (turned, mirrored.lower) == pytest.approx((-d_z, -interval.upper), nan_ok=True)
+    assert standardized_difference(-differences) == pytest.approx(-standardized_difference(differences), nan_ok=True)
 
 
 @given(DIFFERENCES)
 def test_p_values_are_probabilities_or_unknown(differences):
     tests = pair_tests(differences, 0.001)
-    for p in (tests.t_p, tests.signed_rank_p, tests.difference_p, tests.equivalence_p):
+    for p in (tests.signed_rank_p, tests.difference_p, tests.equivalence_p):
         assert math.isnan(p) or 0 <= p <= 1
 
 
@@ -135,7 +129,7 @@ def test_a_single_difference_decides_nothing():
 def test_equal_differences_are_judged_by_ranks_not_by_an_infinite_t():
     two = pair_tests(np.array([0.9123 - 0.91, 0.9223 - 0.92]), 0.002)
     assert (two.basis, two.difference_p) == ("signed rank", 0.5)
-    assert math.isnan(two.t_p)
+    assert math.isnan(paired_t(np.array([0.1, 0.1])))
     ten = pair_tests(np.full(10, 0.01), 0.002)
     assert ten.difference_p == pytest.approx(2 / 1024)
     assert ten.equivalence_p == 1.0

@@ -260,7 +260,7 @@ def test_a_group_sequential_study_gives_its_own_verdicts(tmp_path, monkeypatch):
     assert sequential.metrics["train_seconds"].pairs == plain.metrics["train_seconds"].pairs
     page = Page(build_report(tmp_path / "results", out=tmp_path / "report").path.read_text())
     assert "group-sequential design with looks at 5 and 20 repeats; the p values are of plain tests" in page.text
-    assert "Every pair: Undecided at look 1 of 2 (n = 5) of a group-sequential design." in page.text
+    assert "Every pair: Undecided at look 1 of 2 (n = 5); the next look is at 20 repeats." in page.text
     assert "Repeats were added until every pair was decided on test accuracy" in page.text
 
 
@@ -291,7 +291,7 @@ def test_shared_rows_are_described_and_not_compared(tmp_path):
     assert seconds.pairs == ()
     assert len(seconds.summaries) == 3
     assert "Training time and peak host memory are described, not compared" in answer(findings)
-    assert "jobs/study.py timing" in answer(findings)
+    assert "`python jobs/study.py made_up --placement exclusive`" in answer(findings)
     assert "shared placement: not compared" in results_table(findings).note.lower()
     with house_style():
         drawn = {picture.name: picture.figure for picture in pictures(findings, looks_of(findings.shown))}

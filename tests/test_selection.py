@@ -112,7 +112,7 @@ def test_time_of_shared_rows_is_described_and_says_what_to_run(store):
     (study,) = select_studies(store)
     rows, refusal = study.rows_for("train_seconds")
     assert len(rows) == 4
-    assert "jobs/study.py timing" in refusal
+    assert "shared a machine" in refusal
 
 
 def test_time_on_two_kinds_of_hardware_is_refused(store):

@@ -1,4 +1,3 @@
-import dataclasses
 import math
 
 import numpy as np
@@ -8,10 +7,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fmnist.comparison import compare_pairs
+from fmnist.reporting.pair_text import plan_words, remarks, seen_from
 from fmnist.schema import METRICS
 from fmnist.statistics.sequential import (
     Design,
-    adopt_decisions,
     decide,
     look_levels,
     next_look,
@@ -160,12 +159,6 @@ def test_runs_that_all_diverge_are_never_decided():
     assert (pair.verdict, pair.look, pair.n, pair.final) == ("undecided", 3, 0, True)
 
 
-def test_sizes_are_decided_at_the_first_look():
-    frame = frame_of({"a": [100.0] * 5, "b": [200.0] * 5}, "parameter_count")
-    (pair,) = decide(frame, METRICS["parameter_count"], 0.05, LOOKS)
-    assert (pair.verdict, pair.look, pair.final) == ("better", 1, True)
-
-
 def test_one_label_has_nothing_to_decide():
     assert decide(frame_of({"a": [0.9] * 5}), ACCURACY, 0.002, LOOKS) == []
 
@@ -196,12 +189,46 @@ def test_a_design_says_when_it_looks(looks, words):
     assert Design(metric="test_accuracy", looks=looks).describe() == words
 
 
-def test_the_report_takes_the_designs_verdicts():
-    frame = frame_of({"a": values_around(0.90, 0.003, 10, 1), "b": values_around(0.9025, 0.003, 10, 5)})
-    comparisons = compare_pairs(frame, ACCURACY, 0.0001)
-    (pair,) = adopt_decisions(comparisons, decide(frame, ACCURACY, 0.0001, LOOKS), LOOKS)
+def described(values, looks, margin=0.0001):
+    """The pair as a report describes it, with its remarks and what would decide it."""
+    frame = frame_of(values)
+    decisions = decide(frame, ACCURACY, margin, looks)
+    (pair,) = compare_pairs(frame, ACCURACY, margin, decisions=decisions)
+    view = seen_from(pair, "a")
+    return pair, remarks(view, ACCURACY, looks, 1), plan_words(view, looks)
+
+
+def test_an_undecided_pair_of_a_design_says_its_next_look_and_plans_nothing():
+    values = {"a": values_around(0.90, 0.003, 10, 1), "b": values_around(0.9025, 0.003, 10, 5)}
+    pair, words, plan = described(values, LOOKS)
+    assert (pair.verdict, pair.repeats_to_decide) == ("undecided", None)
+    assert words.startswith("Undecided at look 2 of 3 (n = 10); the next look is at 20 repeats.")
+    assert plan == "the next look is at 20 repeats"
+    pair, words, _ = described({label: column[:3] for label, column in values.items()}, LOOKS)
+    assert words == "Not looked at yet: the first look is at 5 repeats."
+    assert described(values, (5, 10))[2] == "that was the last look"
+
+
+def test_a_sure_plain_difference_that_the_design_leaves_open_is_explained():
+    pair, words, _ = described({"a": [0.904, 0.906, 0.903, 0.907, 0.904], "b": [0.9] * 5}, (5, 200))
     assert pair.verdict == "undecided"
-    assert pair.note.startswith("Undecided at look 2 of 3 (n = 10) of a group-sequential design.")
-    assert dataclasses.replace(pair, verdict="", note="") == dataclasses.replace(comparisons[0], verdict="", note="")
-    (pair,) = adopt_decisions(comparisons, decide(frame[frame["repeat"] < 3], ACCURACY, 0.0001, LOOKS), LOOKS)
-    assert pair.note.startswith("Not looked at yet: the first look needs 5 repeats.")
+    assert pair.interval.lower > 0
+    assert words.endswith("The interval does not allow for the looks.")
+
+
+def test_a_decision_that_later_repeats_turn_round_is_told_as_it_stands():
+    early = [0.93, 0.931, 0.929, 0.932, 0.93]
+    values = {"a": early + [0.88, 0.879] * 4, "b": [0.9, 0.9, 0.901, 0.9, 0.899] + [0.9] * 8}
+    pair, words, _ = described(values, (5, 6))
+    assert (pair.verdict, pair.decision.look, pair.n) == ("better", 1, 13)
+    assert pair.mean_difference < 0
+    assert words == (
+        "Decided at look 1 of 2 (n = 5); the figures are over all 13 common repeats and point the other way; the"
+        " decision stands."
+    )
+    values["a"][5:] = [0.9, 0.901, 0.899, 0.85, 0.94, 0.9, 0.9, 0.9]
+    assert "and do not show it; the decision stands." in described(values, (5, 6))[1]
+    assert (
+        described({label: column[:5] for label, column in values.items()}, (5, 6))[1]
+        == "Decided at look 1 of 2 (n = 5)."
+    )

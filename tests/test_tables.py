@@ -4,6 +4,8 @@ import math
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from fmnist.schema import METRICS
@@ -18,6 +20,7 @@ from fmnist.tables import (
     latex_text,
     metric_table,
     number,
+    p_bound,
     p_value,
     p_words,
     with_spread,
@@ -29,7 +32,7 @@ ACCURACY = METRICS["test_accuracy"]
 @pytest.mark.parametrize(
     ("value", "digits", "text"),
     [(1234.5678, 2, "1,234.57"), (-0.5, 1, "\N{MINUS SIGN}0.5"), (None, 2, NOTHING), (math.nan, 2, NOTHING),
-     (pd.NA, 0, NOTHING), (math.inf, 1, NEVER), (0.0, 0, "0")],
+     (pd.NA, 0, NOTHING), (math.inf, 1, NEVER), (0.0, 0, "0"), (-0.001, 2, "0.00")],
 )  # fmt: skip
 def test_number(value, digits, text):
     assert number(value, digits) == text
@@ -37,6 +40,7 @@ def test_number(value, digits, text):
 
 def test_number_with_its_sign():
     assert number(0.25, 2, signed=True) == "+0.25"
+    assert [number(value, 2, signed=True) for value in (0.001, 0.0, -0.001)] == ["0.00"] * 3
     assert in_unit(-0.0031, ACCURACY, signed=True) == "\N{MINUS SIGN}0.31"
 
 
@@ -47,9 +51,19 @@ def test_a_value_is_shown_in_its_metrics_unit():
     assert in_unit(None, ACCURACY) == NOTHING
 
 
-@pytest.mark.parametrize(("p", "text"), [(0.00012, "<0.001"), (0.0123, "0.012"), (0.4567, "0.46"), (math.nan, NOTHING)])
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0.00012, "<0.001"), (0.00149, "0.0015"), (0.0123, "0.013"), (0.05, "0.050"), (0.0501, "0.051"), (0.4567, "0.46"),
+     (0.0999, "0.100"), (1.0, "1.00"), (math.nan, NOTHING)],
+)  # fmt: skip
 def test_p_value(p, text):
     assert p_value(p) == text
+
+
+@given(st.floats(0, 1))
+def test_a_p_value_claims_no_more_than_it_may(p):
+    bound = p_bound(p)
+    assert p <= float(bound.split()[-1]) <= max(1.2 * p, 0.001)
 
 
 def test_one_value_is_written_without_a_spread():
@@ -63,7 +77,7 @@ def test_rounding_does_not_show_how_a_figure_was_summed():
     assert number(below, 2) == number(above, 2)
 
 
-@pytest.mark.parametrize(("p", "text"), [(0.0004, "p < 0.001"), (0.0123, "p = 0.012"), (0.5, "p = 0.50")])
+@pytest.mark.parametrize(("p", "text"), [(0.0004, "p < 0.001"), (0.0123, "p = 0.013"), (0.5, "p = 0.50")])
 def test_p_value_in_a_sentence(p, text):
     assert p_words(p) == text
 
@@ -83,11 +97,10 @@ def test_metric_table_holds_pandas_figures():
         assert raw.loc["a", name] == pytest.approx(described[pandas_name])
     student = stats.ttest_1samp(values["a"], 0).confidence_interval()
     assert tuple(raw.loc["a", ["interval_lower", "interval_upper"]]) == pytest.approx((student.low, student.high))
-    assert student.low < raw.loc["a", "bootstrap_lower"] < raw.loc["a", "bootstrap_upper"] < student.high
     shown = table.shown.set_index("configuration")
     assert shown.loc["a", "mean"] == f"{100 * values['a'].mean():.2f}"
     assert shown.loc["b", "std. dev."] == NOTHING
-    assert "b: One value only" in table.note
+    assert "One value only, without spread and interval: b." in table.note
     assert "higher is better" in table.title
 
 

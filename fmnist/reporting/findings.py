@@ -13,13 +13,14 @@ import pandas as pd
 from fmnist.comparison import PairComparison, compare_pairs
 from fmnist.data import Dataset, load_data
 from fmnist.reporting.epochs import read_epochs
-from fmnist.reporting.predictions import PredictionSums, sum_predictions
+from fmnist.reporting.predictions import PredictionSums, accuracy_difference, sum_predictions
 from fmnist.reporting.selection import StudyRows
 from fmnist.results import Store
 from fmnist.schema import METRICS, Metric
-from fmnist.statistics.intervals import Summary, summarize
+from fmnist.statistics.comparable import hardware_of
+from fmnist.statistics.intervals import Interval, Summary, summarize
 from fmnist.statistics.ranking import Friedman, friedman
-from fmnist.statistics.sequential import Design, adopt_decisions
+from fmnist.statistics.sequential import Design
 from fmnist.statistics.trade_offs import TARGET_ACCURACY, times_to_target
 
 MOST_SHOWN = 12  # configurations in figures and pairs; more would be neither read nor told apart
@@ -29,11 +30,14 @@ MOST_SHOWN = 12  # configurations in figures and pairs; more would be neither re
 class MetricFindings:
     """One metric of a study. The maps' keys are labels, in the study's order."""
 
+    study: str  # its name
     metric: Metric
     samples: Mapping[str, pd.Series]  # by repeat, stored units, finite
     summaries: Mapping[str, Summary]
     refusal: str  # why the values are described and not compared; empty where they are compared
     placements: frozenset[str]  # of the rows that the values are from
+    is_mixed: bool  # whether these rows are of several kinds of hardware
+    withheld: tuple[str, ...]  # labels that have values, but none that may be compared
     # of the shown labels, on the primary metric and those that have a margin; empty where there is nothing to compare
     pairs: tuple[PairComparison, ...]
     design: Design | None  # by which the pairs' verdicts were reached; None: by tests of a fixed number of repeats
@@ -51,6 +55,16 @@ class MetricFindings:
     def any_shared(self) -> bool:
         """Whether some value is from a run that shared its machine."""
         return "shared" in self.placements
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """The repeats at which the design looks; none without a design."""
+        return self.design.looks if self.design else ()
+
+    @property
+    def family(self) -> int:
+        """How many pairs were tested, over which Holm's procedure adjusts."""
+        return sum(pair.basis != "none" for pair in self.pairs)
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -91,13 +105,12 @@ class Findings:
 
     @cached_property
     def ordered(self) -> list[str]:
-        """The shown labels, the best mean of the primary metric first."""
+        """The shown labels, the best mean of the primary metric first, those without a value of it last."""
         if self.primary is None:
             return self.shown
         sign = 1 if self.primary.metric.direction == "down" else -1
-        summaries = self.primary.summaries
-        there = [label for label in self.shown if label in summaries]
-        return sorted(there, key=lambda label: sign * summaries[label].mean)
+        means = {label: sign * summary.mean for label, summary in self.primary.summaries.items()}
+        return sorted(self.shown, key=lambda label: means.get(label, float("inf")))
 
     @property
     def every_label(self) -> list[str]:
@@ -108,6 +121,19 @@ class Findings:
     def predicted(self) -> list[str]:
         """The labels of which there are predictions, in the order of `ordered`."""
         return [label for label in self.ordered if label in self.predictions]
+
+    def layered_interval(self, a: str, b: str) -> Interval | None:
+        """Give the 95 % interval of the difference a - b in test accuracy for new seeds and other test images alike.
+
+        None without predictions of both, with fewer than two common repeats, or where the seeds show no spread.
+        """
+        if not {a, b} <= set(self.predictions):
+            return None
+        estimate = accuracy_difference(self.predictions[a], self.predictions[b])
+        lower, upper = estimate.bounds()
+        if np.isnan(lower):
+            return None
+        return Interval(lower=lower, upper=upper, confidence=0.95, method="t, two layers")
 
     def epochs_of(self, label: str) -> pd.DataFrame:
         """The epochs of one label's runs."""
@@ -195,15 +221,20 @@ def _metric_findings(study: StudyRows, name: str, shown: list[str]) -> MetricFin
     pairs: list[PairComparison] = []
     design = study.design if study.design and study.design.metric == name else None
     if len(compared) > 1 and not refusal and (design or name in {study.primary_metric, *study.margins}):
-        pairs = compare_pairs(long_frame(name, values), metric, study.margins.get(name), labels=compared)
-        if design:
-            pairs = adopt_decisions(pairs, study.decisions(design), design.looks)
+        decisions = study.decisions(design) if design else []
+        pairs = compare_pairs(
+            long_frame(name, values), metric, study.margins.get(name), labels=compared, decisions=decisions
+        )
+    has_value = set(study.finished.loc[study.finished[name].notna(), "label"])
     return MetricFindings(
+        study=study.name,
         metric=metric,
         samples=values,
         summaries={label: summarize(column) for label, column in values.items()},
         refusal=refusal,
         placements=frozenset(rows["placement"]),
+        is_mixed=len(hardware_of(rows)) > 1,
+        withheld=tuple(label for label in study.finished_labels if label in has_value and label not in values),
         pairs=tuple(pairs),
         design=design,
     )

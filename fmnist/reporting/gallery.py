@@ -23,7 +23,7 @@ from fmnist.schema import METRICS
 from fmnist.statistics.ranking import GENERALISES_TO, Friedman, cliques, unbarred_pairs
 from fmnist.statistics.trade_offs import TARGET_ACCURACY, pareto_front, performance_profile
 from fmnist.statistics.verdicts import RELATIVE_KINDS
-from fmnist.tables import p_value
+from fmnist.tables import counted, p_value
 
 Section = Literal["comparison", "costs", "curves", "classes", "confidence", "examples", "original"]
 EXAMPLES = 5  # images in a row
@@ -112,8 +112,10 @@ def _ranks(findings: Findings) -> Iterator[Picture]:
     caption = (
         f"Average rank by {primary.metric.label} over {tested.n:,} complete repeats; 1 is best. A bar joins"
         " configurations that no verdict tells apart (adjusted pairwise tests, not one critical distance)."
-        f" Friedman test of all: {_friedman_words(tested)}. {tested.note} {GENERALISES_TO}"
+        f" Friedman test of all: {_friedman_words(tested)}. {GENERALISES_TO}"
     )
+    if tested.left_out:
+        caption += f" Left out: {counted(tested.left_out, 'repeat')} without a value of each."
     alone = unbarred_pairs(groups, primary.pairs)
     if alone:
         caption += f" Not told apart either: {'; '.join(f'{a} and {b}' for a, b in alone)}."

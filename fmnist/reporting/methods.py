@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import pandas as pd
 
-from fmnist.reporting.findings import Findings
-from fmnist.reporting.words import counted, names
+from fmnist.reporting.findings import Findings, MetricFindings
 from fmnist.schema import METRICS
 from fmnist.statistics.comparable import hardware_of
+from fmnist.statistics.verdicts import RELATIVE_KINDS
+from fmnist.tables import counted, names
 
 _VERSIONS = {"python_version": "Python", "tensorflow_version": "TensorFlow", "keras_version": "Keras",
              "numpy_version": "NumPy", "ray_version": "Ray"}  # fmt: skip
+MOST_NAMED = 12  # configurations
 
 
 def methods(findings: Findings) -> list[str]:
@@ -20,14 +25,18 @@ def methods(findings: Findings) -> list[str]:
 
 def _data_and_training(findings: Findings) -> str:
     study = findings.study
-    counts = study.finished.groupby("label").size()
-    low, high = (int(counts.min()), int(counts.max())) if len(counts) else (0, 0)
-    repeats = f"n = {low:,}" if low == high else f"n = {low:,} to {high:,}"
+    counts = study.finished.groupby("label").size().reindex(study.labels, fill_value=0)
+    low, high = int(counts.min()), int(counts.max())
+    each = " each" if len(counts) > 1 else ""
+    runs = f"n = {low:,} to {high:,} finished runs" if low < high else f"n = {counted(low, 'finished run')}"
+    named = names(study.labels) if len(study.labels) <= MOST_NAMED else f"{', '.join(study.labels[:MOST_NAMED])}, ..."
     return (
-        f"{counted(len(study.labels), 'configuration')} ({names(study.labels[:12])}"
-        f"{', ...' if len(study.labels) > 12 else ''}) of neural networks were trained on Fashion-MNIST"
-        f" (Xiao, Rasul and Vollgraf 2017; content fingerprint {_listed(study.rows['data_fingerprint'])}), {repeats}"
-        " finished runs each. In every repeat 5,000 of the 60,000 training images were drawn, stratified by class, as"
+        f"{counted(len(counts), 'configuration')} of neural networks ({named})"
+        f" {'was' if len(counts) == 1 else 'were'} trained on"
+        " Fashion-MNIST"
+        f" (Xiao, Rasul and Vollgraf 2017; content fingerprint {_listed(study.rows['data_fingerprint'])}),"
+        f" {runs}{each}. In"
+        " every repeat 5,000 of the 60,000 training images were drawn, stratified by class, as"
         " validation set; the other 55,000 were trained on. Early stopping, learning-rate reduction and the choice of"
         " weights saw the validation set only; the 10,000 test images were scored once, after training. Repeat r used"
         " the same split, data order and seeds (initialisation, order, dropout, augmentation) for every configuration,"
@@ -46,34 +55,51 @@ def measurement(findings: Findings) -> str:
     dirty = rows["dirty"].fillna(False).astype(bool).any()
     placements = ", ".join(f"{count:,} {placement}" for placement, count in rows["placement"].value_counts().items())
     return (
-        f"Runs were made{when} with {', '.join(software) or 'unrecorded versions'}, commit {_listed(rows['commit'])}"
+        f"Runs were made{when} with {', '.join(software) or 'unrecorded versions'}, commit"
+        f" {_listed(rows['commit'].str[:10])}"
         f"{' (partly with uncommitted changes)' if dirty else ''}, computed in {_listed(rows['compute_dtype'])} on"
-        f" {'; '.join(hardware) or 'unrecorded hardware'}. Placement of the rows: {placements}. Training time is the"
-        " wall time of the training steps alone; host memory is the peak resident memory of the run's process above"
-        " that of the idle process. Both are compared on exclusive runs (alone on the machine, never resumed) of one"
-        " hardware only."
+        f" {'; '.join(hardware) or 'unrecorded hardware'}. Placement of the rows: {placements}. Time and"
+        " memory, as their tables define them, are compared on exclusive runs (alone on the machine, never resumed) of"
+        " one hardware only."
     )
 
 
 def _statistics(findings: Findings) -> str:
-    primary = METRICS[findings.study.primary_metric].label
-    margins = ", ".join(
-        f"{METRICS[name].label} {_margin(name, value)}" for name, value in findings.study.margins.items()
-    )
-    return (
-        f"The study's primary metric is {primary}. Means and mean differences carry 95 % intervals by Student's"
-        " t; the tables' files also have those of the bias-corrected and accelerated bootstrap (Efron 1987; 9,999"
-        " resamples, beyond 1,000 values its expansion), which cover less. Pairs of configurations were compared over"
-        " their common repeats by the paired t test, beside it Wilcoxon's exact signed-rank test; times and memory as"
-        " logarithms, that is by ratio. Equivalence was tested by two one-sided t tests (Schuirmann 1987) with the"
-        f" margins {margins}. Both families of p values were"
-        f" adjusted by Holm's (1979) procedure over all pairs of a metric, at a family-wise level of 0.05 each."
-        f"{_sequential(findings)} All configurations together were ranked by Friedman's test with repeats as blocks"
-        " (Iman and Davenport's F)."
-        " The number of repeats that would decide a pair is the"
-        " smallest at which its test has a power of 0.8, taking the observed difference and spread for the true ones."
-        " Conclusions hold for new seeds and splits of these configurations on this data set, not for other data sets."
-    )
+    """Name the tests that were made, and no other."""
+    compared = [found for found in findings.metrics.values() if any(pair.basis != "none" for pair in found.pairs)]
+    pairs = [pair for found in compared for pair in found.pairs]
+    margins = _margins(compared)
+    ranked = findings.friedman is not None and not math.isnan(findings.friedman.p)
+    made = {
+        f"The study's primary metric is {METRICS[findings.study.primary_metric].label}. Means carry 95 % intervals by"
+        " Student's t.": True,
+        "Pairs of configurations were compared over their common repeats by the paired t test, beside it Wilcoxon's"
+        " exact signed-rank test, which decides where all differences are equal.": bool(pairs),
+        "Times and memory were compared as logarithms, that is by ratio.": any(
+            found.metric.kind in RELATIVE_KINDS for found in compared
+        ),
+        f"Equivalence was tested by two one-sided t tests (Schuirmann 1987), the margins being {margins}.": any(
+            pair.margin for pair in pairs
+        ),
+        "Both families of p values were adjusted by Holm's (1979) procedure over all pairs of a metric, at a"
+        " family-wise level of 0.05 each.": any(found.family > 1 for found in compared),
+        "P values are rounded up.": bool(pairs),
+        _sequential(findings): findings.study.design is not None,
+        "All configurations together were ranked by Friedman's test with repeats as blocks (Iman and Davenport's"
+        " F).": ranked,
+        "The repeats that would decide a pair are those at which its test has a power of 0.8 with the spread observed,"
+        " from the fewest to the most over the differences in its interval.": any(
+            pair.repeats_to_decide for pair in pairs
+        ),
+        "Conclusions hold for new seeds and splits of these configurations on this data set, not for other data"
+        " sets.": True,
+    }
+    return " ".join(words for words, holds in made.items() if holds)
+
+
+def _margins(compared: Sequence[MetricFindings]) -> str:
+    margins = {found.metric.name: found.pairs[0].margin for found in compared}
+    return ", ".join(f"{METRICS[name].label} {_margin(name, value)}" for name, value in margins.items() if value)
 
 
 def _sequential(findings: Findings) -> str:
@@ -81,7 +107,7 @@ def _sequential(findings: Findings) -> str:
     if design is None:
         return ""
     return (
-        f" Repeats were added until every pair was decided on {METRICS[design.metric].label}, by a group-sequential"
+        f"Repeats were added until every pair was decided on {METRICS[design.metric].label}, by a group-sequential"
         f" design with {design.describe()}: at each look Holm's procedure over the open pairs with O'Brien-Fleming-type"
         " alpha spending (Lan and DeMets 1983; Maurer and Bretz 2013), which keeps the family-wise level over pairs and"
         " looks; its verdicts are the ones given. Estimates after an early stop are a little too far from 0."
@@ -97,4 +123,4 @@ def _margin(name: str, value: float) -> str:
 
 def _listed(column: pd.Series) -> str:
     values = sorted({str(value) for value in column.dropna()})
-    return ", ".join(values[:4]) + (", ..." if len(values) > 4 else "") if values else "not recorded"
+    return ", ".join(values) or "not recorded"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,8 +10,10 @@ import pandas as pd
 
 from fmnist.data import CLASS_NAMES
 from fmnist.reporting.findings import Findings, MetricFindings
-from fmnist.reporting.pair_text import PairView, difference_text, difference_unit, seen_from
-from fmnist.schema import METRICS
+from fmnist.reporting.pair_text import PairView, difference_text, difference_unit, remarks, repeats_text, seen_from
+from fmnist.schema import METRICS, Metric
+from fmnist.statistics.comparable import MEASURED_KINDS
+from fmnist.statistics.intervals import Interval
 from fmnist.statistics.verdicts import RELATIVE_KINDS
 from fmnist.tables import (
     NOTHING,
@@ -20,6 +23,7 @@ from fmnist.tables import (
     in_unit,
     mean_and_spread,
     metric_table,
+    names,
     number,
     p_value,
     records_table,
@@ -34,13 +38,13 @@ def results_table(findings: Findings) -> Table:
     """The overview: label, n, accuracy with spread and interval, time, memory and verdict; the best first."""
     study = findings.study
     main = findings.metrics.get(study.primary_metric)
-    names = list(dict.fromkeys([study.primary_metric, "test_accuracy", *RESULT_COSTS, "parameter_count"]))
+    columns = list(dict.fromkeys([study.primary_metric, "test_accuracy", *RESULT_COSTS, "parameter_count"]))
     raw, shown = [], []
     for label in findings.every_label:
         summary = main.summaries.get(label) if main else None
         raw_row: dict[str, object] = {"label": label, "n": summary.n if summary else 0}
         row = {"configuration": label, "n": f"{raw_row['n']:,}"}
-        for name in names:
+        for name in columns:
             raw_values, text = _result_cell(findings, name, label)
             raw_row |= raw_values
             row[heading(METRICS[name])] = text
@@ -69,35 +73,39 @@ def _against_best(findings: Findings, main: MetricFindings, label: str) -> str:
 
 
 def _results_note(findings: Findings) -> str:
-    notes = ["Mean ± standard deviation over n runs; in brackets the 95 % interval of the mean."]
-    described = [findings.metrics[name] for name in RESULT_COSTS if name in findings.metrics]
-    described = [found for found in described if found.refusal]
-    if described:
-        labels = " and ".join(found.metric.label for found in described)
-        words = basis_words(described[0])
-        notes.append(f"{labels.capitalize()}: {words[:1].lower()}{words[1:]}")
-    return " ".join(notes)
+    """Say what the figures are, and of time and memory what is not compared, each reason once."""
+    reasons: dict[str, list[str]] = {}
+    for found in (findings.metrics[name] for name in RESULT_COSTS if name in findings.metrics):
+        if found.refusal or found.withheld:
+            words = basis_words(found)
+            reasons.setdefault(f"{words[:1].lower()}{words[1:]}", []).append(found.metric.label)
+    costs = [f"{names(labels).capitalize()}: {reason}" for reason, labels in reasons.items()]
+    return " ".join(["Mean ± standard deviation over n runs; in brackets the 95 % interval of the mean.", *costs])
 
 
 def basis_words(found: MetricFindings) -> str:
     """Say on what rows a metric stands, where that is not every finished run."""
     if found.refusal:
         return f"{placement_mark(found)}. {way_to_compare(found)}."
-    if found.metric.kind in ("time", "memory"):
-        return "Exclusive rows of one hardware."
+    if found.metric.kind in MEASURED_KINDS:
+        lacking = f" {names(found.withheld)} {'has' if len(found.withheld) == 1 else 'have'} none."
+        return f"Exclusive rows of one hardware.{lacking if found.withheld else ''}"
     return ""
 
 
 def way_to_compare(found: MetricFindings) -> str:
     """Say why a metric is not compared and what to run; where every run shared its machine, in few words."""
-    if found.all_shared:
-        return "Every run shared its machine; for clean figures run `python jobs/study.py timing`"
-    return found.refusal[:1].upper() + found.refusal[1:]
+    why = "every run shared its machine" if found.all_shared else found.refusal
+    anew = "" if found.any_shared else " --results FOLDER` with a folder of its own, on one machine"
+    command = f"`python jobs/study.py {shlex.quote(found.study)} --placement exclusive"
+    return f"{why[:1].upper()}{why[1:]}; for clean figures run {command}{anew or '`'}"
 
 
 def placement_mark(found: MetricFindings) -> str:
     """Mark the values of a metric that may not be compared."""
-    return "Shared placement: not compared" if found.any_shared else "Mixed hardware: not compared"
+    if found.any_shared:
+        return "Shared placement: not compared"
+    return "Mixed hardware: not compared" if found.is_mixed else "Disturbed or resumed runs: not compared"
 
 
 def counts_table(findings: Findings) -> Table:
@@ -130,26 +138,50 @@ def pair_tables(findings: Findings) -> Iterator[Table]:
     """One table for each metric whose pairs were compared: the verdict on each, with what it stands on."""
     for found in findings.metrics.values():
         if found.pairs:
-            yield _pair_table(found, findings.ordered)
+            yield _pair_table(found, findings)
 
 
-def _pair_table(found: MetricFindings, order: list[str]) -> Table:
-    metric, views = found.metric, []
-    for pair in found.pairs:
-        first = min((pair.a, pair.b), key=order.index)
-        views.append(seen_from(pair, first))
+def _pair_table(found: MetricFindings, findings: Findings) -> Table:
+    metric, order = found.metric, findings.ordered
+    views = [seen_from(pair, min((pair.a, pair.b), key=order.index)) for pair in found.pairs]
     views.sort(key=lambda view: (order.index(view.label), order.index(view.other)))
+    layers = [_layers(view, findings) for view in views]
     margin = views[0].pair.margin
     relative = metric.kind in RELATIVE_KINDS
     title = f"Pairs by {metric.label} ({'ratio' if relative else difference_unit(metric)})"
     shown_margin = NOTHING if margin is None else f"{100 * margin:g} %" if relative else in_unit(margin, metric)
-    note = (
-        "The first of each pair against the second over their common repeats. p values are adjusted by Holm's procedure"
-        f" over {len(views)} pairs; the intervals are each pair's own. Margin of equivalence: {shown_margin}. Repeats"
-        f" to decide: at a power of 0.8, were the observed figures the true ones.{_design_note(found)}{_remarks(views)}"
-    )
-    return records_table(f"pairs-{metric.name}", title, [_raw_pair(view) for view in views],
-                         [_shown_pair(view, found) for view in views], note)  # fmt: skip
+    parts = {
+        "The first of each pair against the second over their common repeats.": True,
+        f"Verdict, interval and p values speak of new seeds and splits {_spoken_of(metric)}.": found.family > 0,
+        f"p values are adjusted by Holm's procedure over {found.family:,} pairs, intervals are not.": found.family > 1,
+        "Below 6 common repeats the signed-rank test cannot reach p = 0.05.": any(
+            1 < pair.n < 6 for pair in found.pairs
+        ),
+        f"Margin of equivalence: {shown_margin}.": True,
+        "P(better): share of common repeats that the first wins, of which Bouthillier et al. (2021) ask 0.75.": True,
+        "Repeats to decide: at a power of 0.8 and the observed spread, over the differences in the interval.": any(
+            pair.repeats_to_decide for pair in found.pairs
+        ),
+        'The column "seeds and test set" has the difference\'s 95 % interval for new seeds and other test images of the'
+        " same kind alike; no verdict is read from it.": any(layers),
+    }
+    note = " ".join(words for words, holds in parts.items() if holds)
+    note += f"{_design_note(found)}{_remarks(views, layers, found)}"
+    rows = list(zip(views, layers, strict=True))
+    raw, shown = [_raw_pair(*row) for row in rows], [_shown_pair(*row, found) for row in rows]
+    return records_table(f"pairs-{metric.name}", title, raw, shown, note)
+
+
+def _layers(view: PairView, findings: Findings) -> Interval | None:
+    is_accuracy = view.pair.metric == "test_accuracy"
+    return findings.layered_interval(view.label, view.other) if is_accuracy else None
+
+
+def _spoken_of(metric: Metric) -> str:
+    """Say on what a metric's verdicts hold."""
+    if metric.kind in MEASURED_KINDS:
+        return "on this hardware"
+    return "on these test images" if metric.name.startswith("test_") else "of this data"
 
 
 def _design_note(found: MetricFindings) -> str:
@@ -162,62 +194,67 @@ def _design_note(found: MetricFindings) -> str:
     )
 
 
-def _remarks(views: list[PairView]) -> str:
+def _remarks(views: list[PairView], layers: list[Interval | None], found: MetricFindings) -> str:
     """Say what is special about pairs, each remark once with the pairs it holds for."""
     pairs: dict[str, list[str]] = {}
-    for view in views:
-        if view.pair.note:
-            pairs.setdefault(view.pair.note, []).append(f"{view.label} and {view.other}")
+    for view, layered in zip(views, layers, strict=True):
+        words = [remarks(view, found.metric, found.looks, found.family)]
+        if view.verdict in ("better", "worse") and layered and layered.lower <= 0 <= layered.upper:
+            words.append("Sure on these test images, not on others of their kind.")
+        if any(words):
+            pairs.setdefault(" ".join(filter(None, words)), []).append(f"{view.label} and {view.other}")
     return "".join(
-        f" {'Every pair' if len(some) == len(views) > 1 else ', '.join(some)}: {note}" for note, some in pairs.items()
+        f" {'Every pair' if len(some) == len(views) > 1 else '; '.join(some)}: {note}" for note, some in pairs.items()
     )
 
 
-def _raw_pair(view: PairView) -> dict[str, object]:
+def _raw_pair(view: PairView, layered: Interval | None) -> dict[str, object]:
     pair = view.pair
     flipped = view.label != pair.a
+    fewest, most = pair.repeats_to_decide or (None, None)
+    both = {} if layered is None else {"layered_lower": layered.lower, "layered_upper": layered.upper}
     return {
         "label": view.label,
         "other": view.other,
         "n": pair.n,
         "verdict": view.verdict,
+        "look": pair.decision and pair.decision.look,
         "difference": view.difference,
         "difference_lower": view.lower,
         "difference_upper": view.upper,
-        "difference_bootstrap_lower": view.bootstrap[0],
-        "difference_bootstrap_upper": view.bootstrap[1],
+        **both,
         "ratio": view.ratio,
         "ratio_lower": view.ratio_lower,
         "ratio_upper": view.ratio_upper,
-        "ratio_bootstrap_lower": view.ratio_bootstrap[0],
-        "ratio_bootstrap_upper": view.ratio_bootstrap[1],
-        "t_p_holm": pair.t_p_holm,
+        "difference_p_holm": pair.difference_p_holm,
         "signed_rank_p_holm": pair.signed_rank_p_holm,
         "equivalence_p_holm": pair.equivalence_p_holm,
         "margin": pair.margin,
         "d_z": -pair.d_z if flipped else pair.d_z,
         "cliffs_delta": -pair.cliffs_delta if flipped else pair.cliffs_delta,
         "probability_better": 1 - pair.probability_a_better if flipped else pair.probability_a_better,
-        "repeats_to_decide": pair.repeats_to_decide,
-        "note": pair.note,
+        "fewest_repeats_to_decide": fewest,
+        "most_repeats_to_decide": most,
     }
 
 
-def _shown_pair(view: PairView, found: MetricFindings) -> dict[str, str]:
-    raw, pair = _raw_pair(view), view.pair
+def _shown_pair(view: PairView, layered: Interval | None, found: MetricFindings) -> dict[str, str]:
+    raw, pair = _raw_pair(view, layered), view.pair
+    both = {} if layered is None else {"seeds and test set": bounds(layered, found.metric, signed=True)}
     return {
         "configuration": view.label,
-        "verdict": view.verdict,
         "against": view.other,
+        "ratio" if found.metric.kind in RELATIVE_KINDS else "difference": difference_text(view, found.metric),
+        "verdict": view.verdict,
         "n": f"{pair.n:,}",
-        "difference" if np.isnan(view.ratio) else "ratio": difference_text(view, found.metric),
-        "p (paired t)": p_value(pair.t_p_holm),
+        **both,
+        "p (difference)": p_value(pair.difference_p_holm),
         "p (signed rank)": p_value(pair.signed_rank_p_holm),
         "p (equivalence)": p_value(pair.equivalence_p_holm),
         "d_z": number(raw["d_z"], 2, signed=True),
         "Cliff's δ": number(raw["cliffs_delta"], 2, signed=True),
         "P(better)": number(raw["probability_better"], 2),
-        "repeats to decide": NOTHING if pair.repeats_to_decide is None else f"{pair.repeats_to_decide:,}",
+        "repeats to decide": repeats_text(pair, found.looks),
     }
 
 

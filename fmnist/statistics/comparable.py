@@ -1,7 +1,7 @@
 """Which rows may be compared: one per configuration and repeat, and for time and memory one placement and hardware.
 
 Use: `select_comparable(frame, METRICS["train_seconds"])` before `comparison.compare_pairs`, for every metric; it
-returns the rows to compare or raises ValueError with what to run. `metric_table` is the matrix that the tests work on.
+returns the rows to compare or raises UserError. `metric_table` is the matrix that the tests work on.
 """
 
 from __future__ import annotations
@@ -18,23 +18,20 @@ HARDWARE_COLUMNS = ("device_model", "threads", "gpus")
 MEASURED_KINDS = ("time", "memory")  # kinds of metric that neighbours and hardware change
 
 
-def select_comparable(frame: pd.DataFrame, metric: Metric, *, hardware: str | None = None) -> pd.DataFrame:
+def select_comparable(frame: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     """Keep one row per label and repeat on which `metric` may be compared; rows of failed runs stay, their value null.
 
     Accuracy and size: any placement; where a run was made in both, its exclusive row. Time and memory: rows placed
     `exclusive`, without another run beside them after all, not resumed from a checkpoint, of one hardware (device
-    model, threads, share of a GPU). `hardware` picks a device model where there are several. Needs the columns label,
-    repeat, placement, neighbours, resumed, device_model, threads and gpus.
+    model, threads, share of a GPU); a label without such a row is left out. Needs the columns label, repeat, placement,
+    neighbours, resumed, device_model, threads and gpus.
 
-    Raises ValueError, naming the command that makes the rows, where a label has none of the kind or the hardware is
-    mixed.
+    Raises UserError where such rows are missing so that none, or of several labels only one, is left, and where the
+    hardware is mixed.
     """
-    measured = metric.kind in MEASURED_KINDS
     chosen = frame
-    if measured:
+    if metric.kind in MEASURED_KINDS:
         chosen = _exclusive_rows(frame, metric)
-        if hardware is not None:
-            chosen = _of_hardware(chosen, metric, hardware)
         _refuse_mixed_hardware(chosen, metric)
     exclusive_first = chosen.sort_values(["label", "repeat", "placement"], kind="stable")  # exclusive before shared
     return exclusive_first.drop_duplicates(["label", "repeat"]).reset_index(drop=True)
@@ -76,26 +73,16 @@ def metric_table(frame: pd.DataFrame, metric: Metric, labels: Sequence[str] | No
 
 
 def _exclusive_rows(frame: pd.DataFrame, metric: Metric) -> pd.DataFrame:
-    disturbed = frame["resumed"].fillna(False).astype(bool) | (frame["neighbours"].fillna(0) > 0)
-    kept = frame[(frame["placement"] == "exclusive") & ~disturbed]
+    resumed, disturbed = frame["resumed"].fillna(False).astype(bool), frame["neighbours"].fillna(0) > 0
+    shared = frame["placement"] != "exclusive"
+    kept = frame[~(shared | resumed | disturbed)]
     lacking = sorted(set(frame["label"]) - set(kept["label"]))
-    if lacking:
-        raise UserError(
-            f"{metric.label}: got no exclusive row (alone on its machine, not resumed) of {', '.join(lacking)};"
-            " shared rows are not compared on time or memory. Run: python jobs/study.py timing"
-        )
-    return kept
-
-
-def _of_hardware(frame: pd.DataFrame, metric: Metric, hardware: str) -> pd.DataFrame:
-    kept = frame[frame["device_model"] == hardware]
-    lacking = sorted(set(frame["label"]) - set(kept["label"]))
-    if lacking:
-        found = ", ".join(sorted(frame["device_model"].dropna().unique()))
-        raise UserError(
-            f"{metric.label}: got hardware {hardware!r}, without an exclusive row of {', '.join(lacking)};"
-            f" there are rows on {found}. Run on {hardware}: python jobs/study.py timing"
-        )
+    if lacking and kept["label"].nunique() < 2:
+        rest = frame["label"].isin(lacking)
+        reasons = {"shared a machine": shared, "had other runs beside them": disturbed & ~shared,
+                   "were resumed from a checkpoint": resumed & ~shared}  # fmt: skip
+        why = " or ".join(reason for reason, hit in reasons.items() if (hit & rest).any())
+        raise UserError(f"{metric.label}: the runs of {', '.join(lacking)} {why}, expected exclusive runs, not resumed")
     return kept
 
 
@@ -103,8 +90,7 @@ def _refuse_mixed_hardware(frame: pd.DataFrame, metric: Metric) -> None:
     kinds = hardware_of(frame)
     if len(kinds) > 1:
         raise UserError(
-            f"{metric.label}: got exclusive rows of {len(kinds)} kinds of hardware ({'; '.join(kinds)}), expected one."
-            " Name one device model, or run on one machine: python jobs/study.py timing"
+            f"{metric.label}: got exclusive rows of {len(kinds)} kinds of hardware ({'; '.join(kinds)}), expected one"
         )
 
 
@@ -115,8 +101,8 @@ def _refuse_shared(frame: pd.DataFrame, metric: Metric) -> None:
     placed = sorted(frame.loc[frame[metric.name].notna(), "placement"].unique())
     if placed not in ([], ["exclusive"]):
         raise UserError(
-            f"{metric.label}: got rows placed {' and '.join(placed)}, expected exclusive ones only."
-            " Choose by comparable.select_comparable, or run: python jobs/study.py timing"
+            f"{metric.label}: got rows placed {' and '.join(placed)}, expected exclusive ones only:"
+            " choose by comparable.select_comparable"
         )
     if set(HARDWARE_COLUMNS) <= set(frame.columns):
         _refuse_mixed_hardware(frame[frame[metric.name].notna()], metric)

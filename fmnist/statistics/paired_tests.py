@@ -10,31 +10,29 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import special, stats
+from scipy import stats
 
-from fmnist.statistics.intervals import SAME, Array, Interval, constant
+from fmnist.statistics.intervals import SAME, Array, constant
 
 Alternative = Literal["two-sided", "greater", "less"]
-Basis = Literal["paired t", "signed rank", "value", "none"]  # "value": fixed by the architecture, no test
+Basis = Literal["paired t", "signed rank", "none"]  # which test decides on a difference
 MOST_FOR_EXACT = 100  # differences; beyond, the normal approximation of the signed-rank test is as good
 
 
 def paired_t(differences: Array, shift: float = 0.0, alternative: Alternative = "two-sided") -> Array:
     """P value of Student's paired t test that the mean of `differences`, shape (..., n), is `shift`.
 
-    t = (mean - shift) / (s / sqrt(n)) on n - 1 degrees of freedom. Assumes normal differences; where the null
-    hypothesis is that a and b are exchangeable the differences are symmetric, which is what the test needs most.
-    NaN for n < 2 and where all differences are equal: there is no spread to hold the mean against.
+    Assumes normal differences; where the null hypothesis is that a and b are exchangeable the differences are
+    symmetric, which is what the test needs most. NaN for n < 2 and where all differences are equal: there is no spread
+    to hold the mean against.
     """
     n = differences.shape[-1]
-    if n < 2:
-        return np.full(differences.shape[:-1], np.nan)
     flat = constant(differences)
-    deviation = np.where(flat, np.nan, differences.std(axis=-1, ddof=1))
-    t = (differences.mean(axis=-1) - shift) / (deviation / np.sqrt(n))
-    if alternative == "two-sided":
-        return np.asarray(2 * special.stdtr(n - 1, -np.abs(t)))
-    return np.asarray(special.stdtr(n - 1, -t if alternative == "greater" else t))
+    if n < 2:
+        return np.full(flat.shape, np.nan)
+    varied = np.where(flat[..., None], np.arange(n), differences)  # scipy warns of a sample without spread
+    p_values = stats.ttest_1samp(varied, shift, axis=-1, alternative=alternative).pvalue
+    return np.asarray(np.where(flat, np.nan, p_values))
 
 
 def signed_rank(differences: Array, shift: float = 0.0, alternative: Alternative = "two-sided") -> float:
@@ -106,25 +104,14 @@ def holm(p_values: Array) -> Array:
     return np.where(np.isnan(p_values), np.nan, adjusted)
 
 
-def standardized_difference(differences: Array, confidence: float = 0.95) -> tuple[float, Interval]:
-    """Cohen's d_z, mean / s of `differences`, shape (n,), and its interval.
+def standardized_difference(differences: Array) -> float:
+    """Cohen's d_z, mean / s of `differences`, shape (n,), Cohen (1988); biased away from 0 at small n.
 
-    Cohen (1988). The interval inverts the noncentral t distribution of t = d_z sqrt(n) (Cumming and Finch 2001,
-    Educational and Psychological Measurement 61), exact for normal differences. d_z is biased away from 0 at small n.
     NaN for n < 2 and for equal differences.
     """
-    unknown = Interval(lower=float("nan"), upper=float("nan"), confidence=confidence, method="noncentral t")
-    n = len(differences)
-    if n < 2 or constant(differences[None])[0]:
-        return float("nan"), unknown
-    d = float(differences.mean() / differences.std(ddof=1))
-    t = d * np.sqrt(n)
-    tail = (1 - confidence) / 2
-    # mirrored, so that the interval of -d is exactly the mirrored interval of d
-    lower, upper = (special.nctdtrinc(n - 1, share, abs(t)) / np.sqrt(n) for share in (1 - tail, tail))
-    if t < 0:
-        lower, upper = -upper, -lower
-    return d, Interval(lower=float(lower), upper=float(upper), confidence=confidence, method="noncentral t")
+    if len(differences) < 2 or constant(differences):
+        return float("nan")
+    return float(differences.mean() / differences.std(ddof=1))
 
 
 def cliffs_delta(a: Array, b: Array) -> float:
@@ -149,11 +136,13 @@ def wins(differences: Array) -> float:
 class PairTests:
     """P values of one pair, not adjusted; NaN where a test cannot be made."""
 
-    t_p: float  # paired t, two-sided
     signed_rank_p: float  # Wilcoxon, two-sided
-    difference_p: float  # the one that decides on a difference: paired t, or signed rank where there is no spread
+    difference_p: float  # decides on a difference: paired t, or signed rank where there is no spread
     equivalence_p: float  # two one-sided tests at the margin, by the same test; NaN without a margin
     basis: Basis  # what decides
+
+
+UNTESTED = PairTests(signed_rank_p=float("nan"), difference_p=float("nan"), equivalence_p=float("nan"), basis="none")
 
 
 def pair_tests(differences: Array, margin: float | None) -> PairTests:
@@ -164,18 +153,16 @@ def pair_tests(differences: Array, margin: float | None) -> PairTests:
     whose differences do not share a scale. Where all differences are equal t has no spread to work with (it would give
     p = 0 at n = 2), and the exact signed-rank test decides. One difference decides nothing.
     """
-    limit = float("nan") if margin is None else margin
-    t_p, rank_p = float(paired_t(differences)), signed_rank(differences)
     if len(differences) < 2:
-        return no_tests("none")
-    if constant(differences[None])[0]:
-        equal_p = float("nan") if margin is None else equivalence_signed_rank(differences, margin)
-        return PairTests(t_p=t_p, signed_rank_p=rank_p, difference_p=rank_p, equivalence_p=equal_p, basis="signed rank")
-    equal_p = float(equivalence_t(differences, limit))
-    return PairTests(t_p=t_p, signed_rank_p=rank_p, difference_p=t_p, equivalence_p=equal_p, basis="paired t")
-
-
-def no_tests(basis: Basis) -> PairTests:
-    """Leave every p value unknown."""
-    unknown = float("nan")
-    return PairTests(t_p=unknown, signed_rank_p=unknown, difference_p=unknown, equivalence_p=unknown, basis=basis)
+        return UNTESTED
+    flat = bool(constant(differences))
+    rank_p = signed_rank(differences)
+    equal_p = float("nan")
+    if margin is not None:
+        equal_p = equivalence_signed_rank(differences, margin) if flat else float(equivalence_t(differences, margin))
+    return PairTests(
+        signed_rank_p=rank_p,
+        difference_p=rank_p if flat else float(paired_t(differences)),
+        equivalence_p=equal_p,
+        basis="signed rank" if flat else "paired t",
+    )

@@ -58,6 +58,27 @@ def repeats_for_equivalence(standardized: float, margin: float, alpha: float, po
     return _fewest(lambda n: equivalence_power(n, standardized, margin, alpha), power)
 
 
+def repeats_range(lower: float, upper: float, margin: float, alpha: float) -> tuple[float, float]:
+    """Fewest and most repeats for a verdict with a chance of 0.8, were the true effect anywhere in [lower, upper].
+
+    Effects and `margin` (NaN: none) are in spreads of the differences; the verdict is that of the difference or of the
+    equivalence test, whichever needs fewer. Infinite where that is more than 10,000. What is needed is most about
+    half-way to the margin, where both tests need as many, and falls on both sides: the range is reached at an end of
+    the interval, at 0 or there.
+    """
+    differ, equal = (float(special.ndtri(1 - level) + special.ndtri(POWER)) for level in (alpha / 2, alpha))
+    turn = margin * differ / (differ + equal)
+    turns = (effect for effect in (0.0, -turn, turn) if lower < effect < upper)
+    needed = [
+        min(
+            repeats_for_difference(effect, alpha) or math.inf,
+            repeats_for_equivalence(effect, margin, alpha) or math.inf,
+        )
+        for effect in (lower, upper, *turns)
+    ]
+    return min(needed), max(needed)
+
+
 def _fewest(power_at: Callable[[int], float], power: float) -> int | None:
     """Smallest n in [2, MOST_REPEATS] with power_at(n) >= power, for a power that grows with n."""
     high = 2

@@ -8,6 +8,7 @@ it says nothing of other data. The pairs (comparison.compare_pairs) answer the q
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from scipy import special, stats
 from fmnist.comparison import PairComparison
 from fmnist.schema import Metric
 from fmnist.statistics.comparable import metric_table
-from fmnist.statistics.intervals import SAME, Array, join_notes
+from fmnist.statistics.intervals import Array, constant
 
 GENERALISES_TO = (
     "Blocks are repeats: the test speaks of new seeds and validation splits on this data set, not of other data sets."
@@ -29,79 +30,44 @@ GENERALISES_TO = (
 class Friedman:
     """The Friedman test over the complete repeats; p values are NaN where it cannot be made."""
 
-    metric: str
     labels: tuple[str, ...]  # by average rank, the best first; ties alphabetical
     average_ranks: tuple[float, ...]  # of `labels`; 1 is best; NaN for n = 0
     n: int  # blocks: repeats in which every label has a value
     left_out: int  # repeats that lack a value of some label
-    statistic: float  # Friedman's chi-square, corrected for ties
-    chi_square_p: float  # chi-square with k - 1 degrees of freedom: rough at small n
     f_statistic: float  # Iman and Davenport's F; infinite where all repeats rank alike
     p: float  # the one to report: of F; where all repeats rank alike the exact chance of that
-    note: str
 
 
 def friedman(frame: pd.DataFrame, metric: Metric, labels: Sequence[str] | None = None) -> Friedman:
     """Test whether the labels differ at all, repeats as blocks; needs at least 3 labels and 2 complete repeats.
 
-    Friedman (1937), JASA 32; F = (n - 1) chi2 / (n (k - 1) - chi2) on k - 1 and (k - 1)(n - 1) degrees of freedom,
-    Iman and Davenport (1980), which Demsar (2006, section 3.2.2) prefers since chi-square is too cautious. Ranks are
-    free of the scale, so time and memory need no logarithm. Assumes independent blocks.
+    Friedman (1937), JASA 32, corrected for ties; F = (n - 1) chi2 / (n (k - 1) - chi2) on k - 1 and (k - 1)(n - 1)
+    degrees of freedom, Iman and Davenport (1980), which Demsar (2006, section 3.2.2) prefers since chi-square is too
+    cautious. Ranks are free of the scale, so time and memory need no logarithm. Assumes independent blocks.
     """
     table = metric_table(frame, metric, labels)
     complete = table.dropna()
     ranks = rank_rows(complete.to_numpy(), metric)
     averages = ranks.mean(axis=0) if len(ranks) else np.full(table.shape[1], np.nan)
     order = sorted(range(table.shape[1]), key=lambda column: (averages[column], str(table.columns[column])))
-    statistic, f_statistic = friedman_statistic(ranks), float("nan")
-    chi_square_p = p = float("nan")
     n, k = ranks.shape
-    if not math.isnan(statistic):
-        chi_square_p = float(special.chdtrc(k - 1, statistic))
-        f_statistic, p = _iman_davenport(ranks, statistic)
+    f_statistic = p = float("nan")
+    if n > 1 and k > 2 and not constant(ranks).all():
+        f_statistic, p = _iman_davenport(ranks)
     return Friedman(
-        metric=metric.name,
         labels=tuple(str(table.columns[column]) for column in order),
         average_ranks=tuple(float(averages[column]) for column in order),
         n=n,
         left_out=len(table) - n,
-        statistic=statistic,
-        chi_square_p=chi_square_p,
         f_statistic=f_statistic,
         p=p,
-        note=_friedman_note(n, k, len(table) - n, statistic),
     )
-
-
-def average_ranks(frame: pd.DataFrame, metric: Metric, labels: Sequence[str] | None = None) -> dict[str, float]:
-    """Average rank of each label over the complete repeats, the best (lowest) first; NaN where there is none."""
-    tested = friedman(frame, metric, labels)
-    return dict(zip(tested.labels, tested.average_ranks, strict=True))
 
 
 def rank_rows(values: Array, metric: Metric) -> Array:
     """Rank each row of `values`, shape (n, k), from 1 for the best by the metric's direction; ties share their mean."""
     signed = -values if metric.direction == "up" else values
     return np.asarray(stats.rankdata(signed, axis=1)) if values.size else np.empty(values.shape)
-
-
-def friedman_statistic(ranks: Array, *, correct_ties: bool = True) -> float:
-    """Friedman's chi-square of `ranks`, shape (n, k): 12 n / (k (k + 1)) (sum of R_j^2 - k (k + 1)^2 / 4).
-
-    Demsar (2006, section 3.2.2) gives it without the correction for ties, which divides by
-    1 - sum(t^3 - t) / (n (k^3 - k)) over groups of t tied ranks (Conover 1999, section 5.8). NaN for fewer than 3
-    columns or 2 rows, and where every row is one tie.
-    """
-    n, k = ranks.shape
-    if n < 2 or k < 3:
-        return float("nan")
-    averages = ranks.mean(axis=0)
-    plain = 12 * n / (k * (k + 1)) * (float((averages**2).sum()) - k * (k + 1) ** 2 / 4)
-    if not correct_ties:
-        return float(plain)
-    ties = sum(float(((size := _tie_sizes(row)) ** 3 - size).sum()) for row in ranks)
-    share = 1 - ties / (n * (k**3 - k))
-    return float(plain / share) if share > SAME else float("nan")
 
 
 def cliques(order: Sequence[str], comparisons: Sequence[PairComparison]) -> list[tuple[str, ...]]:
@@ -133,28 +99,13 @@ def _told_apart(comparisons: Sequence[PairComparison]) -> set[frozenset[str]]:
     return {frozenset((pair.a, pair.b)) for pair in comparisons if pair.verdict in ("better", "worse")}
 
 
-def _tie_sizes(row: Array) -> Array:
-    return np.unique(row, return_counts=True)[1].astype(np.float64)
-
-
-def _iman_davenport(ranks: Array, statistic: float) -> tuple[float, float]:
-    """F and its p; where all repeats rank alike F is infinite and p the exact chance of that: it is never 0."""
+def _iman_davenport(ranks: Array) -> tuple[float, float]:
+    """F and its p; where all repeats rank alike F is infinite and p the exact chance of that, which is never 0."""
     n, k = ranks.shape
     if np.all(ranks == ranks[0]):
-        orders = math.factorial(k) / math.prod(math.factorial(int(size)) for size in _tie_sizes(ranks[0]))
-        return float("inf"), float(orders ** (1 - n))
+        ties = np.unique(ranks[0], return_counts=True)[1]
+        orders = math.factorial(k) / math.prod(math.factorial(int(size)) for size in ties)
+        return float("inf"), max(math.exp((1 - n) * math.log(orders)), sys.float_info.min)
+    statistic = float(stats.friedmanchisquare(*ranks.T).statistic)
     f_statistic = (n - 1) * statistic / (n * (k - 1) - statistic)
-    return float(f_statistic), float(special.fdtrc(k - 1, (k - 1) * (n - 1), f_statistic))
-
-
-def _friedman_note(n: int, k: int, left_out: int, statistic: float) -> str:
-    word = "repeat lacks" if left_out == 1 else "repeats lack"
-    missing = f"{left_out} {word} a value of some configuration and {'is' if left_out == 1 else 'are'} left out."
-    reason = ""
-    if k < 3:
-        reason = "Fewer than three configurations: the pair says it all."
-    elif n < 2:
-        reason = "Fewer than two complete repeats: no test."
-    elif math.isnan(statistic):
-        reason = "All configurations tie in every repeat: no test."
-    return join_notes(missing if left_out else "", reason)
+    return f_statistic, float(special.fdtrc(k - 1, (k - 1) * (n - 1), f_statistic))

@@ -27,14 +27,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fmnist.comparison import PairComparison
 from fmnist.errors import UserError
 from fmnist.schema import Metric
 from fmnist.statistics.comparable import metric_table
-from fmnist.statistics.intervals import Array, join_notes
-from fmnist.statistics.paired_tests import PairTests, no_tests
+from fmnist.statistics.intervals import Array
+from fmnist.statistics.paired_tests import UNTESTED, PairTests, pair_tests
 from fmnist.statistics.spending import nominal_levels
-from fmnist.statistics.verdicts import PairSample, Verdict, decide_verdict, pair_samples, tests_of
+from fmnist.statistics.verdicts import PairSample, Verdict, decide_verdict, pair_samples
 
 Looks = npt.NDArray[np.int64]
 
@@ -110,7 +109,7 @@ def decide(
     labels have a row of each of these repeats, of whatever status (a run that diverged has a row with a null metric,
     and its repeat counts as looked at but not as common). A pair that is decided needs no further rows. `frame`,
     `margin` and `labels` as in comparison.compare_pairs; a label without any row is not looked at, but counts in the
-    family.
+    family, since the levels are fixed before the first look (compare_pairs counts the tests that were made).
     """
     there = set(frame["label"])
     table = metric_table(frame, metric, labels and [label for label in labels if label in there])
@@ -121,7 +120,7 @@ def decide(
     by_look = [pair_samples(table[table.index < n], metric, margin) for n in schedule]
     tests = [
         [
-            tests_of(sample, metric)
+            pair_tests(sample.differences, sample.limit)
             if set(range(n)) <= attempted.get(sample.a, set()) & attempted.get(sample.b, set())
             else None
             for sample in samples
@@ -187,28 +186,6 @@ def next_look(decisions: Sequence[PairDecision], looks: Sequence[int]) -> int | 
     return looks[min(waiting)] if waiting else None
 
 
-def adopt_decisions(
-    comparisons: Sequence[PairComparison], decisions: Sequence[PairDecision], looks: Sequence[int]
-) -> list[PairComparison]:
-    """Put the design's verdicts in place of those of plain tests, which do not allow for the looks; matched by labels.
-
-    Everything else of a comparison stays: p values and intervals are then of plain tests over all repeats there are.
-    """
-    by_pair = {(decision.a, decision.b): decision for decision in decisions}
-    return [
-        replace(pair, verdict=decision.verdict, note=join_notes(_decision_words(decision, looks), pair.note))
-        for pair in comparisons
-        for decision in [by_pair[pair.a, pair.b]]
-    ]
-
-
-def _decision_words(decision: PairDecision, looks: Sequence[int]) -> str:
-    if decision.look == 0:
-        return f"Not looked at yet: the first look needs {looks[0]} repeats."
-    done = "Decided" if decision.verdict != "undecided" else "Undecided"
-    return f"{done} at look {decision.look} of {len(looks)} (n = {decision.n}) of a group-sequential design."
-
-
 def _level_table(looks: tuple[int, ...], pairs: int, alpha: float, *, two_sided: bool) -> Array:
     """Levels by number of hypotheses rejected so far and look, shape (pairs, looks)."""
     shares = [alpha / (pairs - done) for done in range(pairs)]
@@ -231,7 +208,7 @@ def _decision(
     """Read one pair's decision; `samples` and `tests` have an entry for each look."""
     claimed = (int(claims.difference[place]), int(claims.equivalence[place]))
     look = _deciding_look(tests, claimed)
-    sample, pair = samples[look - 1], (tests[look - 1] if look else None) or no_tests("none")
+    sample, pair = samples[look - 1], (tests[look - 1] if look else None) or UNTESTED
     difference_level, equivalence_level = (
         _level_at(look, family, looks, alpha, two_sided=two_sided)
         for family, two_sided in ((claims.difference, True), (claims.equivalence, False))
@@ -254,9 +231,6 @@ def _decision(
 def _deciding_look(tests: Sequence[PairTests | None], claimed: tuple[int, int]) -> int:
     """Number of the look that decided the pair, else of its latest look, else 0."""
     seen = [number for number, pair in enumerate(tests, start=1) if pair is not None]
-    fixed = [number for number, pair in enumerate(tests, start=1) if pair is not None and pair.basis == "value"]
-    if fixed:
-        return fixed[0]  # fixed by the architecture: decided as soon as it is seen
     return min((number for number in claimed if number), default=max(seen, default=0))
 
 
@@ -266,7 +240,7 @@ def _verdict(sample: PairSample, pair: PairTests, claimed: tuple[int, int], look
     as_claimed = replace(
         pair, difference_p=0.0 if claimed[0] == look else 1.0, equivalence_p=0.0 if claimed[1] == look else 1.0
     )
-    return decide_verdict(float(sample.differences.mean()), as_claimed, sample.limit, metric, alpha=0.5)
+    return decide_verdict(float(sample.differences.mean()), as_claimed, metric, alpha=0.5)
 
 
 def _level_at(look: int, claimed: Looks, looks: tuple[int, ...], alpha: float, *, two_sided: bool) -> float:

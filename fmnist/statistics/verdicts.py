@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from fmnist.schema import Metric
-from fmnist.statistics.intervals import SAME, Array, constant
-from fmnist.statistics.paired_tests import PairTests, holm, no_tests, pair_tests
+from fmnist.statistics.intervals import Array
+from fmnist.statistics.paired_tests import PairTests, holm
 
 Verdict = Literal["better", "worse", "equivalent", "undecided"]
 RELATIVE_KINDS = ("time", "memory", "size")  # compared by ratio: the margin is a fraction
@@ -28,7 +28,7 @@ class PairSample:
     values_b: Array
     differences: Array  # (n,) a - b, or log(a / b) for time, memory and size
     limit: float | None  # the margin on the same scale
-    one_sided_repeats: list[int]  # repeats with a value of one of the two only
+    left_out: int  # repeats with a value of one of the two only
     no_ratio: int  # common repeats left out because a value is 0 or less
 
 
@@ -37,23 +37,14 @@ def pair_samples(table: pd.DataFrame, metric: Metric, margin: float | None) -> l
     return [_pair_sample(table, a, b, metric, margin) for a, b in itertools.combinations(table.columns, 2)]
 
 
-def tests_of(sample: PairSample, metric: Metric) -> PairTests:
-    """Test one pair; a size that is equal in every run of both is no sample of anything and needs no test."""
-    fixed = metric.kind == "size" and bool(constant(sample.values_a[None])[0] and constant(sample.values_b[None])[0])
-    if fixed and len(sample.differences):
-        return no_tests("value")
-    return pair_tests(sample.differences, sample.limit)
-
-
 def adjust(tests: Sequence[PairTests]) -> list[PairTests]:
-    """Adjust each of the four kinds of p value over the family of pairs, by Holm's procedure."""
-    t_p, signed_rank_p, difference_p, equivalence_p = holm(
-        np.array([[p.t_p, p.signed_rank_p, p.difference_p, p.equivalence_p] for p in tests]).reshape(-1, 4).T
+    """Adjust each of the three kinds of p value over the family of pairs, by Holm's procedure."""
+    signed_rank_p, difference_p, equivalence_p = holm(
+        np.array([[p.signed_rank_p, p.difference_p, p.equivalence_p] for p in tests]).reshape(-1, 3).T
     )
     return [
         replace(
             pair,
-            t_p=float(t_p[place]),
             signed_rank_p=float(signed_rank_p[place]),
             difference_p=float(difference_p[place]),
             equivalence_p=float(equivalence_p[place]),
@@ -62,23 +53,21 @@ def adjust(tests: Sequence[PairTests]) -> list[PairTests]:
     ]
 
 
-def decide_verdict(mean: float, tests: PairTests, limit: float | None, metric: Metric, alpha: float) -> Verdict:
-    """Give the verdict on a against b from adjusted p values; `mean` and `limit` (the margin) on the tests' scale.
+def decide_verdict(mean: float, tests: PairTests, metric: Metric, alpha: float) -> Verdict:
+    """Give the verdict on a against b from adjusted p values; `mean` is their mean difference.
 
     Equivalent goes before better and worse: a difference surely below the smallest one that matters does not matter.
     A p of NaN claims nothing.
     """
-    by_value = tests.basis == "value"
-    if tests.equivalence_p <= alpha or (by_value and abs(mean) <= (limit or SAME)):
+    if tests.equivalence_p <= alpha:
         return "equivalent"
-    if tests.difference_p <= alpha or by_value:
+    if tests.difference_p <= alpha:
         return "better" if (mean > 0) == (metric.direction == "up") else "worse"
     return "undecided"
 
 
 def _pair_sample(table: pd.DataFrame, a: str, b: str, metric: Metric, margin: float | None) -> PairSample:
     both = table[[a, b]].dropna()
-    one_sided = table.index[table[a].notna() != table[b].notna()]
     relative = metric.kind in RELATIVE_KINDS
     usable = both[(both > 0).all(axis=1)] if relative else both
     values_a, values_b = usable[a].to_numpy(), usable[b].to_numpy()
@@ -90,6 +79,6 @@ def _pair_sample(table: pd.DataFrame, a: str, b: str, metric: Metric, margin: fl
         values_b=values_b,
         differences=np.log(values_a) - np.log(values_b) if relative else values_a - values_b,
         limit=limit,
-        one_sided_repeats=[int(repeat) for repeat in one_sided],
+        left_out=int((table[a].notna() != table[b].notna()).sum()),
         no_ratio=len(both) - len(usable),
     )

@@ -71,13 +71,10 @@ def check_cpus(cpus: float | None) -> None:
 
 
 def check_gpus(gpus: float | None) -> None:
-    """ValueError unless `gpus` is None, 0, a whole number, or a fraction whose inverse is a whole number."""
-    if gpus is None or gpus == 0:
-        return
-    runs = 1 / gpus if 0 < gpus < 1 else 1.0
-    if gpus > 0 and math.isclose(runs, round(runs), rel_tol=1e-6) and (gpus < 1 or float(gpus).is_integer()):
+    """ValueError unless `gpus` is None, 0, 1, or a fraction whose inverse is a whole number."""
+    if gpus is None or gpus == 0 or (0 < gpus <= 1 and math.isclose(1 / gpus, round(1 / gpus), rel_tol=1e-6)):
         return
     raise UserError(
-        f"gpus per run: got {gpus:g}, expected 0, a whole number, or a fraction of which a whole number fits a GPU:"
-        " 0.5, 0.25, 0.2, 0.125"
+        f"gpus per run: got {gpus:g}, expected 0, 1, or a fraction of which a whole number fits a GPU:"
+        " 0.5, 0.25, 0.2, 0.125; a run computes on one GPU at most"
     )

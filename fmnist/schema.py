@@ -153,6 +153,7 @@ _GROUPS: dict[str, list[pa.Field]] = {
         pa.field("test_confidence", pa.list_(pa.float16())),  # probability given to that class
     ],
     "provenance": [
+        pa.field("engine", pa.string()),  # what trained it: fmnist, or keras where that refuses the model
         pa.field("commit", pa.string()),
         pa.field("dirty", pa.bool_()),  # the work tree differed from the commit
         pa.field("python_version", pa.string()),

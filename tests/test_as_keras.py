@@ -311,6 +311,35 @@ def test_the_seed_for_dropout_decides_the_noise_of_every_layer(name):
     assert first[0] != other[0]
 
 
+def test_a_function_that_draws_without_a_generator_follows_the_seed_and_can_go_on():
+    def build():
+        images = keras.Input((28, 28, 1))
+        x = keras.layers.Flatten()(keras.layers.AveragePooling2D(4)(images))
+        x = keras.layers.Lambda(lambda x: x + keras.random.normal((49,)))(x)
+        return keras.Model(images, keras.layers.Dense(10, activation="softmax")(x))
+
+    case, seeds = Case(build=build), seeds_of_repeat(0)
+    first = trained(engine_of(case), case)
+    engine = engine_of(case)
+    batches = np.arange(24, dtype=np.int32).reshape(3, 8)
+    assert engine.train_epoch(batches[0], 0, 0.05)[1] == first[0]
+    state = [variable.numpy() for variable in engine.variables]
+    resumed = engine_of(case)
+    for variable, value in zip(resumed.variables, state, strict=True):
+        variable.assign(value)
+    assert resumed.train_epoch(batches[1], 1, 0.05)[1] == first[1]
+    assert trained(engine_of(case, seeds=replace(seeds, dropout=1)), case)[0] != first[0]
+
+
+def test_float8_which_no_optimizer_updates_is_refused():
+    images = keras.Input((28, 28, 1))
+    policy = keras.dtype_policies.QuantizedFloat8DTypePolicy("float8", "float32")
+    x = keras.layers.Dense(16, dtype=policy, name="eighth")(keras.layers.Flatten()(images))
+    model = keras.Model(images, keras.layers.Dense(10, activation="softmax")(x))
+    with pytest.raises(UserError, match=r"eighth/.* has a rule of its own"):
+        Engine(model, SETTINGS, seeds_of_repeat(0), {"train": images_and_labels(8)})
+
+
 def test_noise_layers_draw_apart():
     engine = engine_of(CASES["noise_layers"])
     states = [tuple(variable.numpy()) for variable in engine.model.variables if "seed_generator" in variable.path]
@@ -321,7 +350,7 @@ def test_noise_layers_draw_apart():
 def test_l2_that_no_kernel_takes_is_refused(engine):
     model = built(CASES["constraints"])
     model.trainable = False
-    with pytest.raises(UserError, match=r"l2: got 0\.1 for a model without a kernel"):
+    with pytest.raises(UserError, match=r"l2: got 0\.1 for a model without a trained kernel"):
         engine(model, replace(SETTINGS, l2=0.1), seeds_of_repeat(0), {"train": images_and_labels(8)})
 
 

@@ -1,6 +1,7 @@
 """The engine does what plain Keras does: same weights and batches, same losses, same moving statistics."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -108,6 +109,21 @@ def test_the_smaller_last_batch_is_trained_as_if_it_came_alone():
         results.append([variable.numpy() for variable in engine.variables])
     for together, apart in zip(*results, strict=True):
         np.testing.assert_allclose(together, apart, rtol=1e-6, atol=1e-7)
+
+
+def resident_megabytes(field):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:"))
+
+
+def test_evaluating_makes_no_copy_of_the_images():
+    images, labels = np.zeros((60_000, 28, 28), np.uint8), np.zeros(60_000, np.uint8)  # 45 MiB
+    engine = engine_for(build_model("lenet5"), ARCHITECTURES["lenet5"].defaults, images, labels)
+    engine.evaluate("train", np.arange(3))
+    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
+    before = resident_megabytes("VmHWM")
+    engine.evaluate("train", np.arange(3))
+    assert resident_megabytes("VmHWM") - before < 15
 
 
 def test_compiling_changes_nothing():

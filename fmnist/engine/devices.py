@@ -110,12 +110,8 @@ def _gains(model: keras.Model) -> bool:
     if not graphics_cards():
         return cpu_gains(cpu_flags(), model)
     card = tf.config.list_physical_devices("GPU")[0]
-    return gpu_gains(tf.config.experimental.get_device_details(card).get("compute_capability"))
-
-
-def gpu_gains(compute_capability: tuple[int, int] | None) -> bool:
-    """Whether a GPU computes faster in bfloat16: its tensor cores know it since capability 8.0."""
-    return compute_capability is not None and compute_capability >= (8, 0)
+    capability = tf.config.experimental.get_device_details(card).get("compute_capability", (0, 0))
+    return bool(capability >= (8, 0))  # since then tensor cores know bfloat16
 
 
 def cpu_gains(flags: frozenset[str], model: keras.Model) -> bool:

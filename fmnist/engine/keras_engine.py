@@ -24,9 +24,6 @@ class KerasEngine(Engine):
     def _side(self) -> int:
         return IMAGE_SHAPE[0]
 
-    def _compiles(self) -> bool:
-        return False  # a class of one's own may hold what XLA does not know
-
     def _forward(self, images: Tensor, labels: Tensor, *, training: bool, step: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
         probabilities = self.model(images, training=training)
         losses = keras.losses.sparse_categorical_crossentropy(labels, probabilities)

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from keras.src.random.seed_generator import global_seed_generator
 
 from fmnist.augmentation import augment
 from fmnist.engine.lowering import logits_of, obstacle, used_side
@@ -72,29 +73,22 @@ class Engine:
         self.weights = [variable.value for variable in model.trainable_variables]
         self.constrained = [variable for variable in model.trainable_variables if variable.constraint is not None]
         self.kernels = [v.value for v in model.trainable_variables if v.path.endswith("kernel")]
-        if hyperparameters.l2 and not self.kernels:
-            raise UserError(f"l2: got {hyperparameters.l2} for a model without a kernel that is trained; leave it out")
+        self._refuse_what_nothing_would_heed()
+        self.noise = global_seed_generator()  # of functions that draw without a generator of their own
         self._seed_noise()
         self.optimizer = make_optimizer(hyperparameters, self.weights)
         self.loss_scale = LossScale() if _computes_in(model, "float16") else None
         compiled = tf.function(self._train_step, jit_compile=True, autograph=False)
         self._step = compiled if self._compiles() else self._train_step
+        spec = tf.TensorSpec
         self._epoch = tf.function(
             self._train_epoch,
-            input_signature=[
-                tf.TensorSpec([None], tf.int32),
-                tf.TensorSpec([], tf.int32),
-                tf.TensorSpec([], tf.float32),
-            ],
+            input_signature=[spec([None], tf.int32), spec([], tf.int32), spec([], tf.float32)],
             autograph=False,
         )
         self._evaluation = tf.function(
             self._evaluate,
-            input_signature=[
-                tf.TensorSpec([None, 28, 28], tf.uint8),
-                tf.TensorSpec([None], tf.uint8),
-                tf.TensorSpec([None], tf.int64),
-            ],
+            input_signature=[spec([None, 28, 28], tf.uint8), spec([None], tf.uint8), spec([None], tf.int64)],
             autograph=False,
         )
 
@@ -105,22 +99,33 @@ class Engine:
             raise UserError(f"{reason}: the engine cannot train it as Keras does; train it with KerasEngine")
         return used_side(self.model)
 
+    def _refuse_what_nothing_would_heed(self) -> None:
+        if self.hyperparameters.l2 and not self.kernels:
+            raise UserError(f"l2: got {self.hyperparameters.l2} for a model without a trained kernel; leave it out")
+        for variable in self.model.trainable_variables:
+            if variable.overwrite_with_gradient:
+                raise UserError(f"{variable.path} has a rule of its own (float8): choose another dtype for its layer")
+
     def _compiles(self) -> bool:
         """Whether XLA compiles a step: on a GPU it gains; on a CPU it takes several times as long as oneDNN."""
         return bool(graphics_cards()) and all(layer.supports_jit for layer in self.model._flatten_layers())
 
     def _seed_noise(self) -> None:
         """Let the run's seed decide the random numbers that layers draw by themselves; dropout's are drawn apart."""
-        generators = [found for layer in self.model._flatten_layers() for found in layer._seed_generators]
+        generators = [
+            self.noise,
+            *(found for layer in self.model._flatten_layers() for found in layer._seed_generators),
+        ]
         for index, generator in enumerate(generators):
             if generator._initial_seed is None:
                 generator.state.assign([self.seeds.dropout - 1 - index, 0])
 
     @property
     def variables(self) -> list[Any]:
-        """All that training changes: the model's variables, the optimizer's and the loss scale's."""
+        """All that training changes: the model's variables, the noise's, the optimizer's and the loss scale's."""
         scale = self.loss_scale.variables if self.loss_scale else []
-        return [variable.value for variable in self.model.variables] + self.optimizer.variables + scale
+        of_keras = [*self.model.variables, self.noise.state]
+        return [variable.value for variable in of_keras] + self.optimizer.variables + scale
 
     def compile(self) -> None:
         """Trace, optimise and compile both functions, so that their next call does no hidden work.
@@ -189,7 +194,7 @@ class Engine:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.weights)
             losses, scores = self._forward(images, labels, training=True, step=step)
-            objective = tf.add_n([tf.reduce_mean(losses), *self.model.losses])
+            objective = tf.add_n([tf.reduce_mean(losses), *map(tf.reduce_sum, self.model.losses)])
             if self.hyperparameters.l2:
                 objective += self.hyperparameters.l2 * tf.add_n([tf.reduce_sum(k * k) for k in self.kernels])
             if self.loss_scale:

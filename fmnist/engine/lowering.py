@@ -9,7 +9,7 @@ calls it, whatever its arguments, and so is a layer of a known kind with a setti
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -56,7 +56,7 @@ def logits_of(model: keras.Model, images: Tensor, *, training: bool, seed: Tenso
     forward = _ForwardPass(model, training=training, seed=seed)
     if is_chain(model):
         return forward.through(model.layers[1:], images)
-    return model._run_through_graph(images, operation_fn=forward.operation)
+    return model._run_through_graph(images, call_fn=forward.call)
 
 
 def is_chain(model: keras.Model) -> bool:
@@ -117,18 +117,11 @@ class _ForwardPass:
         self.dropouts_met = 0
         self.last = model.outputs[0]._keras_history.operation
 
-    def operation(self, operation: Any) -> Callable[..., Any]:
-        """Return what computes one operation of the model from all the arguments that the model calls it with."""
-
-        def call(*arguments: Any, **options: Any) -> Any:
-            if _takes_one_tensor(arguments, options):
-                return self.through([operation], arguments[0])
-            return self._called(operation)(*arguments, **options)
-
-        return call
-
-    def _called(self, operation: Any) -> Callable[..., Any]:
-        return operation_fn(operation, training=self.training)  # type: ignore[no-any-return]
+    def call(self, operation: Any, *arguments: Any, **options: Any) -> Any:
+        """Compute one operation of the model from all the arguments that the model calls it with."""
+        if _takes_one_tensor(arguments, options):
+            return self.through([operation], arguments[0])
+        return operation_fn(operation, training=self.training)(*arguments, **options)
 
     def through(self, layers: Sequence[Layer], x: Tensor) -> Tensor:
         """Send x through a chain of layers."""
@@ -157,7 +150,7 @@ class _ForwardPass:
                 x = self._batch_normalization(layer, x, activation or "linear", x_is_masked)
                 x_is_masked, step = False, 2 if activation else 1
             else:
-                x = self._called(layer)(x)
+                x = operation_fn(layer, training=self.training)(x)
             done += step
         return x
 

@@ -21,9 +21,11 @@ ADAM_EPSILON = 1e-7
 class Optimizer:
     """Base of the updates: `variables` hold what is kept from step to step, `apply` does one step."""
 
-    def __init__(self, weights: Sequence[Variable], moments: int) -> None:
+    MOMENTS = 0  # running means of a weight's gradients
+
+    def __init__(self, weights: Sequence[Variable]) -> None:
         self.weights = list(weights)
-        self.moments = [[tf.Variable(tf.zeros_like(w), trainable=False) for w in self.weights] for _ in range(moments)]
+        self.moments = [[tf.Variable(tf.zeros_like(w), trainable=False) for w in weights] for _ in range(self.MOMENTS)]
 
     @property
     def variables(self) -> list[Variable]:
@@ -38,8 +40,7 @@ class Optimizer:
 class Adam(Optimizer):
     """Adam as Keras computes it."""
 
-    def __init__(self, weights: Sequence[Variable]) -> None:
-        super().__init__(weights, moments=2)
+    MOMENTS = 2
 
     def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor, step: Tensor) -> None:
         """Change the weights by one step of Adam."""
@@ -63,8 +64,10 @@ class Adam(Optimizer):
 class Momentum(Optimizer):
     """Stochastic gradient descent with momentum as Keras computes it."""
 
+    MOMENTS = 1
+
     def __init__(self, weights: Sequence[Variable], momentum: float) -> None:
-        super().__init__(weights, moments=1)
+        super().__init__(weights)
         self.momentum = momentum
 
     def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor, step: Tensor) -> None:  # noqa: ARG002
@@ -77,9 +80,6 @@ class Momentum(Optimizer):
 
 class GradientDescent(Optimizer):
     """Plain stochastic gradient descent."""
-
-    def __init__(self, weights: Sequence[Variable]) -> None:
-        super().__init__(weights, moments=0)
 
     def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor, step: Tensor) -> None:  # noqa: ARG002
         """Change the weights by one step of gradient descent."""

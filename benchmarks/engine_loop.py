@@ -10,9 +10,10 @@ import tensorflow as tf
 from rounds import Case, Train
 
 from fmnist.data import load_data
+from fmnist.engine.devices import prepare_process
 from fmnist.engine.loop import Engine
 from fmnist.study import seeds_of_repeat
-from fmnist.training import build_for, prepare_process
+from fmnist.training import build_for
 
 
 def versions() -> dict[str, str]:
@@ -26,7 +27,7 @@ def prepare(case: Case) -> Train:
     data = load_data()
     settings, seeds = case.hyperparameters, seeds_of_repeat(0)
     model = build_for(case.architecture, settings, seeds.initialisation)
-    engine = Engine(model, settings, seeds, data.train_images, data.train_labels)
+    engine = Engine(model, settings, seeds, {"train": (data.train_images, data.train_labels)})
     engine.compile()
     generator = np.random.default_rng(seeds.order)
     trained = 0

@@ -18,13 +18,13 @@ from fmnist import measure
 from fmnist.architectures import build_model
 from fmnist.data import Dataset, Split, draw_split
 from fmnist.engine.devices import choose_policy, prepare_process
+from fmnist.engine.keras_engine import KerasEngine
 from fmnist.engine.loop import Engine, Scores
+from fmnist.engine.lowering import obstacle
 from fmnist.engine.progress import Array, Progress, Snapshot
 from fmnist.hyperparameters import Hyperparameters
 from fmnist.schema import SCHEMA
 from fmnist.study import RunSpec
-
-__all__ = ["prepare_process", "train_run"]
 
 Row = dict[str, Any]
 OnEpoch = Callable[[dict[str, float], Callable[[], bytes]], None]
@@ -93,12 +93,12 @@ class _Run:
         self.start = time.perf_counter() - self.clocks.seconds.get("total", 0.0)
         with self.clocks.timing("compile"):
             self.model = build_for(spec.configuration.architecture, self.settings, spec.seeds.initialisation)
-            self.engine = Engine(
+            trained_by = KerasEngine if obstacle(self.model) else Engine
+            self.engine = trained_by(
                 self.model,
                 self.settings,
                 spec.seeds,
-                data.train_images,
-                data.train_labels,
+                {"train": (data.train_images, data.train_labels), "test": (data.test_images, data.test_labels)},
                 epoch_images=len(self.split.train_indices),
             )
             self.engine.compile()
@@ -153,7 +153,7 @@ class _Run:
         with self.clocks.timing("train"):
             accuracy, loss = self.engine.train_epoch(order, done * steps, self.progress.learning_rate)
         entry: dict[str, float] = {"epoch": done + 1, "train_accuracy": accuracy, "train_loss": loss}
-        validation = self._scores(self.split.validation_indices) if math.isfinite(loss) else None
+        validation = self._scores("train", self.split.validation_indices) if math.isfinite(loss) else None
         return entry | {
             "validation_accuracy": validation.accuracy if validation else math.nan,
             "validation_loss": validation.loss if validation else math.nan,
@@ -161,21 +161,21 @@ class _Run:
             "seconds": self.clocks.seconds["train"] - before,
         }
 
-    def _scores(self, indices: Array) -> Scores:
+    def _scores(self, name: str, indices: Array) -> Scores:
         with self.clocks.timing("evaluate"):
-            return self.engine.evaluate(self.data.train_images, self.data.train_labels, indices)
+            return self.engine.evaluate(name, indices)
 
     def score(self) -> Row:
         """Score the final weights on all three sets. The only place that looks at the test set."""
-        sets = {"train": self._scores(self.split.train_indices)}
-        sets["validation"] = self._scores(self.split.validation_indices)
-        with self.clocks.timing("evaluate"):
-            every = np.arange(len(self.data.test_labels))
-            test = self.engine.evaluate(self.data.test_images, self.data.test_labels, every)
-        sets["test"] = test
+        indices = {
+            "train": self.split.train_indices,
+            "validation": self.split.validation_indices,
+            "test": np.arange(len(self.data.test_labels)),
+        }
+        sets = {name: self._scores("test" if name == "test" else "train", chosen) for name, chosen in indices.items()}
         scores = {f"{name}_accuracy": scored.accuracy for name, scored in sets.items()}
         losses = {f"{name}_loss": scored.loss for name, scored in sets.items()}
-        return scores | losses | {"test_predicted": test.predicted, "test_confidence": test.confidence}
+        return scores | losses | {"test_predicted": sets["test"].predicted, "test_confidence": sets["test"].confidence}
 
     def _host_allocated_bytes(self) -> int | None:
         known = [peak for peak in (self.earlier_peak, self.host_memory.allocated_bytes()) if peak is not None]
@@ -198,5 +198,6 @@ class _Run:
             "device_nvml_bytes": measure.device_nvml_bytes(),
             "device_model": measure.device_model(),
             "device_kind": measure.device_kind(),
-            "compute_dtype": self.model.layers[1].compute_dtype,
+            "compute_dtype": self.model.compute_dtype,
+            "engine": self.engine.name,
         }

@@ -5,10 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from fmnist.training import prepare_process
 from fmnist.training import train_run as really_train
-
-__all__ = ["prepare_process", "train_run"]
 
 
 def train_run(run: Any, data: Any, *, on_epoch: Any, state: bytes | None, **settings: Any) -> dict[str, Any]:

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from fmnist import training
-from fmnist.architectures import build_model
+from fmnist.architectures import ARCHITECTURES, architecture
 from fmnist.data import Dataset, draw_split
-from fmnist.engine.devices import cpu_policy, gpu_policy, memory_limit_megabytes, prepare_process
+from fmnist.engine.devices import prepare_process
 from fmnist.engine.loop import Engine
 from fmnist.engine.progress import Progress, Snapshot
 from fmnist.hyperparameters import Hyperparameters
@@ -147,6 +147,32 @@ def test_an_infinite_loss_ends_the_run_as_diverged(data):
     assert pa.Table.from_pylist([row], schema=SCHEMA).num_rows == 1
 
 
+@pytest.fixture
+def refused_architecture():
+    """An architecture that the engine refuses: its noise and its penalty are Keras' own."""
+
+    @architecture(Hyperparameters(batch_size=32, epochs=2, learning_rate=0.01, horizontal_flip=True))
+    def penalised(images, layers, _):
+        x = layers.GaussianNoise(0.2)(layers.AveragePooling2D(4)(images))
+        return layers.ActivityRegularization(l2=0.1)(layers.Dense(8)(layers.Flatten()(x)))
+
+    yield "penalised"
+    del ARCHITECTURES["penalised"]
+
+
+def test_plain_keras_trains_what_the_engine_refuses_and_the_row_says_so(undisturbed, data, refused_architecture):
+    assert undisturbed[0]["engine"] == "fmnist"
+    snapshots = []
+    spec = make_spec(refused_architecture, epochs=2, restore_best_weights=True)
+    row = train_run(spec, data, on_epoch=lambda _, snapshot: snapshots.append(snapshot()))
+    assert row["engine"] == "keras"
+    assert row["status"] == "ok"
+    assert row["history"][1]["train_loss"] < row["history"][0]["train_loss"]
+    assert without_clocks(train_run(spec, data, state=snapshots[0])) == without_clocks(row)
+    other = replace(spec, seeds=replace(spec.seeds, dropout=1))
+    assert train_run(other, data)["history"][0]["train_loss"] != row["history"][0]["train_loss"]
+
+
 def test_the_best_weights_are_restored(data):
     spec = make_spec("own_v1", learning_rate=0.02, epochs=4, restore_best_weights=True)
     row = train_run(spec, data)
@@ -159,13 +185,13 @@ def test_the_test_set_is_scored_once(data, monkeypatch):
     scored = []
     evaluate = Engine.evaluate
 
-    def watched(self, images, labels, indices):
-        scored.append(images is data.test_images)
-        return evaluate(self, images, labels, indices)
+    def watched(self, name, indices):
+        scored.append(name)
+        return evaluate(self, name, indices)
 
     monkeypatch.setattr(Engine, "evaluate", watched)
     train_run(make_spec("brownlee", epochs=2), data)
-    assert scored == [False] * 4 + [True]
+    assert scored == ["train"] * 4 + ["test"]
 
 
 def test_validation_images_are_never_trained_on(data, monkeypatch):
@@ -269,44 +295,10 @@ def test_the_snapshot_of_another_run_is_refused(undisturbed, data):
         train_run(make_spec("own_v1"), data, state=undisturbed[2][0])
 
 
-def test_threads_and_gpus_out_of_range_are_refused():
-    for threads, gpus in ((0, 0.0), (1, -1.0), (1, 1.0)):
-        with pytest.raises(ValueError, match="got"):
-            prepare_process(threads, gpus)
-
-
 def test_other_threads_in_a_process_that_has_started_are_refused(undisturbed):
     assert undisturbed[0]["threads"] == 1
     with pytest.raises(ValueError, match="new process"):
         prepare_process(7, 0.0)
-
-
-def test_a_share_of_a_gpu_limits_its_memory():
-    assert memory_limit_megabytes(0.5, 16 * 2**30, reserve=0.0) == 8192
-    assert memory_limit_megabytes(0.25, 16 * 2**30) < 4096
-    assert memory_limit_megabytes(1.0, 16 * 2**30) is None
-    assert memory_limit_megabytes(0.5, None) is None
-
-
-def test_auto_precision_follows_hardware_and_architecture():
-    names = ("own_v1", "own_v3", "lenet5", "efficientnet_small")
-    models = [build_model(name) for name in names]
-
-    def in_bfloat16(*flags):
-        return [
-            name for name, model in zip(names, models, strict=True) if cpu_policy(frozenset(flags), model) != "float32"
-        ]
-
-    assert in_bfloat16("avx2") == []
-    assert in_bfloat16("avx2", "avx512_bf16") == ["own_v1"]
-    assert in_bfloat16("avx2", "avx512_bf16", "amx_bf16") == ["own_v1", "own_v3"]
-    assert cpu_policy(frozenset({"amx_bf16"}), models[0]) == "mixed_bfloat16"
-    assert [gpu_policy(version) for version in (None, (6, 1), (7, 5), (9, 0))] == [
-        "float32",
-        "float32",
-        "mixed_float16",
-        "mixed_bfloat16",
-    ]
 
 
 def test_the_precision_of_a_run_is_told_and_leaves_keras_as_it_was(data):

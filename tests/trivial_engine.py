@@ -20,11 +20,6 @@ COURSES = {"plain": 1.0, "raises": 2.0, "is_killed": 3.0, "is_killed_once": 4.0,
 SLOW_SECONDS = 0.3  # an epoch's, so that something can happen meanwhile
 
 
-def prepare_process(threads: int, gpus: float) -> None:
-    assert threads >= 1
-    assert gpus >= 0
-
-
 def train_run(run: Any, data: Any, *, threads: int, gpus: float, on_epoch: Any, state: bytes | None) -> dict[str, Any]:
     settings = run.configuration.hyperparameters
     course = settings.learning_rate

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
 
 import keras
 import tensorflow as tf
 
+from fmnist.errors import UserError
 from fmnist.measure import cpu_flags, graphics_cards
 
 _SMALLEST_WIDE_CONVOLUTION = 32  # input channels, those of the nets that study `precision` compares
+_MEBIBYTE = 2**20
+_GPU_RESERVE = 1024 * _MEBIBYTE  # what context, cuDNN, cuBLAS and XLA take besides TensorFlow, however small a share is
 
 
 def prepare_process(threads: int, gpus: float) -> None:
     """Give this process its threads and its share of one GPU; must come before TensorFlow's first op.
 
-    `gpus` is a fraction in (0, 1] of a GPU, a whole number of GPUs, or 0 for none. A fraction limits TensorFlow's
-    memory to that share of the card where the card's size is known; else memory grows as it is needed.
-    ValueError if threads < 1, gpus < 0, or TensorFlow has already started with other settings.
+    `gpus` is 0 or a fraction up to 1 of a GPU. A fraction limits TensorFlow's memory to that share of the card, less
+    1 GiB, where the card's size is known; memory is taken as it is needed. `float32` is float32: TF32, which leaves 10
+    bits of the mantissa, is off. Ops are not made deterministic: that costs time and some of them have no such kernel.
+    UserError if threads < 1, gpus is out of [0, 1] or too small for the card, or TensorFlow sees no GPU; ValueError if
+    it has already started with other settings.
     """
     if threads < 1:
-        raise ValueError(f"threads: got {threads}, expected at least 1")
-    if gpus < 0:
-        raise ValueError(f"gpus: got {gpus}, expected 0 or more")
+        raise UserError(f"threads: got {threads}, expected at least 1")
+    if not 0 <= gpus <= 1:
+        raise UserError(f"gpus: got {gpus}, expected 0 to 1: a run computes on one GPU or a part of it")
+    os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # set_memory_growth is refused beside a limit
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # NVML's order, and so Ray's
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         # one op after the other: these nets are chains, and a second pool would only take the neighbours' cores
         tf.config.threading.set_inter_op_parallelism_threads(1)
-        _share_graphics_cards(gpus)
+        _share_graphics_card(gpus)
     except RuntimeError as error:
         raise ValueError(
             f"threads={threads}, gpus={gpus}: TensorFlow has already started in this process with other settings;"
@@ -35,41 +43,46 @@ def prepare_process(threads: int, gpus: float) -> None:
         ) from error
 
 
-def _share_graphics_cards(gpus: float) -> None:
+def _share_graphics_card(gpus: float) -> None:
     cards = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        if cards:
-            tf.config.set_visible_devices([], "GPU")
-        return
-    if len(cards) < gpus:
-        raise ValueError(f"gpus: got {gpus}, expected at most the {len(cards)} that TensorFlow sees in this process")
-    for card in cards:
-        limit = memory_limit_megabytes(gpus, _card_memory_bytes(card))
-        if limit is None:
-            tf.config.experimental.set_memory_growth(card, True)
-        else:
-            tf.config.set_logical_device_configuration(card, [tf.config.LogicalDeviceConfiguration(memory_limit=limit)])
+    if gpus and not cards:
+        raise UserError(f"gpus: got {gpus}, expected 0: TensorFlow sees no GPU in this process")
+    if cards:
+        tf.config.set_visible_devices(cards[:1] if gpus else [], "GPU")
+    if 0 < gpus < 1:
+        limit = memory_limit_megabytes(gpus, _card_memory_bytes())
+        if limit is not None:
+            share = tf.config.LogicalDeviceConfiguration(memory_limit=limit)
+            tf.config.set_logical_device_configuration(cards[0], [share])
 
 
-def memory_limit_megabytes(gpus: float, card_bytes: int | None, reserve: float = 0.08) -> int | None:
-    """Memory, in MB, that a run with a fraction of a card may take; None for a whole card or one of unknown size.
-
-    `reserve` is the part of the share that the driver's context and the libraries take besides TensorFlow.
-    """
-    if gpus >= 1 or card_bytes is None:
+def memory_limit_megabytes(gpus: float, card_bytes: int | None) -> int | None:
+    """Memory, in MiB, that a run with a fraction of a card may take; None for a card of unknown size."""
+    if card_bytes is None:
         return None
-    return int(card_bytes * gpus * (1 - reserve) / 2**20)
+    limit = int(card_bytes * gpus - _GPU_RESERVE) // _MEBIBYTE
+    if limit < 1:
+        raise UserError(
+            f"gpus: got {gpus:g} of a card of {card_bytes // _MEBIBYTE} MiB, expected more than the"
+            f" {_GPU_RESERVE // _MEBIBYTE} MiB that each process takes for itself: give a larger share"
+        )
+    return limit
 
 
-def _card_memory_bytes(card: Any) -> int | None:
-    """Memory of a GPU as the driver tells it, or None without pynvml or driver."""
+def _card_memory_bytes() -> int | None:
+    """Memory of the first GPU that CUDA shows this process, as the driver tells it; None without pynvml or driver.
+
+    CUDA_VISIBLE_DEVICES names it by index among all cards, or by the UUID of a card or of a part of one (MIG).
+    """
     try:
         import pynvml
     except ImportError:
         return None
+    name = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0].strip()
     try:
         pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(int(card.name.rpartition(":")[2]))
+        by_index = name.isdecimal()
+        handle = pynvml.nvmlDeviceGetHandleByIndex(int(name)) if by_index else pynvml.nvmlDeviceGetHandleByUUID(name)
         return int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
     except pynvml.NVMLError:
         return None
@@ -78,33 +91,34 @@ def _card_memory_bytes(card: Any) -> int | None:
 def choose_policy(precision: str, model: keras.Model) -> str:
     """Return the Keras dtype policy for a precision: itself, or for `auto` what the device has and what pays.
 
-    On a GPU with tensor cores that is half precision. On a CPU it is bfloat16 if the CPU computes in it and the model
-    is of the kind that study `precision` has shown to classify as well: wide convolutions, none of them depthwise
-    (own_v1, own_v3). The others are faster in it too, but no study has asked yet.
+    That is bfloat16 where the device gains by it and the model is of the kind that study `precision` has shown to
+    classify as well in it: wide convolutions, none of them depthwise (own_v1, own_v3). The others are faster in it too,
+    but no study has asked yet, and none has asked about float16.
     """
     if precision != "auto":
         return precision
-    if graphics_cards():
-        card = tf.config.list_physical_devices("GPU")[0]
-        return gpu_policy(tf.config.experimental.get_device_details(card).get("compute_capability"))
-    return cpu_policy(cpu_flags(), model)
+    return "mixed_bfloat16" if _classifies_as_well(model) and _gains(model) else "float32"
 
 
-def gpu_policy(compute_capability: tuple[int, int] | None) -> str:
-    """Policy for a GPU: tensor cores know float16 since capability 7.0 and bfloat16 since 8.0."""
-    if compute_capability is None or compute_capability < (7, 0):
-        return "float32"
-    return "mixed_bfloat16" if compute_capability >= (8, 0) else "mixed_float16"
+def _classifies_as_well(model: keras.Model) -> bool:
+    depthwise = any(isinstance(layer, keras.layers.DepthwiseConv2D) for layer in model.layers)
+    widest = max((layer.kernel.shape[2] for layer in model.layers if type(layer) is keras.layers.Conv2D), default=0)
+    return not depthwise and widest >= _SMALLEST_WIDE_CONVOLUTION
 
 
-def cpu_policy(flags: frozenset[str], model: keras.Model) -> str:
-    """Policy for a CPU with these instruction sets (names of /proc/cpuinfo).
+def _gains(model: keras.Model) -> bool:
+    if not graphics_cards():
+        return cpu_gains(cpu_flags(), model)
+    card = tf.config.list_physical_devices("GPU")[0]
+    capability = tf.config.experimental.get_device_details(card).get("compute_capability", (0, 0))
+    return bool(capability >= (8, 0))  # since then tensor cores know bfloat16
+
+
+def cpu_gains(flags: frozenset[str], model: keras.Model) -> bool:
+    """Whether a CPU with these instruction sets (names of /proc/cpuinfo) trains a model faster in bfloat16.
 
     With AVX-512 alone, products take half the time and all else as long as before: a net with batch normalisation,
-    which is mostly passes over memory, gains next to nothing then (own_v3: 1.01 times) and stays in float32.
+    which is mostly passes over memory, gains next to nothing then (own_v3: 1.01 times).
     """
-    kinds = {type(layer) for layer in model.layers}
-    widest = max((layer.kernel.shape[2] for layer in model.layers if type(layer) is keras.layers.Conv2D), default=0)
-    as_accurate = keras.layers.DepthwiseConv2D not in kinds and widest >= _SMALLEST_WIDE_CONVOLUTION
-    gains = "amx_bf16" in flags or ("avx512_bf16" in flags and keras.layers.BatchNormalization not in kinds)
-    return "mixed_bfloat16" if as_accurate and gains else "float32"
+    normalises = any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
+    return "amx_bf16" in flags or ("avx512_bf16" in flags and not normalises)

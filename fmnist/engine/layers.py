@@ -130,14 +130,6 @@ def column_sums(rows: Tensor) -> Tensor:
     return tf.matmul(tf.ones([1, tf.shape(rows)[0]], rows.dtype), rows)[0]
 
 
-def _identity(z: Tensor) -> Tensor:
-    return z
-
-
-def _one(z: Tensor) -> Tensor:
-    return tf.ones_like(z)
-
-
 def _swish_slope(z: Tensor) -> Tensor:
     s = tf.sigmoid(z)
     return s * (1.0 + z * (1.0 - s))
@@ -148,7 +140,7 @@ def _relu_slope(z: Tensor) -> Tensor:
 
 
 ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
-    "linear": (_identity, _one),
+    "linear": (lambda z: z, tf.ones_like),
     "relu": (tf.nn.relu, _relu_slope),
     "silu": (lambda z: z * tf.sigmoid(z), _swish_slope),
 }

@@ -5,6 +5,7 @@ The batch loop is a `tf.while_loop` inside one traced function, so that Python i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,12 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from keras.src.random.seed_generator import global_seed_generator
 
 from fmnist.augmentation import augment
-from fmnist.engine.lowering import logits_of, used_side
+from fmnist.engine.lowering import logits_of, obstacle, used_side
 from fmnist.engine.optimizers import LossScale, make_optimizer
+from fmnist.errors import UserError
 from fmnist.hyperparameters import Hyperparameters
 from fmnist.measure import graphics_cards
 from fmnist.study import Seeds
@@ -39,59 +42,90 @@ class Scores:
 class Engine:
     """Trains a plain Keras model on images that it holds on the device.
 
-    `images` is uint8 (count, 28, 28), `labels` uint8 (count,); `epoch_images` of them make an epoch, all unless said.
-    The last, smaller batch of an epoch is trained too, as Keras does. All chance is decided by `seeds` and the number
-    of the step, so that an epoch can be done again.
+    `sets` are images, uint8 (count, 28, 28), and labels, uint8 (count,), by name; those of "train" are trained on,
+    `epoch_images` of them an epoch, all unless said. The last, smaller batch of an epoch is trained too, as Keras does.
+    Regularizers and constraints of the model act as in Keras. All chance is decided by `seeds` and the number of the
+    step, or by variables of the model that `seeds` sets, so that an epoch can be done again; a seed that was given to a
+    layer stays. On a CPU the same number of threads gives the same bits; a GPU sums in an order that may change, since
+    TensorFlow lacks deterministic kernels for some of these ops: there the seeds decide all but the rounding.
+
+    UserError for a model that cannot be computed as Keras does (`obstacle`), or for settings that nothing would read.
     """
+
+    name = "fmnist"
 
     def __init__(
         self,
         model: keras.Model,
         hyperparameters: Hyperparameters,
         seeds: Seeds,
-        images: ByteArray,
-        labels: ByteArray,
+        sets: Mapping[str, tuple[ByteArray, ByteArray]],
         *,
         epoch_images: int | None = None,
     ) -> None:
         self.model = model
         self.hyperparameters = hyperparameters
         self.seeds = seeds
-        self._smaller_batch = (epoch_images or len(images)) % hyperparameters.batch_size
-        self.images = tf.constant(images)
-        self.labels = tf.constant(labels)
-        self.side = used_side(model)
+        self.sets = {name: (tf.constant(images), tf.constant(labels)) for name, (images, labels) in sets.items()}
+        self.epoch_images = epoch_images or len(sets["train"][1])
+        self.batch_size = min(hyperparameters.batch_size, self.epoch_images)
+        self.side = self._side()
         self.weights = [variable.value for variable in model.trainable_variables]
+        self.constrained = [variable for variable in model.trainable_variables if variable.constraint is not None]
         self.kernels = [v.value for v in model.trainable_variables if v.path.endswith("kernel")]
+        self._refuse_what_nothing_would_heed()
+        self.noise = global_seed_generator()  # of functions that draw without a generator of their own
+        self._seed_noise()
         self.optimizer = make_optimizer(hyperparameters, self.weights)
         self.loss_scale = LossScale() if _computes_in(model, "float16") else None
-        # XLA gains on a GPU; on a CPU its convolutions are several times slower than those of oneDNN
-        on_gpu = bool(graphics_cards())
-        self._step = tf.function(self._train_step, jit_compile=True, autograph=False) if on_gpu else self._train_step
+        compiled = tf.function(self._train_step, jit_compile=True, autograph=False)
+        self._step = compiled if self._compiles() else self._train_step
+        spec = tf.TensorSpec
         self._epoch = tf.function(
             self._train_epoch,
-            input_signature=[
-                tf.TensorSpec([None], tf.int32),
-                tf.TensorSpec([], tf.int32),
-                tf.TensorSpec([], tf.float32),
-            ],
+            input_signature=[spec([None], tf.int32), spec([], tf.int32), spec([], tf.float32)],
             autograph=False,
         )
         self._evaluation = tf.function(
             self._evaluate,
-            input_signature=[
-                tf.TensorSpec([None, 28, 28], tf.uint8),
-                tf.TensorSpec([None], tf.uint8),
-                tf.TensorSpec([None], tf.int64),
-            ],
+            input_signature=[spec([None, 28, 28], tf.uint8), spec([None], tf.uint8), spec([None], tf.int64)],
             autograph=False,
         )
 
+    def _side(self) -> int:
+        """Side of the square of an image that the model is given."""
+        reason = obstacle(self.model)
+        if reason:
+            raise UserError(f"{reason}: the engine cannot train it as Keras does; train it with KerasEngine")
+        return used_side(self.model)
+
+    def _refuse_what_nothing_would_heed(self) -> None:
+        if self.hyperparameters.l2 and not self.kernels:
+            raise UserError(f"l2: got {self.hyperparameters.l2} for a model without a trained kernel; leave it out")
+        for variable in self.model.trainable_variables:
+            if variable.overwrite_with_gradient:
+                raise UserError(f"{variable.path} has a rule of its own (float8): choose another dtype for its layer")
+
+    def _compiles(self) -> bool:
+        """Whether XLA compiles a step: on a GPU it gains; on a CPU it takes several times as long as oneDNN."""
+        return bool(graphics_cards()) and all(layer.supports_jit for layer in self.model._flatten_layers())
+
+    def _seed_noise(self) -> None:
+        """Let the run's seed decide the random numbers that layers draw by themselves; dropout's are drawn apart."""
+        generators = [
+            self.noise,
+            *(found for layer in self.model._flatten_layers() for found in layer._seed_generators),
+        ]
+        for index, generator in enumerate(generators):
+            if generator._initial_seed is None:
+                generator.state.assign([self.seeds.dropout - 1 - index, 0])
+
     @property
     def variables(self) -> list[Any]:
-        """All that training changes: the model's variables, the optimizer's and the loss scale's."""
+        """All that training changes: the model's variables, the noise's, the optimizer's and the loss scale's."""
         scale = self.loss_scale.variables if self.loss_scale else []
-        return [variable.value for variable in self.model.variables] + self.optimizer.variables + scale
+        of_keras = [*self.model.variables, self.noise.state]
+        return [variable.value for variable in of_keras] + self.optimizer.variables + scale
 
     def compile(self) -> None:
         """Trace, optimise and compile both functions, so that their next call does no hidden work.
@@ -99,33 +133,33 @@ class Engine:
         Kernels are compiled for a shape when it is first met: a full and a smaller batch are trained and taken back.
         """
         before = [variable.numpy() for variable in self.variables]
-        images = self.hyperparameters.batch_size + self._smaller_batch
+        images = self.batch_size + self.epoch_images % self.batch_size
         self._epoch(np.zeros(images, np.int32), 0, self.hyperparameters.learning_rate)
         for variable, value in zip(self.variables, before, strict=True):
             variable.assign(value)
-        self._evaluation(self.images, self.labels, np.zeros(1, np.int64))
+        self._evaluation(*self.sets["train"], np.zeros(1, np.int64))
 
     def train_epoch(self, order: npt.NDArray[np.int32], first_step: int, learning_rate: float) -> tuple[float, float]:
-        """Train on the images of `order`, batch after batch; return mean accuracy and loss of the steps.
+        """Train on the images of `order`, at most `epoch_images`; return mean accuracy and cross-entropy of the steps.
 
-        `first_step` is the number of steps trained before. A loss that is not finite ends the epoch at once and is
-        returned.
+        `first_step` is the number of steps trained before. What l2 and regularizers add is trained on and not told. A
+        cross-entropy that is not finite ends the epoch at once and is returned.
         """
         correct, loss, seen = self._epoch(order, first_step, learning_rate)
         return float(correct) / float(seen), float(loss) / float(seen)
 
-    def evaluate(self, images: ByteArray, labels: ByteArray, indices: npt.NDArray[np.int64]) -> Scores:
-        """Score the images at `indices` against their labels, without dropout and augmentation."""
-        predicted, confidence, loss = self._evaluation(images, labels, indices)
+    def evaluate(self, name: str, indices: npt.NDArray[np.int64]) -> Scores:
+        """Score the images at `indices` of a set against their labels, without dropout and augmentation."""
+        predicted, confidence, right, loss = self._evaluation(*self.sets[name], indices)
         return Scores(
-            accuracy=float(np.mean(predicted.numpy() == labels[indices])),
+            accuracy=int(right) / len(indices),
             loss=float(loss) / len(indices),
             predicted=predicted.numpy(),
             confidence=confidence.numpy().astype(np.float16),
         )
 
     def _train_epoch(self, order: Tensor, first_step: Tensor, learning_rate: Tensor) -> tuple[Tensor, ...]:
-        batch = self.hyperparameters.batch_size
+        batch = self.batch_size
         full_steps = tf.size(order) // batch
 
         def unfinished(index: Tensor, _: Tensor, loss: Tensor, __: Tensor) -> Tensor:
@@ -145,10 +179,11 @@ class Engine:
 
     def _batch(self, chosen: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
         """Take the chosen images, float32 in [0, 1] (batch, 28, 28, 1), changed at random if asked, and labels."""
-        images = tf.cast(tf.gather(self.images, chosen), tf.float32)[..., None]
+        images, labels = self.sets["train"]
+        images = tf.cast(tf.gather(images, chosen), tf.float32)[..., None]
         if self.hyperparameters.augments:
             images = augment(images, self.hyperparameters, tf.stack([self.seeds.augmentation, step]))
-        return self._scaled(images), tf.cast(tf.gather(self.labels, chosen), tf.int32)
+        return self._scaled(images), tf.cast(tf.gather(labels, chosen), tf.int32)
 
     def _scaled(self, images: Tensor) -> Tensor:
         """Bring float images to [0, 1], leaving out the pixels that the model never looks at."""
@@ -158,47 +193,53 @@ class Engine:
         """Train on one batch; return how many were classified rightly, the sum of their losses and their number."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.weights)
-            logits = logits_of(self.model, images, training=True, seed=tf.stack([self.seeds.dropout, step]))
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-            objective = tf.reduce_mean(losses)
+            losses, scores = self._forward(images, labels, training=True, step=step)
+            objective = tf.add_n([tf.reduce_mean(losses), *map(tf.reduce_sum, self.model.losses)])
             if self.hyperparameters.l2:
                 objective += self.hyperparameters.l2 * tf.add_n([tf.reduce_sum(k * k) for k in self.kernels])
             if self.loss_scale:
                 objective *= self.loss_scale.scale
-        gradients = tape.gradient(objective, self.weights)
+        gradients = tape.gradient(objective, self.weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         if self.loss_scale:
-            self.loss_scale.apply(self.optimizer, gradients, learning_rate, step)
+            self.loss_scale.apply(self.optimizer, gradients, learning_rate)
         else:
             self.optimizer.apply(gradients, learning_rate, step)
-        right = tf.argmax(logits, axis=1, output_type=tf.int32) == labels
+        for variable in self.constrained:
+            variable.assign(variable.constraint(variable))
+        right = tf.argmax(scores, axis=1, output_type=tf.int32) == labels
         count = tf.cast(tf.size(labels), tf.float32)
         return tf.reduce_sum(tf.cast(right, tf.float32)), tf.reduce_sum(losses), count
 
-    def _evaluate(self, images: Tensor, labels: Tensor, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        count = tf.size(indices)
-        batches = (count + EVALUATION_BATCH - 1) // EVALUATION_BATCH
+    def _forward(self, images: Tensor, labels: Tensor, *, training: bool, step: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each image's cross-entropy (batch,) and class scores (batch, 10), whose softmax are probabilities."""
+        logits = logits_of(self.model, images, training=training, seed=tf.stack([self.seeds.dropout, step]))
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), logits
 
-        def one_batch(index: Tensor, predicted: Any, confidence: Any, loss: Tensor) -> tuple[Any, ...]:
+    def _evaluate(self, images: Tensor, labels: Tensor, indices: Tensor) -> tuple[Tensor, ...]:
+        """Return class and its probability for each image, how many classes are right, and the sum of the losses."""
+        batches = (tf.size(indices) + EVALUATION_BATCH - 1) // EVALUATION_BATCH
+
+        def one_batch(index: Tensor, predicted: Any, confidence: Any, right: Tensor, loss: Tensor) -> tuple[Any, ...]:
             here = indices[index * EVALUATION_BATCH : (index + 1) * EVALUATION_BATCH]
             inputs = self._scaled(tf.cast(tf.gather(images, here), tf.float32)[..., None])
-            logits = logits_of(self.model, inputs, training=False, seed=tf.constant([0, 0]))
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(tf.gather(labels, here), tf.int32), logits)
-            classes = tf.cast(tf.argmax(logits, axis=1), tf.uint8)
-            largest = tf.reduce_max(tf.nn.softmax(logits), axis=1)
+            expected = tf.gather(labels, here)
+            losses, scores = self._forward(inputs, tf.cast(expected, tf.int32), training=False, step=index)
+            classes = tf.cast(tf.argmax(scores, axis=1), tf.uint8)
             return (
                 index + 1,
                 predicted.write(index, classes),
-                confidence.write(index, largest),
+                confidence.write(index, tf.reduce_max(tf.nn.softmax(scores), axis=1)),
+                right + tf.math.count_nonzero(classes == expected, dtype=tf.int32),
                 loss + tf.reduce_sum(losses),
             )
 
         arrays = [
             tf.TensorArray(dtype, batches, element_shape=[None], infer_shape=False) for dtype in (tf.uint8, tf.float32)
         ]
-        start = (tf.constant(0), *arrays, tf.constant(0.0))
-        _, predicted, confidence, loss = tf.while_loop(lambda index, *_: index < batches, one_batch, start)
-        return predicted.concat(), confidence.concat(), loss
+        start = (tf.constant(0), *arrays, tf.constant(0), tf.constant(0.0))
+        _, predicted, confidence, right, loss = tf.while_loop(lambda index, *_: index < batches, one_batch, start)
+        return predicted.concat(), confidence.concat(), right, loss
 
 
 def _computes_in(model: keras.Model, dtype: str) -> bool:
-    return any(getattr(layer, "compute_dtype", None) == dtype for layer in model.layers)
+    return any(layer.compute_dtype == dtype for layer in model._flatten_layers(include_self=False))

@@ -1,18 +1,20 @@
 """The forward pass of a plain Keras model in faster ops: which layers are replaced, and which are taken together.
 
 The mathematics and the variables are those of the Keras layers, in bfloat16 too: there a batch normalisation computes
-in float32 between its rounded input and output, as Keras does. A layer that is not known here is simply called, and so
-is a known one in float16.
+in float32 between its rounded input and output, as Keras does. An operation that is not known here is called as Keras
+calls it, whatever its arguments, and so is a layer of a known kind with a setting that the faster ops do not have.
+`obstacle` names what cannot be computed layer by layer.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.models.functional import Functional, operation_fn
 
 from fmnist.engine import layers as fast
 from fmnist.measure import graphics_cards
@@ -23,6 +25,27 @@ Layer = Any
 # an activation that never falls may be taken after the maximum instead of before: on a quarter of the elements
 _RISING = (keras.activations.relu, keras.activations.tanh, keras.activations.sigmoid)
 _FAST_DTYPES = ("float32", "bfloat16")
+# by the function and not by its name, which a function of one's own may bear too
+_FUSED_ACTIVATIONS = tuple((keras.activations.get(name), name) for name in fast.ACTIVATIONS)
+
+
+def obstacle(model: keras.Model) -> str | None:
+    """Say which part of a model the engine cannot compute as Keras does; None if it can.
+
+    Losses that a layer adds when it is called belong to the call of the whole model, and a class of one's own may do
+    whatever it likes.
+    """
+    if not isinstance(model, Functional) or len(model.inputs) != 1:
+        return f"model {model.name!r} is not a functional model of one input"
+    last = model.outputs[0]._keras_history.operation
+    if len(model.outputs) != 1 or not _is_softmax(last) or len(last._inbound_nodes) != 1:
+        return f"{last.name!r}, where model {model.name!r} ends, is not a dense layer with a softmax, used once"
+    for layer in model._flatten_layers():
+        if layer.activity_regularizer is not None:
+            return f"layer {layer.name!r} has an activity regularizer"
+        if not type(layer).__module__.startswith("keras."):
+            return f"layer {layer.name!r} is of a class that is not Keras' own ({type(layer).__qualname__})"
+    return None
 
 
 def logits_of(model: keras.Model, images: Tensor, *, training: bool, seed: Tensor) -> Tensor:
@@ -32,21 +55,24 @@ def logits_of(model: keras.Model, images: Tensor, *, training: bool, seed: Tenso
     """
     forward = _ForwardPass(model, training=training, seed=seed)
     if is_chain(model):
-        outputs = forward.through(model.layers[1:], images)
-    else:
-        outputs = model._run_through_graph(
-            images, operation_fn=lambda layer: lambda x, **_: forward.through([layer], x)
-        )
-    return outputs if forward.gives_logits else tf.math.log(tf.cast(outputs, tf.float32))
+        return forward.through(model.layers[1:], images)
+    return model._run_through_graph(images, call_fn=forward.call)
 
 
 def is_chain(model: keras.Model) -> bool:
     """Whether each layer feeds the next one and nothing else, so that neighbours can be taken together."""
     tensors = [layer.output for layer in model.layers]
     return all(
-        len(layer._inbound_nodes) == 1 and [t is before for t in layer._inbound_nodes[0].input_tensors] == [True]
+        len(layer._inbound_nodes) == 1
+        and [t is before for t in layer._inbound_nodes[0].input_tensors] == [True]
+        and _takes_one_tensor(layer._inbound_nodes[0].arguments.args, layer._inbound_nodes[0].arguments.kwargs)
         for layer, before in zip(model.layers[1:], tensors, strict=False)
     )
+
+
+def _takes_one_tensor(arguments: Sequence[Any], options: Mapping[str, Any]) -> bool:
+    """Whether an operation is called with a tensor and no more; `training` is the model's to say."""
+    return len(arguments) == 1 and all(value is None or name == "training" for name, value in options.items())
 
 
 def used_side(model: keras.Model) -> int:
@@ -72,7 +98,7 @@ def used_side(model: keras.Model) -> int:
 
 def _window(layer: Layer) -> tuple[int, int] | None:
     """Size and stride of a layer that looks at its input through unpadded square windows, else None."""
-    if isinstance(layer, (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)):
+    if type(layer) in (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D):
         sizes, strides = layer.pool_size, layer.strides
     elif type(layer) is keras.layers.Conv2D and layer.dilation_rate == (1, 1):
         sizes, strides = layer.kernel_size, layer.strides
@@ -90,7 +116,12 @@ class _ForwardPass:
         self.seed = seed
         self.dropouts_met = 0
         self.last = model.outputs[0]._keras_history.operation
-        self.gives_logits = _is_softmax(self.last)
+
+    def call(self, operation: Any, *arguments: Any, **options: Any) -> Any:
+        """Compute one operation of the model from all the arguments that the model calls it with."""
+        if _takes_one_tensor(arguments, options):
+            return self.through([operation], arguments[0])
+        return operation_fn(operation, training=self.training)(*arguments, **options)
 
     def through(self, layers: Sequence[Layer], x: Tensor) -> Tensor:
         """Send x through a chain of layers."""
@@ -102,14 +133,15 @@ class _ForwardPass:
             step = 1
             if _is_fast_dense(layer):
                 x = _dense(layer, x)
-                x = x if layer is self.last and self.gives_logits else layer.activation(x)
-            elif type(layer) is keras.layers.Dropout:
+                x = x if layer is self.last else layer.activation(x)
+            elif _is_fast_dropout(layer):
                 x = self._dropout(layer, x)
             elif _is_fast_convolution(layer):
                 if type(following) is keras.layers.MaxPooling2D and layer.activation in _RISING:
                     x, step = layer.activation(_pooled_convolution(layer, following, x)), 2
                 else:
-                    x_is_masked = self.training and _is_relu(layer) and _is_fast_normalization(following)
+                    normalised = _is_fast_normalization(following) and following.trainable  # by the batch's own mean
+                    x_is_masked = self.training and _is_relu(layer) and normalised
                     x = _convolution(layer, x, mask_gradient=not x_is_masked)
             elif _is_slow_depthwise_convolution(layer):
                 x = _depthwise_convolution_in_float32(layer, x)
@@ -118,12 +150,12 @@ class _ForwardPass:
                 x = self._batch_normalization(layer, x, activation or "linear", x_is_masked)
                 x_is_masked, step = False, 2 if activation else 1
             else:
-                x = _called(layer, x, self.training)
+                x = operation_fn(layer, training=self.training)(x)
             done += step
         return x
 
     def _dropout(self, layer: keras.layers.Dropout, x: Tensor) -> Tensor:
-        if not self.training or layer.rate == 0:
+        if not self.training:
             return x
         seed = self.seed + tf.constant([self.dropouts_met, 0], self.seed.dtype)
         self.dropouts_met += 1
@@ -206,7 +238,19 @@ def _is_fast_convolution(layer: Layer) -> bool:
         and (layer.groups, layer.dilation_rate) == (1, (1, 1))
         and len(set(layer.strides)) == 1
         and layer.trainable
+        and _has_plain_kernel(layer)
     )
+
+
+def _is_fast_dropout(layer: Layer) -> bool:
+    """Whether the engine draws the mask, from the run's seeds; one of another shape or of the layer's own is Keras'."""
+    plain = type(layer) is keras.layers.Dropout and layer.seed is None and layer.noise_shape is None
+    return plain and 0 < layer.rate < 1
+
+
+def _has_plain_kernel(layer: Layer) -> bool:
+    """Whether the kernel is a variable, not a sum as LoRA makes it, and is multiplied in the layer's own dtype."""
+    return isinstance(layer.kernel, keras.Variable) and getattr(layer, "quantization_mode", None) is None
 
 
 def _is_slow_depthwise_convolution(layer: Layer) -> bool:
@@ -232,9 +276,9 @@ def _is_fast_normalization(layer: Layer) -> bool:
 
 def _activation_of(layer: Layer) -> str | None:
     """Name of the activation that a layer consists of, if a batch normalisation can take it in."""
-    if type(layer) is not keras.layers.Activation or layer.activation.__name__ not in fast.ACTIVATIONS:
+    if type(layer) is not keras.layers.Activation:
         return None
-    return str(layer.activation.__name__)
+    return next((name for function, name in _FUSED_ACTIVATIONS if layer.activation is function), None)
 
 
 def _is_fast_dense(layer: Layer) -> bool:
@@ -242,7 +286,7 @@ def _is_fast_dense(layer: Layer) -> bool:
         type(layer) is keras.layers.Dense
         and layer.compute_dtype in _FAST_DTYPES
         and len(layer.input.shape) == 2
-        and isinstance(layer.kernel, keras.Variable)  # not the sum of several, as LoRA makes it
+        and _has_plain_kernel(layer)
     )
 
 
@@ -254,7 +298,3 @@ def _dense(layer: Layer, x: Tensor) -> Tensor:
     """Multiply and add the bias; without the activation."""
     y = fast.product(tf.cast(x, layer.compute_dtype), _computed_in(layer, layer.kernel))
     return y if layer.bias is None else tf.nn.bias_add(y, _computed_in(layer, layer.bias))
-
-
-def _called(layer: Layer, x: Tensor, training: bool) -> Tensor:
-    return layer(x, training=training) if "training" in layer._call_context_args else layer(x)

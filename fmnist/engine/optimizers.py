@@ -21,9 +21,11 @@ ADAM_EPSILON = 1e-7
 class Optimizer:
     """Base of the updates: `variables` hold what is kept from step to step, `apply` does one step."""
 
-    def __init__(self, weights: Sequence[Variable], moments: int) -> None:
+    MOMENTS = 0  # running means of a weight's gradients
+
+    def __init__(self, weights: Sequence[Variable]) -> None:
         self.weights = list(weights)
-        self.moments = [[tf.Variable(tf.zeros_like(w), trainable=False) for w in self.weights] for _ in range(moments)]
+        self.moments = [[tf.Variable(tf.zeros_like(w), trainable=False) for w in weights] for _ in range(self.MOMENTS)]
 
     @property
     def variables(self) -> list[Variable]:
@@ -38,8 +40,7 @@ class Optimizer:
 class Adam(Optimizer):
     """Adam as Keras computes it."""
 
-    def __init__(self, weights: Sequence[Variable]) -> None:
-        super().__init__(weights, moments=2)
+    MOMENTS = 2
 
     def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor, step: Tensor) -> None:
         """Change the weights by one step of Adam."""
@@ -63,8 +64,10 @@ class Adam(Optimizer):
 class Momentum(Optimizer):
     """Stochastic gradient descent with momentum as Keras computes it."""
 
+    MOMENTS = 1
+
     def __init__(self, weights: Sequence[Variable], momentum: float) -> None:
-        super().__init__(weights, moments=1)
+        super().__init__(weights)
         self.momentum = momentum
 
     def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor, step: Tensor) -> None:  # noqa: ARG002
@@ -77,9 +80,6 @@ class Momentum(Optimizer):
 
 class GradientDescent(Optimizer):
     """Plain stochastic gradient descent."""
-
-    def __init__(self, weights: Sequence[Variable]) -> None:
-        super().__init__(weights, moments=0)
 
     def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor, step: Tensor) -> None:  # noqa: ARG002
         """Change the weights by one step of gradient descent."""
@@ -100,7 +100,8 @@ class LossScale:
     """Dynamic loss scaling for float16, whose smallest gradients would vanish (Micikevicius et al. 2018, section 3.2).
 
     The loss is multiplied by a scale, the gradients are divided by it. A step whose gradients overflow is left out and
-    halves the scale; `GROWTH_STEPS` good ones in a row double it.
+    halves the scale; `GROWTH_STEPS` good ones in a row double it. The optimizer counts the steps that are taken, as
+    Keras' does.
     """
 
     INITIAL = 2.0**15
@@ -109,19 +110,21 @@ class LossScale:
     def __init__(self) -> None:
         self.scale = tf.Variable(self.INITIAL, trainable=False)
         self.good_steps = tf.Variable(0, trainable=False)
+        self.steps_taken = tf.Variable(0, trainable=False)
 
     @property
     def variables(self) -> list[Variable]:
         """All that changes from step to step."""
-        return [self.scale, self.good_steps]
+        return [self.scale, self.good_steps, self.steps_taken]
 
-    def apply(self, optimizer: Optimizer, gradients: Sequence[Tensor], learning_rate: Tensor, step: Tensor) -> None:
+    def apply(self, optimizer: Optimizer, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
         """Take the scale out of the gradients and apply them, or leave the step out if they overflowed."""
         gradients = [tf.cast(gradient, tf.float32) / self.scale for gradient in gradients]
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients])
 
         def good() -> Tensor:
-            optimizer.apply(gradients, learning_rate, step)
+            optimizer.apply(gradients, learning_rate, self.steps_taken)
+            self.steps_taken.assign_add(1)
             grown = self.good_steps + 1 >= self.GROWTH_STEPS
             self.scale.assign(tf.where(grown, self.scale * 2.0, self.scale))
             return self.good_steps.assign(tf.where(grown, 0, self.good_steps + 1))

@@ -58,8 +58,8 @@ class Message:
 class Nursery:
     """Computes runs one after the other, each in a process of its own.
 
-    `engine` is the name of a module with `prepare_process(threads, gpus)` and `train_run(...)`, `fmnist.training`
-    unless a test says otherwise. `data` is handed over once.
+    `engine` is the name of a module with `train_run(...)`, `fmnist.training` unless a test says otherwise. `data` is
+    handed over once.
     """
 
     def __init__(self, engine: str, data: Any) -> None:
@@ -141,7 +141,6 @@ def _compute(engine: Any, data: Any, request: Request, replies: IO[bytes]) -> No
     threading.Thread(target=_end_with_parent, daemon=True).start()
     gpus = 0.0 if LOGICAL_GPUS in os.environ else request.gpus
     try:
-        engine.prepare_process(request.threads, gpus)
         state = _inflight(request).load(request.run) if request.checkpoint_seconds is not None else None
         with _model_file(request) as model:
             row = engine.train_run(

@@ -5,8 +5,6 @@ from typing import Any
 
 from tests import trivial_engine
 
-prepare_process = trivial_engine.prepare_process
-
 
 def train_run(*given: Any, **options: Any) -> dict[str, Any]:
     """Sleep, then compute the run."""

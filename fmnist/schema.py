@@ -152,7 +152,7 @@ _GROUPS: dict[str, list[pa.Field]] = {
     ],
     "placement": [
         pa.field("placement", pa.string(), nullable=False),  # shared or exclusive
-        pa.field("neighbours", pa.int32()),  # other runs on the node when this one started
+        pa.field("neighbours", pa.int32()),  # most runs at a time beside it on the node, or on its GPU
         pa.field("threads", pa.int32()),  # TensorFlow's threads
         pa.field("gpus", pa.float64()),  # fraction of a GPU given to the run
         pa.field("device_model", pa.string()),  # CPU or GPU model that computed the run

@@ -10,7 +10,7 @@ All of this saves time and decides nothing: where the storage does not answer, t
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
@@ -58,9 +58,9 @@ class InFlight:
             self._storage.delete([self._path(run, "claim")])
 
     def claimed(self) -> set[Key]:
-        """List the runs that somebody has taken on and not finished; a sweep that crashed leaves its own behind."""
+        """List the runs that somebody computes with this version of the code; a sweep that crashed leaves its own."""
         with _best_effort("list the runs under way"):
-            return {key_of(file.path) for file in self._storage.files(FOLDER, ".claim")}
+            return {key_of(path) for path in self._paths() if path.endswith(f".{self.version}.claim")}
         return set()
 
     def save(self, run: RunSpec, state: bytes) -> None:
@@ -74,10 +74,29 @@ class InFlight:
             return self._storage.get(self._path(run, "state"))
         return None
 
-    def clear(self, run: RunSpec) -> None:
-        """Forget a run that is finished or given up."""
+    def drop(self, run: RunSpec) -> None:
+        """Delete a state that cannot be continued."""
         with _best_effort("remove the state of a run"):
-            self._storage.delete([self._path(run, "state"), self._path(run, "claim")])
+            self._storage.delete([self._path(run, "state")])
+
+    def clear(self, run: RunSpec) -> None:
+        """Forget a run that is finished or given up, whatever version of the code began it."""
+        with _best_effort("remove the state of a run"):
+            key = (run.run_id, run.placement)
+            self._storage.delete([path for path in self._paths() if key_of(path) == key])
+
+    def tidy(self, finished: Set[Key]) -> None:
+        """Forget the runs that are `finished`, and what was left for a day: claims, and states of other code."""
+        with _best_effort("remove what earlier sweeps left"):
+            self._storage.delete([path for path in self._paths() if key_of(path) in finished])
+            self._storage.delete_old(FOLDER, lambda name: name.endswith(".claim") or not self._is_own(name))
+            self._storage.delete_old("models")
+
+    def _paths(self) -> list[str]:
+        return [file.path for file in self._storage.files(FOLDER, "")]
+
+    def _is_own(self, path: str) -> bool:
+        return path.split(".")[-2:-1] == [self.version]
 
     def _path(self, run: RunSpec, kind: Literal["claim", "state"]) -> str:
         return f"{FOLDER}/{run.run_id}.{run.placement}.{self.version}.{kind}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -18,6 +19,8 @@ from fmnist.store.row_files import RowFiles
 from fmnist.store.rows import KEY_COLUMNS, BestRows, Entry, entries_of, row_file, schema_of
 from fmnist.store.storage import Storage, StoredFile
 from fmnist.study import digest
+
+Result = TypeVar("Result")
 
 LISTINGS = 10  # a file can be compacted away between listing and reading: list again, at most so many times
 PAUSE = 0.05  # seconds before the second listing, twice as long before each one after it: 26 s in all
@@ -100,18 +103,17 @@ class Store:
         """
         names = schema_of(columns).names
         needed = schema_of(list(dict.fromkeys([*names, *KEY_COLUMNS])))
-        self.flush()
-        for _ in listings():
+
+        def read() -> pa.Table:
             best = BestRows()
-            try:
-                tables = list(self._row_files.tables(self._files(), needed))
-            except FileNotFoundError:
-                continue
+            tables = list(self._row_files.tables(self._files(), needed))
             for table in tables:
                 best.add(entries_of(table))
-            whole = pa.concat_tables([needed.empty_table(), *(best.take(table) for table in tables)])
-            return whole.sort_by([("run_id", "ascending"), ("placement", "ascending")]).select(names)
-        raise self._unsteady()
+            return pa.concat_tables([needed.empty_table(), *(best.take(table) for table in tables)])
+
+        self.flush()
+        order = [("run_id", "ascending"), ("placement", "ascending")]
+        return self._steadily(read).sort_by(order).select(names)
 
     def batches(
         self, columns: Sequence[str] | None = None, configurations: Collection[str] | None = None
@@ -146,25 +148,18 @@ class Store:
     def entries(self) -> set[Entry]:
         """List what is there, as `present` does, and when each row's run was started."""
         self.flush()
-        for _ in listings():
-            best = BestRows()
-            try:
-                for entries in self._row_files.entries(self._files()).values():
-                    best.add(entries)
-            except FileNotFoundError:
-                continue
-            return set(best.chosen())
-        raise self._unsteady()
+        return set(self._steadily(self._best_rows).chosen())
+
+    def _best_rows(self) -> BestRows:
+        best = BestRows()
+        for entries in self._row_files.entries(self._files()).values():
+            best.add(entries)
+        return best
 
     def compact(self) -> Compaction:
         """Merge small files into few large ones. It may be killed, or run twice at once: no row is lost or doubled."""
         self.flush()
-        for _ in listings():
-            try:
-                return compact(self.storage, self._row_files, self._files())
-            except FileNotFoundError:  # another compaction was faster
-                continue
-        raise self._unsteady()
+        return self._steadily(lambda: compact(self.storage, self._row_files, self._files()))
 
     def file_count(self) -> int:
         """Count the files of rows there are."""
@@ -206,6 +201,13 @@ class Store:
         """
         listed = [file for folder in (COMPACTED, "runs", COMPACTED) for file in self.storage.files(folder, ".parquet")]
         return list(dict.fromkeys(listed))
+
+    def _steadily(self, action: Callable[[], Result]) -> Result:
+        """Do what needs the files that were listed, again while another process compacts them away meanwhile."""
+        for _ in listings():
+            with suppress(FileNotFoundError):
+                return action()
+        raise self._unsteady()
 
     def _unsteady(self) -> OSError:
         return OSError(f"results: {self.uri} changes faster than it can be read; wait for the compactions that run")

@@ -23,7 +23,7 @@ def test_a_claim_holds_no_state_and_does_not_remove_one(inflight):
     inflight.save(run, b"after epoch 1")
     inflight.claim(run)
     assert inflight.load(run) == b"after epoch 1"
-    inflight.release(run)
+    inflight.drop(run, "claim")
     assert not inflight.claimed()
     assert inflight.load(run) == b"after epoch 1"
     assert inflight.claim(run)
@@ -97,8 +97,8 @@ def test_a_storage_that_fails_costs_the_state_and_no_more(inflight, monkeypatch,
         monkeypatch.setattr(Storage, name, fail)
     inflight.claim(run)
     inflight.save(run, b"state")
-    inflight.release(run)
-    inflight.drop(run)
+    inflight.drop(run, "claim")
+    inflight.drop(run, "state")
     inflight.clear(run)
     inflight.tidy(set())
     assert inflight.load(run) is None

@@ -75,8 +75,12 @@ class RowFiles:
         try:
             content = self.storage.get(path) if whole else None
             with self.storage.open(path) if content is None else pa.BufferReader(content) as source:
-                checked = content is not None and is_written_row(path, content)  # then it was checked when written
-                yield from self._row_groups(path, source, schema, configurations, checked)
+                if content is not None and is_written_row(path, content):  # what is in it was checked then
+                    yield from self._row_groups(path, source, schema, configurations)
+                else:
+                    read = pa.schema([*schema, *(field for field in CHECKED if field.name not in schema.names)])
+                    for table in self._row_groups(path, source, read, configurations):
+                        yield self._possible(path, table).select(schema.names)
         except FileNotFoundError:
             raise
         except (DamagedFileError, pa.ArrowException, OSError) as error:
@@ -95,26 +99,21 @@ class RowFiles:
                 pass
 
     def _row_groups(
-        self,
-        path: str,
-        source: pa.NativeFile,
-        schema: pa.Schema,
-        configurations: Collection[str] | None,
-        checked: bool,
+        self, path: str, source: pa.NativeFile, schema: pa.Schema, configurations: Collection[str] | None
     ) -> Iterator[pa.Table]:
-        read = (
-            schema if checked else pa.schema([*schema, *(field for field in CHECKED if field.name not in schema.names)])
-        )
         with pq.ParquetFile(source, page_checksum_verification=True) as file:
             found = file.schema_arrow
             if has_newer_columns(found):
                 self.newer.add(path)
-            wanted = list(set(read.names) & set(found.names))
+            wanted = list(set(schema.names) & set(found.names))
             for index in range(file.num_row_groups):
-                table = _row_group(file, index, wanted, configurations)
-                if table.num_rows or configurations is None:
-                    table = conform(table, read)
-                    yield table if checked else self._possible(path, table).select(schema.names)
+                if configurations is None:
+                    yield conform(file.read_row_group(index, columns=wanted, use_threads=False), schema)
+                    continue
+                column = file.read_row_group(index, columns=["configuration_id"])["configuration_id"]
+                keep = pc.is_in(column.cast(pa.string()), value_set=pa.array(configurations, pa.string()))
+                if pc.any(keep).as_py():
+                    yield conform(file.read_row_group(index, columns=wanted).filter(keep), schema)
 
     def _possible(self, path: str, table: pa.Table) -> pa.Table:
         """Leave out the rows with a value that no run can have, and name one of them."""
@@ -127,18 +126,5 @@ class RowFiles:
 
     def _report(self, path: str, reason: str) -> None:
         if path not in self.damaged:
-            log.warning(
-                "results: %s in %s was left out, as far as it cannot be used: %s", path, self.storage.uri, reason
-            )
+            log.warning("results: %s in %s is left out, whole or in part: %s", path, self.storage.uri, reason)
         self.damaged[path] = reason
-
-
-def _row_group(
-    file: pq.ParquetFile, index: int, columns: list[str], configurations: Collection[str] | None
-) -> pa.Table:
-    """Read the rows of `configurations`, or all; a group without any is not read further than that."""
-    if configurations is None:
-        return file.read_row_group(index, columns=columns, use_threads=False)
-    column = file.read_row_group(index, columns=["configuration_id"])["configuration_id"].cast(pa.string())
-    keep = pc.is_in(column, value_set=pa.array(configurations, pa.string()))
-    return file.read_row_group(index, columns=columns if pc.any(keep).as_py() else ["configuration_id"]).filter(keep)

@@ -47,15 +47,11 @@ class InFlight:
     def claim(self, run: RunSpec) -> bool:
         """Say that somebody is about to compute this run; False if it was said before. A state that is there stays."""
         with _best_effort("note that a run is taken on"):
-            if self._is_claimed(run):
+            claim = self._path(run, "claim")
+            if claim in self._paths():
                 return False
-            self._storage.put(self._path(run, "claim"), b"")
+            self._storage.put(claim, b"")
         return True
-
-    def release(self, run: RunSpec) -> None:
-        """Take a claim back; a state that is there stays, for whoever goes on."""
-        with _best_effort("note that a run is given back"):
-            self._storage.delete([self._path(run, "claim")])
 
     def claimed(self) -> set[Key]:
         """List the runs that somebody computes with this version of the code; a sweep that crashed leaves its own."""
@@ -74,10 +70,10 @@ class InFlight:
             return self._storage.get(self._path(run, "state"))
         return None
 
-    def drop(self, run: RunSpec) -> None:
-        """Delete a state that cannot be continued."""
-        with _best_effort("remove the state of a run"):
-            self._storage.delete([self._path(run, "state")])
+    def drop(self, run: RunSpec, kind: Literal["claim", "state"]) -> None:
+        """Take a claim back, so that the state is there for whoever goes on; or delete a state that is of no use."""
+        with _best_effort(f"remove the {kind} of a run"):
+            self._storage.delete([self._path(run, kind)])
 
     def clear(self, run: RunSpec) -> None:
         """Forget a run that is finished or given up, whatever version of the code began it."""
@@ -100,13 +96,6 @@ class InFlight:
 
     def _path(self, run: RunSpec, kind: Literal["claim", "state"]) -> str:
         return f"{FOLDER}/{run.run_id}.{run.placement}.{self.version}.{kind}"
-
-    def _is_claimed(self, run: RunSpec) -> bool:
-        try:
-            self._storage.get(self._path(run, "claim"))
-        except FileNotFoundError:
-            return False
-        return True
 
 
 def key_of(path: str) -> Key:

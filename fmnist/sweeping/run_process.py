@@ -152,7 +152,7 @@ def _compute(engine: Any, data: Any, request: Request, replies: IO[bytes]) -> No
         try:
             _train(engine, data, request, replies, state)
         except UnusableSnapshotError:
-            _inflight(request).drop(request.run)
+            _inflight(request).drop(request.run, "state")
             _train(engine, data, request, replies, None)
     except Exception:
         _reply(replies, Message("failure", "\n".join(traceback.format_exc().splitlines()[-TRACEBACK_LINES:])))

@@ -108,7 +108,7 @@ class RunQueue:
     def release(self) -> None:
         """Give back what was handed out and not finished, when the sweep ends early; saved states stay."""
         for turn in self._out.values():
-            self._inflight.release(turn.run)
+            self._inflight.drop(turn.run, "claim")
 
     def _next_unclaimed(self) -> Turn | None:
         while self._waiting:

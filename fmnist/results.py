@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -16,12 +16,20 @@ from fmnist.directories import user_cache
 from fmnist.errors import UserError
 from fmnist.store.compaction import COMPACTED, Compaction, compact
 from fmnist.store.row_files import RowFiles
-from fmnist.store.rows import KEY_COLUMNS, BestRows, entries_of, row_bytes, schema_of
+from fmnist.store.rows import KEY_COLUMNS, BestRows, Entry, entries_of, row_file, schema_of
 from fmnist.store.storage import Storage, StoredFile
 from fmnist.study import digest
 
+Result = TypeVar("Result")
+
 LISTINGS = 10  # a file can be compacted away between listing and reading: list again, at most so many times
 PAUSE = 0.05  # seconds before the second listing, twice as long before each one after it: 26 s in all
+
+MANIFEST: Mapping[str, type] = {  # what every manifest holds; newer code may add to it
+    "name": str, "question": str, "primary_metric": str, "margins": dict, "repeats": int, "placement": str,
+    "configurations": list,
+}  # fmt: skip
+CONFIGURATION = ("configuration_id", "label", "architecture")  # of each configuration in it
 
 log = logging.getLogger(__name__)
 
@@ -51,36 +59,41 @@ class Store:
         """Files that could not be read so far, and why."""
         return self._row_files.damaged
 
-    def write(self, row: Mapping[str, Any]) -> None:
-        """Put one row in place, whole or not at all; if the store fails, keep it on this machine and say so.
+    def write(self, row: Mapping[str, Any]) -> bool:
+        """Put one row in place, whole or not at all; see `send`. ValueError if `row` does not fit the schema."""
+        return self.send(*row_file(row))
 
-        No row overwrites another one: the file's name holds a hash of its content, and readers choose among the rows
-        of a run. ValueError if `row` does not fit the schema, OSError if it cannot be kept on this machine either.
+    def send(self, path: str, content: bytes) -> bool:
+        """Put a file in place; if the store fails, keep it on this machine and say so. Returns whether it is in place.
+
+        OSError if it cannot be kept on this machine either.
         """
-        content = row_bytes(row)
-        content_hash = hashlib.sha256(content).hexdigest()[:8]
-        path = f"runs/{row['run_id']}.{row['placement']}.{content_hash}.parquet"
         try:
-            self.storage.put(path, content, patient=not self._waiting())
+            self.storage.put(path, content, patient=not self.waiting())
         except OSError as error:
             self.unsent.put(path, content)
-            log.warning("%s. The row is kept in %s and sent when the store answers again", error, self.unsent.uri)
-        else:
-            self.flush()
+            log.warning("%s. It is kept in %s and sent when the store answers again", error, self.unsent.uri)
+            return False
+        self.flush()
+        return True
 
-    def flush(self) -> int:
-        """Send the rows that could not be written before; return how many are still waiting on this machine."""
-        waiting = self._waiting()
-        for index, file in enumerate(waiting):
+    def waiting(self) -> list[str]:
+        """List the files that are kept on this machine because they could not be sent: rows first, then models."""
+        return [file.path for folder in ("runs", "models") for file in self.unsent.files(folder, "")]
+
+    def flush(self) -> list[str]:
+        """Send what could not be sent before; return what is still waiting on this machine."""
+        waiting = self.waiting()
+        for index, path in enumerate(waiting):
             try:
-                self.storage.put(file.path, self.unsent.get(file.path), patient=False)
+                self.storage.put(path, self.unsent.get(path), patient=False)
             except FileNotFoundError:  # another process has sent it
                 continue
             except OSError as error:
-                log.warning("%s. Rows that wait in %s: %d", error, self.unsent.uri, len(waiting) - index)
-                return len(waiting) - index
-            self.unsent.delete([file.path])
-        return 0
+                log.warning("%s. Files that wait in %s: %d", error, self.unsent.uri, len(waiting) - index)
+                return waiting[index:]
+            self.unsent.delete([path])
+        return []
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Read all rows, or some columns of all rows, sorted by run_id and placement.
@@ -90,18 +103,17 @@ class Store:
         """
         names = schema_of(columns).names
         needed = schema_of(list(dict.fromkeys([*names, *KEY_COLUMNS])))
-        self.flush()
-        for _ in listings():
+
+        def read() -> pa.Table:
             best = BestRows()
-            try:
-                tables = list(self._row_files.tables(self._files(), needed))
-            except FileNotFoundError:
-                continue
+            tables = list(self._row_files.tables(self._files(), needed))
             for table in tables:
                 best.add(entries_of(table))
-            whole = pa.concat_tables([needed.empty_table(), *(best.take(table) for table in tables)])
-            return whole.sort_by([("run_id", "ascending"), ("placement", "ascending")]).select(names)
-        raise self._unsteady()
+            return pa.concat_tables([needed.empty_table(), *(best.take(table) for table in tables)])
+
+        self.flush()
+        order = [("run_id", "ascending"), ("placement", "ascending")]
+        return self._steadily(read).sort_by(order).select(names)
 
     def batches(
         self, columns: Sequence[str] | None = None, configurations: Collection[str] | None = None
@@ -131,26 +143,23 @@ class Store:
 
     def present(self) -> set[tuple[str, str, str]]:
         """List what is there: (run_id, placement, status) of each row. A file read once is not read again."""
+        return {(entry.run_id, entry.placement, entry.status) for entry in self.entries()}
+
+    def entries(self) -> set[Entry]:
+        """List what is there, as `present` does, and when each row's run was started."""
         self.flush()
-        for _ in listings():
-            best = BestRows()
-            try:
-                for entries in self._row_files.entries(self._files()).values():
-                    best.add(entries)
-            except FileNotFoundError:
-                continue
-            return {(entry.run_id, entry.placement, entry.status) for entry in best.chosen()}
-        raise self._unsteady()
+        return set(self._steadily(self._best_rows).chosen())
+
+    def _best_rows(self) -> BestRows:
+        best = BestRows()
+        for entries in self._row_files.entries(self._files()).values():
+            best.add(entries)
+        return best
 
     def compact(self) -> Compaction:
         """Merge small files into few large ones. It may be killed, or run twice at once: no row is lost or doubled."""
         self.flush()
-        for _ in listings():
-            try:
-                return compact(self.storage, self._row_files, self._files())
-            except FileNotFoundError:  # another compaction was faster
-                continue
-        raise self._unsteady()
+        return self._steadily(lambda: compact(self.storage, self._row_files, self._files()))
 
     def file_count(self) -> int:
         """Count the files of rows there are."""
@@ -162,19 +171,21 @@ class Store:
         self.storage.put(f"studies/{manifest['name']}.json", content.encode())
 
     def read_manifest(self, name: str) -> dict[str, Any] | None:
-        """Read a study's manifest; None if no study of that name was run here. ValueError if it is damaged."""
+        """Read a study's manifest; None if no study of that name was run here. UserError if it is damaged."""
         path = f"studies/{name}.json"
         try:
             manifest = json.loads(self.storage.get(path))
+            problem = _manifest_problem(manifest)
         except FileNotFoundError:
             return None
         except ValueError as error:
+            problem = str(error)
+        if problem:
             raise UserError(
-                f"results: {path} in {self.uri} is damaged ({error}); run the study again to write it anew"
-            ) from error
-        if not isinstance(manifest, dict):
-            raise UserError(f"results: {path} in {self.uri} holds {manifest!r:.80}, expected a study's manifest")
-        return manifest
+                f"results: {path} in {self.uri} is damaged ({problem}); delete it: the study writes it anew when it is"
+                " run again"
+            )
+        return dict(manifest)
 
     def manifests(self) -> list[dict[str, Any]]:
         """Read the manifests of all studies run here, by name."""
@@ -191,8 +202,25 @@ class Store:
         listed = [file for folder in (COMPACTED, "runs", COMPACTED) for file in self.storage.files(folder, ".parquet")]
         return list(dict.fromkeys(listed))
 
-    def _waiting(self) -> list[StoredFile]:
-        return self.unsent.files("runs", ".parquet")
+    def _steadily(self, action: Callable[[], Result]) -> Result:
+        """Do what needs the files that were listed, again while another process compacts them away meanwhile."""
+        for _ in listings():
+            with suppress(FileNotFoundError):
+                return action()
+        raise self._unsteady()
 
     def _unsteady(self) -> OSError:
         return OSError(f"results: {self.uri} changes faster than it can be read; wait for the compactions that run")
+
+
+def _manifest_problem(manifest: Any) -> str | None:
+    """Say what keeps a JSON value from being a study's manifest; None if nothing does."""
+    if not isinstance(manifest, dict):
+        return f"it holds {manifest!r:.80}, expected a study's manifest"
+    for name, kind in MANIFEST.items():
+        if not isinstance(manifest.get(name), kind):
+            return f"{name}: got {manifest.get(name)!r:.80}, expected {kind.__name__}"
+    for described in manifest["configurations"]:
+        if not (isinstance(described, dict) and all(isinstance(described.get(name), str) for name in CONFIGURATION)):
+            return f"configurations: got {described!r:.80}, expected {', '.join(CONFIGURATION)} of each"
+    return None

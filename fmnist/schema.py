@@ -10,7 +10,7 @@ import pyarrow as pa
 from fmnist.hyperparameters import Hyperparameters
 from fmnist.study import Seeds
 
-STATUSES = ("ok", "failed", "diverged", "pruned")
+STATUSES = ("ok", "failed", "diverged")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +182,7 @@ _GROUPS: dict[str, list[pa.Field]] = {
 }
 
 SCHEMA = pa.schema([item for group in _GROUPS.values() for item in group])
+RETIRED_COLUMNS = frozenset({"host_peak_bytes", "host_baseline_bytes"})  # of older rows; compaction may drop them
 HEAVY_COLUMNS = ("history", "test_predicted", "test_confidence")
 SCALAR_COLUMNS = tuple(name for name in SCHEMA.names if name not in HEAVY_COLUMNS)
 

@@ -18,6 +18,7 @@ from fmnist.results import Store
 from fmnist.schema import METRICS
 from fmnist.study import RunSpec, Study
 from fmnist.sweeping.display import Display, SweepState
+from fmnist.sweeping.inflight import key_of
 from fmnist.sweeping.placement import Cluster, Share, check_cpus, check_gpus, share_of
 from fmnist.sweeping.plan import Durations, make_plan
 from fmnist.sweeping.structures import structures_of
@@ -208,29 +209,39 @@ def opened(study: Study, options: StudyOptions, console: Console) -> Iterator[St
 
 
 def run_study(study: Study, options: StudyOptions, console: Console) -> int:
-    """Compute what is missing of `study` and report on it; returns the number of runs that were given up."""
+    """Compute what is missing of `study` and report on it; returns the number of runs that have no row in the results:
+    given up, or waiting on this machine because the results do not answer.
+    """
     with opened(study, options, console) as job:
         job.write_manifest(study.repeats)
         given_up = job.compute(study)
-    report(job)
-    return given_up
+    return given_up + report(job)
 
 
-def report(job: StudyJob) -> None:
-    """Write the report on the study and print its table; say where rows wait that could not be written."""
-    waiting = job.store.flush()
-    if waiting:
-        say(job.console, f"{waiting} rows wait in {job.store.unsent.uri}: the same command sends them")
-    elif job.store.file_count() >= COMPACTED_FROM:
-        job.store.compact()
-    if job.options.report is None:
-        return
+def report(job: StudyJob) -> int:
+    """Write the report on the study and print its table; returns how many files wait to be sent, told last."""
+    try:
+        if not job.store.flush() and job.store.file_count() >= COMPACTED_FROM:
+            job.store.compact()
+        if job.options.report is not None:
+            _write_report(job, job.options.report)
+    finally:
+        waiting = job.store.flush()
+        if waiting:
+            names = {run.run_id: run.name for run in job.runs_of(job.study)}
+            listed = ", ".join(names.get(key_of(path)[0], path) for path in waiting)
+            say(
+                job.console,
+                f"{len(waiting)} files wait in {job.store.unsent.uri}, the same command sends them: {listed}",
+            )
+    return len(waiting)
+
+
+def _write_report(job: StudyJob, folder: Path) -> None:
     from fmnist.report import build_report
     from fmnist.reporting.terminal import print_results
 
-    print_results(
-        build_report(job.options.results, [job.study.name], job.options.report, job.options.data), job.console
-    )
+    print_results(build_report(job.options.results, [job.study.name], folder, job.options.data), job.console)
 
 
 def say(console: Console, line: str) -> None:

@@ -38,6 +38,7 @@ from ray.tune.search import Searcher
 from fmnist.errors import UserError
 from fmnist.measure import code_version
 from fmnist.results import Store
+from fmnist.store.rows import row_file
 from fmnist.study import RunSpec
 from fmnist.sweeping.display import SweepState
 from fmnist.sweeping.failures import failed_row
@@ -152,7 +153,7 @@ def sweep(
     """
     store = Store(options.results)
     expected = (lambda _: None) if options.keep_order else state.durations.expected
-    queue = RunQueue(runs, store.storage, options.max_failures, done_elsewhere=state.drop, expected=expected)
+    queue = RunQueue(runs, store, options.max_failures, done_elsewhere=state.drop, expected=expected)
     feed = _Feed(queue, options, state)
     watch = _Watch(feed, store, say, tick)
     slot = tune.with_parameters(_Slot, data=data, engine=options.engine)
@@ -239,6 +240,7 @@ class _Watch(_NotSaved, tune.Callback):
     def __init__(self, feed: _Feed, store: Store, say: Callable[[str], None], tick: Callable[[], None]) -> None:
         self._feed, self._store, self._say, self._tick = feed, store, say, tick
         self._state = feed.state
+        self._unsent: set[str] = set()  # paths of this sweep's rows that wait on this machine
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
         self._tick()
@@ -259,9 +261,21 @@ class _Watch(_NotSaved, tune.Callback):
         if "failure" in result:
             self._failed(trial_id, result["failure"])
             return
+        try:
+            in_place = "content" not in result or self._store.send(result["path"], result["content"])
+        except OSError as error:
+            self._failed(trial_id, f"its row can be kept nowhere: {error}")
+            return
         turn = self._feed.turns.pop(trial_id)
-        self._feed.queue.finished(turn)
+        if result["model_failure"]:
+            self._say(f"{turn.run.name}: its model is not kept: {_last_line(result['model_failure'])}")
+        if in_place:
+            self._feed.queue.finished(turn)
         self._state.finish(turn.run, result["row"])
+        self._unsent |= set() if in_place else {result["path"]}
+        if self._unsent:
+            self._unsent &= set(self._store.waiting())
+            self._state.unsent = len(self._unsent)
 
     def on_trial_error(self, *_: Any, **info: Any) -> None:
         written = info["trial"].error_file
@@ -271,12 +285,18 @@ class _Watch(_NotSaved, tune.Callback):
     def _failed(self, trial_id: str, error: str) -> None:
         turn = self._feed.turns.pop(trial_id)
         again = self._feed.queue.failed(turn)
-        last_line = error.strip().splitlines()[-1]
         outcome = "is tried again" if again else "given up"
-        self._say(f"{turn.run.name} failed (attempt {turn.attempt}), {outcome}: {last_line}")
+        self._say(f"{turn.run.name} failed (attempt {turn.attempt}), {outcome}: {_last_line(error)}")
         if not again:
-            self._store.write(failed_row(turn.run, error, turn.attempt))
+            try:
+                self._store.write(failed_row(turn.run, error, turn.attempt))
+            except OSError as lost:
+                self._say(f"{turn.run.name}: that it failed can be written nowhere: {lost}")
         self._state.fail(turn.run, given_up=not again)
+
+
+def _last_line(error: str) -> str:
+    return error.strip().splitlines()[-1]
 
 
 class _Slot(tune.Trainable):
@@ -330,8 +350,15 @@ class _Slot(tune.Trainable):
         attempts = max(request.attempt, 2 if message.content["resumed"] else 1)
         known_here = {"attempts": attempts, "neighbours": mark.neighbours, "ray_version": ray.__version__}
         row = {**message.content, **known_here, "placement": request.run.placement}
-        Store(request.results).write(row)
-        return {"row": {key: value for key, value in row.items() if isinstance(value, (str, int, float))}}
+        path, content = row_file(row)
+        try:
+            in_place = Store(request.results).send(path, content)
+        except OSError:  # this machine has no room either
+            in_place = False
+        shown = {key: value for key, value in row.items() if isinstance(value, (str, int, float))}
+        problem = self._nursery.wait_for_end() if request.save_model and self._nursery else None
+        told = {"row": shown, "path": path, "model_failure": problem}
+        return told if in_place else {**told, "content": content}  # for the sweep to send, which may outlive this node
 
 
 def _gpu_of_slot() -> str:

@@ -8,7 +8,6 @@ import statistics
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -21,7 +20,7 @@ from fmnist.engine.devices import choose_policy, prepare_process
 from fmnist.engine.keras_engine import KerasEngine
 from fmnist.engine.loop import Engine, Scores
 from fmnist.engine.lowering import obstacle
-from fmnist.engine.progress import Array, Progress, Snapshot
+from fmnist.engine.progress import Array, Progress, Snapshot, UnusableSnapshotError
 from fmnist.hyperparameters import Hyperparameters
 from fmnist.schema import SCHEMA
 from fmnist.study import RunSpec
@@ -40,27 +39,29 @@ def train_run(
     gpus: float = 0.0,
     on_epoch: OnEpoch | None = None,
     state: bytes | None = None,
-    save_model: Path | None = None,
+    on_end: Callable[[Row, keras.Model], None] | None = None,
 ) -> Row:
     """Train one run in this process and return its row: every column of the schema, null where there is nothing.
 
     `on_epoch(record, snapshot)` is called after each epoch with its entry of the history and a function that serialises
-    the whole state of the run; `state` goes on from such bytes. `save_model` names a .keras file for the final model.
-    A loss that is not finite ends the run with status `diverged`; any other error is raised.
+    the whole state of the run; `state` goes on from such bytes, UnusableSnapshotError if that cannot be.
+    `on_end(row, model)` is called last, when all is measured. A loss that is not finite ends the run with status
+    `diverged`; any other error is raised.
     """
     prepare_process(threads, gpus)
     started_at = datetime.now(UTC)
     run = _Run(spec, data, Snapshot.from_bytes(state) if state else None)
     error = run.train(on_epoch)
     scores = run.score() if error is None else {}
-    if save_model is not None:
-        run.model.save(save_model)
     row: Row = dict.fromkeys(SCHEMA.names)
     row |= spec.columns() | measure.provenance() | scores
     row |= {"status": "ok" if error is None else "diverged", "error": error}
     row |= {"attempts": 1, "resumed": state is not None, "started_at": started_at}
     row |= {"threads": threads, "gpus": float(gpus), "node": platform.node()}
-    return row | run.measurements()
+    row |= run.measurements()
+    if on_end is not None:
+        on_end(row, run.model)
+    return row
 
 
 def build_for(architecture: str, settings: Hyperparameters, seed: int) -> keras.Model:
@@ -110,12 +111,17 @@ class _Run:
 
     def _go_on_from(self, snapshot: Snapshot) -> None:
         if snapshot.run_id != self.spec.run_id:
-            raise ValueError(f"state: got the snapshot of run {snapshot.run_id}, expected that of {self.spec.run_id}")
+            raise UnusableSnapshotError(
+                f"state: got the snapshot of run {snapshot.run_id}, expected that of {self.spec.run_id}"
+            )
         self.progress = snapshot.progress
         self.best_weights = list(snapshot.best_weights)
         self.earlier_peak = snapshot.host_allocated_bytes
-        for variable, value in zip(self.engine.variables, snapshot.variables, strict=True):
-            variable.assign(value)
+        try:
+            for variable, value in zip(self.engine.variables, snapshot.variables, strict=True):
+                variable.assign(value)
+        except ValueError as error:
+            raise UnusableSnapshotError(f"state: got the snapshot of another model ({error})") from error
 
     def snapshot(self) -> bytes:
         """Serialise the run as it stands between two epochs."""

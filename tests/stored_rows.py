@@ -36,3 +36,18 @@ def make_row(repeat: int = 0, *, configuration: str = "lenet5", images: int = 0,
         "data_fingerprint": "0123456789abcdef",
         "started_at": datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=repeat),
     } | changes
+
+
+def make_manifest(name: str = "quick") -> dict[str, Any]:
+    """Make the manifest of a study of one configuration."""
+    described = {"configuration_id": digest("lenet5"), "label": "lenet5", "architecture": "lenet5"}
+    return {
+        "name": name,
+        "question": "?",
+        "primary_metric": "test_accuracy",
+        "margins": {"test_accuracy": 0.002},
+        "repeats": 3,
+        "placement": "shared",
+        "sequential_design": None,
+        "configurations": [described],
+    }

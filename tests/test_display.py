@@ -43,6 +43,14 @@ def test_counts_follow_the_runs(state):
     assert state.headline().startswith("4 of 6 done, 0 running, 1 failed, about 10 s left")
 
 
+def test_a_row_that_waits_is_made_but_not_in_place(state):
+    for run in list(state.left.values())[:2]:
+        state.finish(run, ROW)
+    state.unsent = 1
+    assert (state.done, state.finished, state.wanted) == (2, 3, 6)
+    assert "3 of 6 done, 0 running, 0 failed, 1 waiting to be sent, about" in state.headline()
+
+
 def test_time_left_is_unknown_before_a_run_is_finished(state):
     assert state.seconds_left() is None
     assert state.headline() == "2 of 6 done, 0 running, 0 failed"

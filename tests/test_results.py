@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
+import os
 import random
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -17,12 +20,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmnist import results
+from fmnist.errors import UserError
 from fmnist.results import Store
-from fmnist.schema import SCHEMA
+from fmnist.schema import RETIRED_COLUMNS, SCHEMA
 from fmnist.store import compaction, row_files
 from fmnist.store.rows import BestRows, entries_of, to_table
 from fmnist.store.storage import Storage
-from tests.stored_rows import make_row
+from tests.stored_rows import make_manifest, make_row
 
 ROOT = Path(__file__).parents[1]
 
@@ -82,7 +86,11 @@ def test_a_row_comes_back_as_it_was_written(store: Store) -> None:
         ({"test_predicted": [0.5]}, "column test_predicted: got [0.5], expected list"),
         ({"test_predicted": np.zeros(3)}, "column test_predicted: got array([0., 0., 0.]), expected list"),
         ({"test_predicted": np.zeros((1, 3), np.uint8)}, "column test_predicted: got array([[0, 0, 0]]"),
-        ({"status": "fine"}, "column status: got 'fine', expected one of ok, failed, diverged, pruned"),
+        ({"test_accuracy": 93.1}, "test_accuracy is 93.1, expected a number from 0 to 1"),
+        ({"train_seconds": -1.0}, "train_seconds is -1.0, expected a number from 0"),
+        ({"test_loss": float("nan")}, "test_loss is nan"),
+        ({"test_confidence": np.zeros(3, np.float16)}, "test_predicted has 0 images, test_confidence 3"),
+        ({"status": "fine"}, "column status: got 'fine', expected one of ok, failed, diverged"),
     ],
 )
 def test_a_row_that_does_not_fit_is_refused_and_the_column_named(
@@ -127,6 +135,18 @@ def test_a_write_that_breaks_off_leaves_nothing(store: Store, monkeypatch: pytes
     assert store.read().num_rows == 0
 
 
+def test_a_file_and_its_name_are_on_the_disk_when_it_is_in_place(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced, sync = [], os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), files_of(store, "studies")[0].suffix == ".json"))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    store.write_manifest(make_manifest())
+    assert synced == [(False, False), (True, True)]  # the content before the rename, the folder after it
+
+
 def test_a_file_that_is_being_written_is_not_seen(store: Store) -> None:
     store.write(make_row())
     (written,) = files_of(store)
@@ -165,7 +185,7 @@ def test_the_same_row_written_twice_is_one_file(store: Store) -> None:
     assert len(files_of(store)) == 1
 
 
-@given(st.permutations([(status, day) for status in ("ok", "diverged", "pruned", "failed") for day in (1, 2)]))
+@given(st.permutations([(status, day) for status in ("ok", "diverged", "failed") for day in (1, 2)]))
 @settings(max_examples=30, deadline=None)
 def test_which_row_counts_does_not_hang_on_the_order(order: list[tuple[str, int]]) -> None:
     best = BestRows()
@@ -209,7 +229,10 @@ def test_damaged_and_foreign_files_are_named_and_do_not_stop_the_reading(
     assert store.read().num_rows == 1
     assert set(store.damaged) == foreign
     assert store.damaged["runs/other.parquet"] == "it has no column run_id"
-    assert store.damaged["runs/typed.parquet"] == "column repeat is string, expected int32"
+    assert (
+        store.damaged["runs/typed.parquet"]
+        == "column repeat is string, expected int32 (Failed to parse string: 'one' as a scalar of type int32)"
+    )
     assert all(any(name in message for message in caplog.messages) for name in foreign)
     caplog.clear()
     assert sum(table.num_rows for table in store.batches()) == 1
@@ -262,6 +285,144 @@ def test_rows_older_than_a_column_have_null_there(store: Store) -> None:
     assert not store.damaged
 
 
+# --- rows that other programs wrote
+
+
+def put_table(store: Store, table: pa.Table, name: str = "other") -> str:
+    """Write a table as another program would; returns the file's path in the store."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    store.storage.put(f"runs/{name}.parquet", bytes(sink.getvalue()))
+    return f"runs/{name}.parquet"
+
+
+def rows_table(*repeats: int, **columns: pa.Array) -> pa.Table:
+    """Make a table of rows, some columns replaced by arrays that need not fit the schema."""
+    table = pa.concat_tables([to_table(make_row(repeat, images=3)) for repeat in repeats])
+    for name, values in columns.items():
+        index = table.schema.get_field_index(name)
+        table = table.set_column(index, name, values) if index >= 0 else table.append_column(name, values)
+    return table
+
+
+def test_rows_that_pandas_wrote_back_are_rows(store: Store) -> None:
+    for repeat in range(3):
+        store.write(make_row(repeat, images=10, error="none" if repeat else None))
+    before = store.read()
+    frame = before.to_pandas()
+    frame["label"] = frame["label"].astype("category")
+    frame["best_epoch"] = frame["best_epoch"].astype("object")
+    frame = frame.astype({"repeat": "int64", "attempts": "int64"})
+    for path in files_of(store):
+        path.unlink()
+    frame.to_parquet(Path(store.storage.root) / "runs" / "pandas.parquet")
+    written = pq.read_schema(Path(store.storage.root) / "runs" / "pandas.parquet")
+    assert pa.types.is_dictionary(written.field("label").type)
+    assert written.field("repeat").type == pa.int64()
+    again = Store(store.uri)
+    assert again.read().equals(before)
+    assert not again.damaged
+    store.write(make_row(3))
+    assert again.compact().rows == 4
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"repeat": pa.array([2**40])}, "column repeat is int64, expected int32 (Integer value 1099511627776"),
+        ({"test_loss": pa.array(["0,3"])}, "column test_loss is string, expected double (Failed to parse"),
+        ({"label": pa.array([None], pa.string())}, "column label has no value in 1 of 1 rows"),
+        ({"started_at": pa.array(["today"])}, "column started_at is string, expected timestamp[us, tz=UTC]"),
+    ],
+)
+def test_a_column_that_cannot_be_converted_is_named(store: Store, columns: dict[str, pa.Array], message: str) -> None:
+    store.write(make_row(1))
+    path = put_table(store, rows_table(0, **columns))
+    assert repeats_of(store) == [1]
+    assert message in store.damaged[path]
+
+
+IMPOSSIBLE: list[tuple[str, Any, str]] = [
+    ("test_accuracy", 93.1, "test_accuracy is 93.1, expected a number from 0 to 1"),
+    ("validation_accuracy", -0.1, "validation_accuracy is -0.1"),
+    ("test_accuracy", float("nan"), "test_accuracy is nan"),
+    ("test_loss", -0.5, "test_loss is -0.5"),
+    ("train_seconds", -3.0, "train_seconds is -3.0"),
+    ("total_seconds", float("inf"), "total_seconds is inf"),
+    ("parameter_count", -1, "parameter_count is -1"),
+    ("device_peak_bytes", -1, "device_peak_bytes is -1"),
+]
+
+
+@pytest.mark.parametrize(("column", "value", "message"), IMPOSSIBLE)
+@pytest.mark.parametrize("whole_bytes", [0, 2**20])
+def test_a_row_with_an_impossible_value_is_named_and_the_others_stay(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    column: str, value: Any, message: str, whole_bytes: int,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(row_files, "WHOLE_BYTES", whole_bytes)
+    kind = SCHEMA.field(column).type
+    path = put_table(store, rows_table(0, 1, 2, **{column: pa.array([None, value, None], kind)}))
+    store.write(make_row(3))
+    assert repeats_of(store) == [0, 2, 3]
+    assert len(Store(store.uri).present()) == 3  # so the run is computed again
+    assert store.damaged[path].startswith(f"impossible values in 1 rows; in lenet5 repeat 1: {message}")
+    assert path in caplog.text
+    before = store.read()
+    store.compact()
+    assert (Path(store.storage.root) / path).exists()  # whoever can mend it finds all of it
+    assert store.read().equals(before)
+
+
+def test_an_impossible_row_does_not_hide_a_good_one_of_the_same_run(store: Store) -> None:
+    late = pa.array([datetime(2027, 1, 1, tzinfo=UTC)], SCHEMA.field("started_at").type)
+    put_table(store, rows_table(0, test_accuracy=pa.array([93.1]), started_at=late))
+    store.write(make_row(0, images=3, test_accuracy=0.931))
+    configuration = {make_row()["configuration_id"]}
+    for table in (store.read(["test_accuracy"]), *store.batches(["test_accuracy"], configuration)):
+        assert table["test_accuracy"].to_pylist() == [0.931]
+
+
+def test_a_row_changed_under_its_own_name_is_looked_at_again(store: Store) -> None:
+    store.write(make_row(0))
+    (path,) = files_of(store)
+    pq.write_table(rows_table(0, test_accuracy=pa.array([93.1])), path)
+    assert repeats_of(Store(store.uri)) == []
+
+
+def test_predictions_of_two_lengths_are_left_out(store: Store) -> None:
+    short = pa.array([[1, 2]], SCHEMA.field("test_predicted").type)
+    path = put_table(store, rows_table(0, test_predicted=short))
+    store.write(make_row(1, images=3))
+    (batch,) = store.batches(["repeat", "test_predicted", "test_confidence"])
+    assert batch["repeat"].to_pylist() == [1]
+    assert "test_predicted has 2 images, test_confidence 3" in store.damaged[path]
+
+
+# --- rows of other code
+
+
+@pytest.mark.parametrize("column", ["newer", "history"])
+def test_compaction_leaves_rows_of_newer_code_alone(store: Store, column: str) -> None:
+    values = pa.array([1]) if column == "newer" else pa.array([[{"epoch": 1, "train_loss": 0.5, "newer": 1.0}]])
+    path = put_table(store, rows_table(0, **{column: values}))
+    content = store.storage.get(path)
+    for repeat in (1, 2):
+        store.write(make_row(repeat))
+    assert store.compact().merged_files == 2
+    assert store.storage.get(path) == content
+    assert repeats_of(store) == [0, 1, 2]
+    assert store.read(["history"])["history"][0][0]["epoch"].as_py() == 1
+    assert not store.damaged
+
+
+def test_compaction_may_drop_columns_that_were_given_up(store: Store) -> None:
+    put_table(store, rows_table(0, **{name: pa.array([1]) for name in RETIRED_COLUMNS}))
+    store.write(make_row(1))
+    assert store.compact() == compaction.Compaction(merged_files=2, written_files=1, rows=2)
+    assert repeats_of(store) == [0, 1]
+
+
 # --- a store that fails
 
 
@@ -280,20 +441,20 @@ def test_a_row_that_cannot_be_written_is_kept_and_sent_later(
         for repeat in range(3):
             store.write(make_row(repeat))
         assert "No space left on device" in caplog.text
-        assert f"The row is kept in {store.unsent.uri}" in caplog.text
-        assert store.flush() == 3
+        assert f"It is kept in {store.unsent.uri}" in caplog.text
+        assert len(store.flush()) == 3
         assert repeats_of(store) == []
     another = Store(store.uri)
     assert len(another.present()) == 3
     assert repeats_of(another) == [0, 1, 2]
-    assert another.flush() == 0
+    assert not another.flush()
     assert another.unsent.files("runs", ".parquet") == []
 
 
 def test_unsent_rows_go_to_their_own_store(tmp_path: Path) -> None:
     one, other = Store(tmp_path / "one"), Store(tmp_path / "other")
     one.unsent.put("runs/a.shared.0.parquet", b"")
-    assert other.flush() == 0
+    assert not other.flush()
     assert other.storage.files("runs", ".parquet") == []
     assert Store(str(tmp_path / "one")).unsent.root == one.unsent.root
 
@@ -308,18 +469,29 @@ def test_what_the_store_answers_is_explained(tmp_path: Path) -> None:
 
 
 def test_manifests_come_back_by_name(store: Store) -> None:
-    manifests = [{"name": name, "margins": {"test_accuracy": 0.002}, "configurations": []} for name in ("b", "a")]
+    manifests = [make_manifest(name) for name in ("b", "a")]
     for manifest in manifests:
         store.write_manifest(manifest)
     assert store.read_manifest("b") == manifests[0]
     assert store.manifests() == manifests[::-1]
 
 
-@pytest.mark.parametrize("content", ["{", "[]"])
-def test_a_damaged_manifest_is_named(store: Store, content: str) -> None:
-    store.storage.put("studies/quick.json", content.encode())
-    with pytest.raises(ValueError, match=r"results: studies/quick.json in .* (is damaged|holds \[\], expected)"):
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"{", "Expecting property name"),
+        (b"\xff", "can't decode byte"),
+        (b"[]", "it holds [], expected a study's manifest"),
+        (b"{}", "name: got None, expected str"),
+        (json.dumps(make_manifest() | {"repeats": "3"}).encode(), "repeats: got '3', expected int"),
+        (json.dumps(make_manifest() | {"configurations": [{"label": "a"}]}).encode(), "configurations: got {'label'"),
+    ],
+)
+def test_a_damaged_manifest_is_named(store: Store, content: bytes, problem: str) -> None:
+    store.storage.put("studies/quick.json", content)
+    with pytest.raises(UserError, match=r"results: studies/quick.json in .* is damaged .*; delete it") as caught:
         store.manifests()
+    assert problem in str(caught.value)
 
 
 # --- streaming
@@ -513,7 +685,7 @@ def test_what_killed_writers_left_is_deleted_after_a_day(store: Store, monkeypat
     left.write_bytes(b"PAR1")
     store.compact()
     assert left.exists()
-    monkeypatch.setattr("fmnist.store.storage.TEMPORARY_LIFE", -timedelta(days=1))
+    monkeypatch.setattr("fmnist.store.storage.LEFT_ALONE", -timedelta(days=1))
     store.compact()
     assert not left.exists()
     assert repeats_of(store) == [0]

@@ -3,13 +3,15 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from fmnist.results import Store
 from fmnist.store.storage import Storage
 from fmnist.sweeping.inflight import InFlight
-from fmnist.sweeping.run_process import Nursery, Request
+from fmnist.sweeping.run_process import Nursery, Request, model_path
 from tests.sweep_runs import trivial_runs
 
 
@@ -74,6 +76,43 @@ def test_no_state_is_saved_or_read_where_none_is_asked_for(nursery, tmp_path):
     assert inflight.load(run) is None
     inflight.save(run, b"not to be read")
     assert last_message(nursery, request_for(run, tmp_path, checkpoint_seconds=None)).kind == "failure"
+
+
+def test_a_damaged_state_is_dropped_and_the_run_begins_anew(nursery, tmp_path):
+    (run,) = trivial_runs(1)
+    InFlight(Storage(tmp_path), "test").save(run, b"no pickle")
+    message = last_message(nursery, request_for(run, tmp_path, checkpoint_seconds=3600.0))
+    assert (message.kind, message.content["resumed"]) == ("row", False)
+    assert [epoch["epoch"] for epoch in message.content["history"]] == [1, 2]
+    assert InFlight(Storage(tmp_path), "test").load(run) is None
+
+
+@pytest.mark.parametrize(("course", "kept"), [("plain", True), ("does_not_save", False)])
+def test_a_model_comes_after_the_row_and_costs_none(nursery, tmp_path, course, kept):
+    (run,) = trivial_runs(1, course)
+    message = last_message(nursery, replace(request_for(run, tmp_path), save_model=True))
+    assert message.kind == "row"
+    problem = nursery.wait_for_end()
+    assert (tmp_path / model_path(run)).exists() is kept
+    assert problem is None if kept else "SIGKILL" in problem
+    assert last_message(nursery, request_for(trivial_runs(1)[0], tmp_path)).kind == "row"
+
+
+def test_a_model_waits_while_the_results_do_not_answer(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "models").write_text("a file, not a folder")
+    (run,) = trivial_runs(1)
+    made = Nursery("tests.trivial_engine", None)  # with the cache of this test
+    try:
+        assert last_message(made, replace(request_for(run, tmp_path), save_model=True)).kind == "row"
+        assert made.wait_for_end() is None
+    finally:
+        made.close()
+    store = Store(tmp_path)
+    assert store.waiting() == [model_path(run)]
+    (tmp_path / "models").unlink()
+    assert store.flush() == []
+    assert (tmp_path / model_path(run)).read_bytes() == b"the model"
 
 
 def test_states_are_not_saved_more_often_than_asked(nursery, tmp_path):

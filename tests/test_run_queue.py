@@ -4,6 +4,7 @@ import pytest
 
 from fmnist.results import Store
 from fmnist.study import Study, configure
+from fmnist.sweeping import run_queue
 from fmnist.sweeping.failures import failed_row
 from fmnist.sweeping.inflight import InFlight
 from fmnist.sweeping.run_queue import RunQueue
@@ -15,6 +16,10 @@ def store(tmp_path):
     return Store(tmp_path)
 
 
+def row_of(run):
+    return {**run.columns(), "status": "ok", "attempts": 1, "resumed": False}
+
+
 def drain(queue):
     taken = []
     while (turn := queue.take()) is not None:
@@ -24,12 +29,12 @@ def drain(queue):
 
 
 def test_every_run_is_handed_out_once_and_in_order(store):
-    assert drain(RunQueue(trivial_runs(5), store.storage, max_failures=0)) == [0, 1, 2, 3, 4]
+    assert drain(RunQueue(trivial_runs(5), store, max_failures=0)) == [0, 1, 2, 3, 4]
     assert not InFlight(store.storage).claimed()
 
 
 def test_a_failed_run_is_tried_again_at_the_end_and_given_up_in_the_end(store):
-    queue = RunQueue(trivial_runs(2), store.storage, max_failures=1)
+    queue = RunQueue(trivial_runs(2), store, max_failures=1)
     first = queue.take()
     assert queue.failed(first)
     second, again = queue.take(), queue.take()
@@ -40,7 +45,7 @@ def test_a_failed_run_is_tried_again_at_the_end_and_given_up_in_the_end(store):
 
 def test_a_row_that_another_sweep_wrote_is_not_computed(store):
     runs, elsewhere = trivial_runs(3), []
-    queue = RunQueue(runs, store.storage, 0, done_elsewhere=elsewhere.append)
+    queue = RunQueue(runs, store, 0, done_elsewhere=elsewhere.append)
     store.write(failed_row(runs[0], "whatever its status", 1))
     assert drain(queue) == [1, 2]
     assert elsewhere == [runs[0]]
@@ -49,18 +54,77 @@ def test_a_row_that_another_sweep_wrote_is_not_computed(store):
 def test_a_failed_run_that_is_to_be_computed_again_is(store):
     runs = trivial_runs(2)
     store.write(failed_row(runs[0], "from an earlier sweep", 1))
-    assert drain(RunQueue(runs, store.storage, max_failures=0)) == [0, 1]
+    assert drain(RunQueue(runs, store, max_failures=0)) == [0, 1]
+
+
+def test_rows_that_another_sweep_made_and_compacted_are_not_computed(store, monkeypatch):
+    monkeypatch.setattr(run_queue, "LISTING_SHARE", 0)  # look each time
+    runs = trivial_runs(12)
+    queue = RunQueue(runs, store, max_failures=0)
+    first = queue.take()
+    other = Store(store.uri)
+    for run in runs[1:5]:
+        other.write(row_of(run))
+    other.compact()
+    for run in runs[5:9]:
+        other.write(row_of(run))
+    queue.finished(first)
+    assert drain(queue) == [9, 10, 11]
+
+
+@pytest.mark.parametrize("row", ["ok", "failed"])
+def test_two_sweeps_that_try_failed_runs_again_see_each_others_rows(store, row):
+    runs = trivial_runs(3)
+    for run in runs:
+        store.write(failed_row(run, "from an earlier sweep", 1))
+    queue = RunQueue(runs, store, max_failures=0)
+    store.write(row_of(runs[0]) if row == "ok" else failed_row(runs[0], "again", 1))
+    assert drain(queue) == [1, 2]
+
+
+def test_a_row_that_appears_before_the_queue_is_made_is_not_computed(store):
+    runs = trivial_runs(3)
+    store.write(row_of(runs[1]))  # after the plan that found all three missing
+    assert drain(RunQueue(runs, store, max_failures=0)) == [0, 2]
+
+
+def test_a_run_that_is_to_be_tried_again_but_left_its_row_is_not(store, monkeypatch):
+    monkeypatch.setattr(run_queue, "LISTING_SHARE", 0)  # look each time
+    (run,) = trivial_runs(1)
+    queue = RunQueue([run], store, max_failures=2)
+    turn = queue.take()
+    store.write(row_of(run))
+    queue.failed(turn)  # its slot was lost after it had written the row
+    assert queue.take() is None
+    assert not InFlight(store.storage).claimed()
+
+
+def test_runs_that_older_code_has_taken_on_are_not_put_off(store):
+    runs = trivial_runs(3)
+    InFlight(store.storage, "older").claim(runs[0])
+    assert drain(RunQueue(runs, store, max_failures=0)) == [0, 1, 2]
+
+
+def test_states_of_runs_whose_row_is_there_are_swept(store):
+    runs = trivial_runs(2)
+    inflight = InFlight(store.storage)
+    for run in runs:
+        inflight.save(run, b"state")
+    store.write(row_of(runs[0]))
+    RunQueue(runs, store, max_failures=0)
+    assert inflight.load(runs[0]) is None
+    assert inflight.load(runs[1]) == b"state"
 
 
 def test_runs_of_another_sweep_come_last_and_are_not_lost(store):
     runs = trivial_runs(4)
     InFlight(store.storage).claim(runs[0])
-    assert drain(RunQueue(runs, store.storage, max_failures=0)) == [1, 2, 3, 0]
+    assert drain(RunQueue(runs, store, max_failures=0)) == [1, 2, 3, 0]
 
 
 def test_two_queues_divide_the_runs_between_them(store):
     runs = trivial_runs(20)
-    queues = [RunQueue(runs, store.storage, max_failures=0) for _ in range(2)]
+    queues = [RunQueue(runs, store, max_failures=0) for _ in range(2)]
     out = {0: None, 1: None}
     computed = []
     for step in range(60):
@@ -76,7 +140,7 @@ def test_two_queues_divide_the_runs_between_them(store):
 
 def test_what_was_not_finished_is_given_back_with_its_state(store):
     runs = trivial_runs(2)
-    queue = RunQueue(runs, store.storage, max_failures=0)
+    queue = RunQueue(runs, store, max_failures=0)
     queue.take()
     queue.take()
     inflight = InFlight(store.storage)
@@ -94,7 +158,7 @@ def test_the_longest_run_of_a_repeat_comes_first_as_soon_as_it_is_known(store):
     study = Study(name="mixed", question="?", configurations=configurations, repeats=3)
     runs = study.runs(dict.fromkeys(labels, "structure"), "data")
     seconds = {}
-    queue = RunQueue(runs, store.storage, 0, expected=lambda run: seconds.get(run.configuration.label))
+    queue = RunQueue(runs, store, 0, expected=lambda run: seconds.get(run.configuration.label))
 
     def take(count):
         return [(turn.run.configuration.label, turn.run.repeat) for turn in (queue.take() for _ in range(count))]
@@ -109,6 +173,6 @@ def test_the_longest_run_of_a_repeat_comes_first_as_soon_as_it_is_known(store):
 
 def test_a_failed_run_of_an_earlier_repeat_stays_at_the_end(store):
     runs = trivial_runs(3)
-    queue = RunQueue(runs, store.storage, max_failures=1, expected=lambda run: float(-run.repeat))
+    queue = RunQueue(runs, store, max_failures=1, expected=lambda run: float(-run.repeat))
     assert queue.failed(queue.take())
     assert drain(queue) == [1, 2, 0]

@@ -76,7 +76,7 @@ def test_every_run_is_counted_and_missing_repeats_are_named(store):
     fill(store, rows_of([maker, TWO[1]], 5)).write_manifest(manifest_of(TWO, 5))
     (study,) = select_studies(store)
     counts = study.counts().loc["lenet5"].to_dict()
-    assert counts == {"wanted": 5, "ok": 2, "failed": 1, "diverged": 1, "pruned": 0, "missing": 1}
+    assert counts == {"wanted": 5, "ok": 2, "failed": 1, "diverged": 1, "missing": 1}
     assert study.missing_repeats("lenet5") == [4]
 
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ray.tune import Callback
 from rich.console import Console
 
 from fmnist import study_job, sweep
@@ -285,6 +286,26 @@ def test_repeats_are_added_until_the_cap_where_nothing_can_be_decided(tmp_path):
     assert run_study(STUDY, options(tmp_path), again) == 0
     assert "design with 2 looks, the last at 6 repeats (test accuracy), from now on by another" in again.file.getvalue()
     assert Store(tmp_path).read_manifest("trivial")["sequential_design"] is None
+
+
+@pytest.mark.usefixtures("on_one_ray")
+def test_rows_that_wait_are_named_in_the_last_line_and_count(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    results, out = tmp_path / "results", console()
+
+    class CutOff(Callback):
+        def on_trial_start(self, *_, **__):
+            (results / "runs").write_text("a file in the way of the rows")
+
+    monkeypatch.setattr(study_job.StudyJob, "_callbacks", lambda _: [CutOff()])
+    assert run_study(replace(STUDY, repeats=1), options(results), out) == 2
+    said = out.file.getvalue().splitlines()
+    assert re.match(rf"2 files wait in {tmp_path}/cache/\S+, the same command sends them: ", said[-1])
+    assert sorted(re.findall(r"[ab] repeat 0", said[-1])) == ["a repeat 0", "b repeat 0"]
+
+    (results / "runs").unlink()
+    assert run_study(replace(STUDY, repeats=1), options(results), out) == 0
+    assert "Nothing to compute: all 2 runs" in out.file.getvalue()
 
 
 @pytest.mark.usefixtures("on_one_ray")

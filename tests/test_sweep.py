@@ -37,6 +37,7 @@ def local_ray():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("XDG_CACHE_HOME", folder)
         patch.setenv("TMPDIR", folder)  # whatever else runs on this machine is no neighbour
         with connection("local") as nodes:
             yield nodes
@@ -189,6 +190,65 @@ def test_the_engine_trains_through_the_sweep(tmp_path):
         assert len(row["test_predicted"]) == 50
         assert row["host_allocated_bytes"] > 0
         assert (tmp_path / "models" / f"{row['run_id']}.shared.keras").stat().st_size > 61_706 * 4
+
+
+def test_a_row_that_a_slot_cannot_write_is_written_by_the_sweep(tmp_path, monkeypatch):
+    results = Path("pyproject.toml") / "results"  # a slot works in another folder, where that is a file
+    (tmp_path / "pyproject.toml").mkdir()
+    monkeypatch.chdir(tmp_path)
+    runs = trivial_runs(2)
+    state = sweep_trivially(runs, results)
+    assert (state.done, state.finished, state.unsent) == (2, 2, 0)
+    assert {run_id for run_id, *_ in Store(results).present()} == {run.run_id for run in runs}
+    assert not list((results / "inflight").iterdir())
+
+
+class CutOff(Callback):
+    """Puts a file where the rows are to go, as soon as a run has begun."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def on_trial_start(self, *_, **__):
+        self.folder.write_text("in the way")
+
+
+def test_rows_that_nobody_can_write_wait_and_are_not_counted_as_there(tmp_path):
+    runs, blocked = [*trivial_runs(2), *trivial_runs(1, "raises")], tmp_path / "runs"
+    state = sweep_trivially(runs, tmp_path, callbacks=[CutOff(blocked)], max_failures=0)
+    assert (state.done, state.unsent, state.finished, state.wanted, state.failed) == (2, 2, 0, 3, 1)
+    assert not list((tmp_path / "inflight").glob("*.claim"))  # another sweep need not wait for these
+    store = Store(tmp_path)
+    assert len(store.waiting()) == 3
+    blocked.unlink()
+    assert store.flush() == []
+    assert {run_id for run_id, *_ in store.present()} == {run.run_id for run in runs}
+
+
+def test_a_row_that_can_be_kept_nowhere_is_tried_again_and_said(tmp_path, monkeypatch):
+    said, blocked = [], tmp_path / "runs"
+
+    def no_room(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Store, "send", no_room)
+    state = sweep_trivially(trivial_runs(1), tmp_path, said, callbacks=[CutOff(blocked)], max_failures=1)
+    assert (state.done, state.failed, state.finished) == (0, 1, 0)
+    assert [line.split(":")[0] for line in said] == [
+        "plain repeat 0 failed (attempt 1), is tried again",
+        "plain repeat 0 failed (attempt 2), given up",
+        "plain repeat 0",
+    ]
+    assert all("No space left on device" in line for line in said)
+
+
+def test_a_model_that_cannot_be_saved_costs_no_row_and_is_said(tmp_path):
+    said = []
+    state = sweep_trivially(trivial_runs(1, "does_not_save"), tmp_path, said, save_models=True)
+    assert (state.done, state.failed) == (1, 0)
+    assert Store(tmp_path).read(["status"])["status"].to_pylist() == ["ok"]
+    (line,) = said
+    assert line.startswith("does_not_save repeat 0: its model is not kept: the run's process was killed (SIGKILL)")
 
 
 def test_an_address_that_is_none_is_one_clear_line():

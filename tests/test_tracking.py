@@ -42,7 +42,8 @@ def feed(callbacks: list[Any], run: RunSpec, *, trial_id: str, failure: str | No
     """Tell callbacks of one run what Tune would tell them."""
     trial = SimpleNamespace(trial_id=trial_id, config={"request": SimpleNamespace(run=run)}, last_result={})
     row = {"test_accuracy": 0.8, "train_seconds": 3.0, "parameter_count": 61_706, "label": "lenet5 small"}
-    end = {"failure": failure} if failure else {"row": row}
+    path = f"runs/{run.run_id}.shared.0123abcd.parquet"
+    end = {"failure": failure} if failure else {"row": row, "path": path}
     for callback in callbacks:
         callback.setup()
         callback.on_trial_start(iteration=0, trials=[trial], trial=trial)
@@ -184,6 +185,56 @@ def test_files_are_lent_to_the_logger_and_do_not_stay(
     feed(tracking_callbacks("quick", results, mlflow="anywhere"), a_run(), trial_id="t")
     assert logger.seen == ["model.keras", "row.parquet"]
     assert not list(tmp_path.glob("fmnist-track-*"))
+
+
+def test_a_run_whose_files_are_not_there_is_logged_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = Looking()
+    monkeypatch.setattr("fmnist.sweeping.tracking._mlflow", lambda *_: logger)
+    feed(tracking_callbacks("quick", str(tmp_path), mlflow="anywhere"), a_run(), trial_id="t")
+    assert logger.seen == []
+
+
+class Broken(Looking):
+    """A logger whose server is gone from one event on."""
+
+    def __init__(self, event: str) -> None:
+        self.event, self.told = event, list[str]()
+
+    def __getattribute__(self, name: str) -> Any:
+        if not name.startswith(("log_", "setup", "on_")):
+            return super().__getattribute__(name)
+        self.told.append(name)
+        if name == self.event:
+            raise ConnectionError("the server is gone")
+        return lambda *_, **__: None
+
+
+EVENTS = ["setup", "log_trial_start", *["log_trial_result"] * 3, "log_trial_end", "on_experiment_end"]
+
+
+@pytest.mark.parametrize("event", list(dict.fromkeys(EVENTS)))
+def test_a_dashboard_that_fails_is_told_nothing_more_and_named_once(
+    event: str, tmp_path: Path, results: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    logger = Broken(event)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("fmnist.sweeping.tracking._mlflow", lambda *_: logger)
+    feed(tracking_callbacks("quick", results, mlflow="anywhere"), a_run(), trial_id="t")
+    assert logger.told == EVENTS[: EVENTS.index(event) + 1]
+    assert caplog.messages == ["Broken is told nothing more of this sweep: the server is gone"]
+
+
+def test_a_server_that_is_down_ends_no_sweep(
+    results: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
+    feed(tracking_callbacks("quick", results, mlflow=nobody), a_run(), trial_id="t")
+    (line,) = [line for line in caplog.messages if "told nothing more" in line]
+    assert nobody.removeprefix("http://127.0.0.1:") in line
 
 
 def scalars_of(folder: Path) -> dict[str, dict[int, float]]:

@@ -11,7 +11,7 @@ from fmnist.architectures import ARCHITECTURES, architecture
 from fmnist.data import Dataset, draw_split
 from fmnist.engine.devices import prepare_process
 from fmnist.engine.loop import Engine
-from fmnist.engine.progress import Progress, Snapshot
+from fmnist.engine.progress import Progress, Snapshot, UnusableSnapshotError
 from fmnist.hyperparameters import Hyperparameters
 from fmnist.schema import EPOCH, SCHEMA, columns_of
 from fmnist.study import RunSpec, configure, seeds_of_repeat
@@ -112,25 +112,28 @@ def test_each_seed_changes_the_run(undisturbed, data, axis):
 
 
 @pytest.mark.parametrize("epochs_done", [1, 3])
-def test_a_resumed_run_ends_as_the_undisturbed_one(undisturbed, data, epochs_done, tmp_path):
+def test_a_resumed_run_ends_as_the_undisturbed_one(undisturbed, data, epochs_done):
     row, _, snapshots = undisturbed
-    seen = []
+    seen, ended = [], []
     resumed = train_run(
         make_spec(rotation=10.0, zoom=0.1, restore_best_weights=True),
         data,
         state=snapshots[epochs_done - 1],
         on_epoch=lambda record, _: seen.append(record["epoch"]),
-        save_model=tmp_path / "model.keras",
+        on_end=lambda row, model: ended.append((dict(row), model)),
     )
     assert seen == list(range(epochs_done + 1, 4))
     assert resumed["resumed"]
+    ((measured, model),) = ended  # all is measured before anybody saves the model
+    assert measured == resumed
+    assert model.count_params() == row["parameter_count"]
     assert without_clocks(resumed) == without_clocks(row)
     assert resumed["train_seconds"] >= sum(entry["seconds"] for entry in row["history"][:epochs_done])
 
 
 def test_a_saved_model_loads_in_plain_keras_and_predicts_the_same(data, tmp_path):
     path = tmp_path / "model.keras"
-    row = train_run(make_spec("efficientnet_small", epochs=1), data, save_model=path)
+    row = train_run(make_spec("efficientnet_small", epochs=1), data, on_end=lambda _, model: model.save(path))
     probabilities = keras.models.load_model(path).predict(data.test_images[..., None] / np.float32(255), verbose=0)
     np.testing.assert_array_equal(probabilities.argmax(axis=1), row["test_predicted"])
     np.testing.assert_allclose(probabilities.max(axis=1), row["test_confidence"], rtol=2e-3)
@@ -286,13 +289,22 @@ def test_a_snapshot_survives_its_bytes_and_holds_no_code():
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04"])
 def test_bytes_that_are_no_snapshot_are_refused(content):
-    with pytest.raises(ValueError, match="snapshot"):
+    with pytest.raises(UnusableSnapshotError, match="snapshot"):
         Snapshot.from_bytes(content)
 
 
 def test_the_snapshot_of_another_run_is_refused(undisturbed, data):
-    with pytest.raises(ValueError, match="expected that of"):
+    with pytest.raises(UnusableSnapshotError, match="expected that of"):
         train_run(make_spec("own_v1"), data, state=undisturbed[2][0])
+
+
+@pytest.mark.parametrize("change", [lambda arrays: arrays[:-1], lambda arrays: [arrays[-1], *arrays[1:]]])
+def test_the_snapshot_of_another_model_is_refused(undisturbed, data, change):
+    spec = make_spec(rotation=10.0, zoom=0.1, restore_best_weights=True)
+    snapshot = Snapshot.from_bytes(undisturbed[2][0])
+    other = replace(snapshot, variables=change(list(snapshot.variables)))
+    with pytest.raises(UnusableSnapshotError, match="another model"):
+        train_run(spec, data, state=other.to_bytes())
 
 
 def test_other_threads_in_a_process_that_has_started_are_refused(undisturbed):

@@ -16,15 +16,27 @@ from typing import Any
 
 import numpy as np
 
-COURSES = {"plain": 1.0, "raises": 2.0, "is_killed": 3.0, "is_killed_once": 4.0, "waits": 5.0, "is_slow": 6.0}
+from fmnist.engine.progress import UnusableSnapshotError
+
+COURSES = {
+    "plain": 1.0,
+    "raises": 2.0,
+    "is_killed": 3.0,
+    "is_killed_once": 4.0,
+    "waits": 5.0,
+    "is_slow": 6.0,
+    "does_not_save": 7.0,
+}
 SLOW_SECONDS = 0.3  # an epoch's, so that something can happen meanwhile
 
 
-def train_run(run: Any, data: Any, *, threads: int, gpus: float, on_epoch: Any, state: bytes | None) -> dict[str, Any]:
+def train_run(
+    run: Any, data: Any, *, threads: int, gpus: float, on_epoch: Any, state: bytes | None, on_end: Any
+) -> dict[str, Any]:
     settings = run.configuration.hyperparameters
     course = settings.learning_rate
     first_weights = random.Random(f"{run.seeds.initialisation} {settings.batch_size}").randrange(1009)
-    weights, first_epoch = pickle.loads(state) if state else (first_weights, 0)
+    weights, first_epoch = unpacked(state) if state else (first_weights, 0)
     started = time.perf_counter()
     history = []
     for epoch in range(first_epoch, settings.epochs):
@@ -38,7 +50,7 @@ def train_run(run: Any, data: Any, *, threads: int, gpus: float, on_epoch: Any, 
         on_epoch(record, partial(pickle.dumps, (weights, epoch + 1)))
         misbehave(course, state)
     seconds = time.perf_counter() - started
-    return {
+    row = {
         **run.columns(),
         "status": "ok",
         "error": None,
@@ -54,6 +66,28 @@ def train_run(run: Any, data: Any, *, threads: int, gpus: float, on_epoch: Any, 
         "threads": threads,
         "gpus": gpus,
     }
+    on_end(row, Model(course))
+    return row
+
+
+class Model:
+    """Stands for a trained model; that of a run that `does_not_save` ends the process while it is saved."""
+
+    def __init__(self, course: float) -> None:
+        self.course = course
+
+    def save(self, path: Path) -> None:
+        if self.course == COURSES["does_not_save"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        path.write_bytes(b"the model")
+
+
+def unpacked(state: bytes) -> tuple[int, int]:
+    try:
+        weights, epoch = pickle.loads(state)
+    except pickle.UnpicklingError as error:
+        raise UnusableSnapshotError("state: no pickle") from error
+    return weights, epoch
 
 
 def misbehave(course: float, state: bytes | None) -> None:

@@ -60,6 +60,10 @@ class Progress:
             self.epochs_on_plateau = 0
 
 
+class UnusableSnapshotError(ValueError):
+    """A saved state that no run can go on from: damaged, or of another run or model."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """Everything that a run needs to go on elsewhere as if it had not been disturbed."""
@@ -87,7 +91,7 @@ class Snapshot:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Snapshot:
-        """Read what `to_bytes` wrote; ValueError for anything else."""
+        """Read what `to_bytes` wrote; UnusableSnapshotError for anything else."""
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as archive:
                 described = json.loads(str(archive["description"]))
@@ -96,7 +100,7 @@ class Snapshot:
                     **described, variables=_numbered(archive, "variable"), best_weights=_numbered(archive, "best")
                 )
         except (OSError, EOFError, zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
-            raise ValueError(
+            raise UnusableSnapshotError(
                 f"state: got {len(content)} bytes that are not a snapshot of a run ({error}); train it from the start"
             ) from error
 

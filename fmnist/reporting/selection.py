@@ -179,10 +179,10 @@ def _design(manifest: Mapping[str, Any]) -> Design | None:
 
 
 def _one_a_repeat(rows: pd.DataFrame, placement: str) -> pd.DataFrame:
-    """Keep one row for each label and repeat: finished before diverged, pruned, failed; then of the study's own
+    """Keep one row for each label and repeat: finished before diverged, failed; then of the study's own
     placement; then asked for by the study; then the latest.
     """
-    rank = rows["status"].map({status: place for place, status in enumerate(("ok", "diverged", "pruned", "failed"))})
+    rank = rows["status"].map({status: place for place, status in enumerate(("ok", "diverged", "failed"))})
     ordered = rows.assign(rank=rank, elsewhere=rows["placement"] != placement).sort_values(
         ["rank", "elsewhere", "of_study", "started_at"], ascending=[True, True, False, False], kind="stable"
     )

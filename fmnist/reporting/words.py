@@ -287,13 +287,12 @@ def _lacking_sentences(findings: Findings) -> list[str]:
 
 
 def missing_words(findings: Findings) -> list[str]:
-    """Say which runs a report lacks: failed, diverged, pruned, not there, and what was left out of the figures."""
+    """Say which runs a report lacks: failed, diverged, not there, and what was left out of the figures."""
     counts, study = findings.study.counts(), findings.study
     sentences = []
     for status, meaning in (
         ("failed", "failed"),
         ("diverged", "diverged (loss not finite)"),
-        ("pruned", "were pruned"),
     ):
         hit = [f"{label} {int(number)}" for label, number in counts[status].items() if number]
         if hit:
@@ -305,9 +304,6 @@ def missing_words(findings: Findings) -> list[str]:
         sentences.append(f"{names(without)} finished without a {metric}: left out where that is compared.")
     if study.repeats is None:
         sentences.append("The study's manifest is not there: how many repeats were wanted is not known.")
-    pruned = int(counts["pruned"].sum())
-    if pruned:
-        sentences.append("Pruned runs were chosen by their results: means of what remains are biased upwards.")
     if findings.left_out:
         sentences.append(
             f"Figures and pairs show the {MOST_SHOWN} configurations with the highest mean validation accuracy;"

@@ -38,11 +38,12 @@ class Compaction:
 
 
 def compact(storage: Storage, row_files: RowFiles, files: Sequence[StoredFile]) -> Compaction:
-    """Merge what is small among `files`; damaged files stay where they are."""
-    storage.delete_temporaries("runs")
-    storage.delete_temporaries(COMPACTED)
+    """Merge what is small among `files`; damaged files, and those with columns of newer code, stay where they are."""
+    for folder in ("runs", COMPACTED):
+        storage.delete_old(folder)
     merged = written = rows = 0
-    for group in _groups(row_files.entries(files)):
+    entries = row_files.entries(files)
+    for group in _groups({file: rows for file, rows in entries.items() if file.path not in row_files.newer}):
         table, whole_files = _merge(row_files, group)
         name = f"{COMPACTED}/{_name(entries_of(table))}.parquet"
         storage.put(name, _compacted_bytes(table))

@@ -12,26 +12,29 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fmnist.schema import SCHEMA
-from fmnist.store.rows import KEY_SCHEMA, Entry, entries_of
+from fmnist.store.row_checks import RANGES, DamagedFileError, conform, has_newer_columns, impossible_values
+from fmnist.store.rows import KEY_COLUMNS, KEY_SCHEMA, Entry, entries_of, is_written_row
 from fmnist.store.storage import THREADS, Storage, StoredFile
 
 WHOLE_BYTES = 2**20  # a file up to this size is read in one request, of a larger one only what is needed
 FILES_AT_ONCE = 256  # small files that make one table
 CHUNK_BYTES = 2**24
+CHECKED = [SCHEMA.field(name) for name in dict.fromkeys([*KEY_COLUMNS, "label", *RANGES])]  # whatever is asked for
 
 log = logging.getLogger(__name__)
 
 
-class DamagedFileError(ValueError):
-    """A file that is not a Parquet file of rows, or not a whole one."""
-
-
 class RowFiles:
-    """Reads the Parquet files of a storage; keeps in `damaged` why which file could not be read, and warns once."""
+    """Reads the Parquet files of a storage.
+
+    `damaged` says why a file, or some rows of it, were left out; each is warned of once. `newer` are the files with
+    columns that this code does not know: they are read without these, and must not be rewritten.
+    """
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self.damaged: dict[str, str] = {}
+        self.newer: set[str] = set()
         self._known: dict[StoredFile, list[Entry]] = {}
 
     def entries(self, files: Sequence[StoredFile]) -> dict[StoredFile, list[Entry]]:
@@ -70,9 +73,14 @@ class RowFiles:
     ) -> Iterator[pa.Table]:
         """Read one file, one table for each of its row groups; of a damaged one what can be read."""
         try:
-            source = pa.BufferReader(self.storage.get(path)) if whole else self.storage.open(path)
-            with source:
-                yield from _row_groups(source, schema, configurations)
+            content = self.storage.get(path) if whole else None
+            with self.storage.open(path) if content is None else pa.BufferReader(content) as source:
+                if content is not None and is_written_row(path, content):  # what is in it was checked then
+                    yield from self._row_groups(path, source, schema, configurations)
+                else:
+                    read = pa.schema([*schema, *(field for field in CHECKED if field.name not in schema.names)])
+                    for table in self._row_groups(path, source, read, configurations):
+                        yield self._possible(path, table).select(schema.names)
         except FileNotFoundError:
             raise
         except (DamagedFileError, pa.ArrowException, OSError) as error:
@@ -90,48 +98,33 @@ class RowFiles:
             while stream.read(CHUNK_BYTES):
                 pass
 
+    def _row_groups(
+        self, path: str, source: pa.NativeFile, schema: pa.Schema, configurations: Collection[str] | None
+    ) -> Iterator[pa.Table]:
+        with pq.ParquetFile(source, page_checksum_verification=True) as file:
+            found = file.schema_arrow
+            if has_newer_columns(found):
+                self.newer.add(path)
+            wanted = list(set(schema.names) & set(found.names))
+            for index in range(file.num_row_groups):
+                if configurations is None:
+                    yield conform(file.read_row_group(index, columns=wanted, use_threads=False), schema)
+                    continue
+                column = file.read_row_group(index, columns=["configuration_id"])["configuration_id"]
+                keep = pc.is_in(column.cast(pa.string()), value_set=pa.array(configurations, pa.string()))
+                if pc.any(keep).as_py():
+                    yield conform(file.read_row_group(index, columns=wanted).filter(keep), schema)
+
+    def _possible(self, path: str, table: pa.Table) -> pa.Table:
+        """Leave out the rows with a value that no run can have, and name one of them."""
+        if not (wrong := dict(impossible_values(table))):
+            return table
+        place, reason = next(iter(wrong.items()))
+        name = f"{table['label'][place]} repeat {table['repeat'][place]}"
+        self._report(path, f"impossible values in {len(wrong)} rows; in {name}: {reason}")
+        return table.filter(pa.array([place not in wrong for place in range(table.num_rows)]))
+
     def _report(self, path: str, reason: str) -> None:
         if path not in self.damaged:
-            log.warning(
-                "results: %s in %s is damaged or no file of rows, and was left out (%s)", path, self.storage.uri, reason
-            )
+            log.warning("results: %s in %s is left out, whole or in part: %s", path, self.storage.uri, reason)
         self.damaged[path] = reason
-
-
-def _row_groups(source: pa.NativeFile, schema: pa.Schema, configurations: Collection[str] | None) -> Iterator[pa.Table]:
-    with pq.ParquetFile(source, page_checksum_verification=True) as file:
-        available = _check(file.schema_arrow)
-        wanted = [name for name in schema.names if name in available]
-        for index in range(file.num_row_groups):
-            if configurations is None:
-                yield _complete(file.read_row_group(index, columns=wanted, use_threads=False), schema)
-                continue
-            keep = pc.is_in(
-                file.read_row_group(index, columns=["configuration_id"])["configuration_id"],
-                value_set=pa.array(configurations, pa.string()),
-            )
-            if pc.any(keep).as_py():
-                yield _complete(file.read_row_group(index, columns=wanted).filter(keep), schema)
-
-
-def _check(found: pa.Schema) -> set[str]:
-    """Name the columns of the schema that a file has; DamagedFileError if it does not hold rows.
-
-    A column that may be null can be missing: the row is older than the column.
-    """
-    if found.equals(SCHEMA):  # nearly always, and much faster
-        return set(SCHEMA.names)
-    for field in SCHEMA:
-        if field.name not in found.names:
-            if not field.nullable:
-                raise DamagedFileError(f"it has no column {field.name}")
-        elif found.field(field.name).type != field.type:
-            raise DamagedFileError(f"column {field.name} is {found.field(field.name).type}, expected {field.type}")
-    return set(found.names)
-
-
-def _complete(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Put the columns in the order of a schema, those that are not there as null."""
-    for name in set(schema.names) - set(table.column_names):
-        table = table.append_column(schema.field(name), pa.nulls(table.num_rows, schema.field(name).type))
-    return pa.Table.from_arrays(table.select(schema.names).columns, schema=schema)

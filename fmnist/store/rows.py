@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import numbers
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -12,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fmnist.schema import SCHEMA, STATUSES
+from fmnist.store.row_checks import impossible_values
 
-RANKS: Mapping[str, int] = {"ok": 3, "diverged": 2, "pruned": 1, "failed": 0}  # of two rows the higher one counts
+RANKS: Mapping[str, int] = {"ok": 2, "diverged": 1, "failed": 0}  # of two rows the higher one counts
 CONVERSION_ERRORS = (TypeError, OverflowError, pa.ArrowInvalid, pa.ArrowNotImplementedError)
 
 
@@ -45,18 +47,24 @@ KEY_SCHEMA = pa.schema([SCHEMA.field(name) for name in KEY_COLUMNS])
 def to_table(row: Mapping[str, Any]) -> pa.Table:
     """Make a table of one row; a column that `row` leaves out is null.
 
-    ValueError names a key that is no column, a column that may not be null and a value of another type.
+    ValueError names a key that is no column, a column that may not be null and a value that does not fit.
     """
     unknown = sorted(set(row) - set(SCHEMA.names))
     if unknown:
         raise ValueError(f"row: got {', '.join(unknown)}, expected columns of the schema: {', '.join(SCHEMA.names)}")
     if row.get("status") not in STATUSES:
         raise ValueError(f"row: column status: got {row.get('status')!r}, expected one of {', '.join(STATUSES)}")
-    return pa.Table.from_arrays([_column(field, row.get(field.name)) for field in SCHEMA], schema=SCHEMA)
+    table = pa.Table.from_arrays([_column(field, row.get(field.name)) for field in SCHEMA], schema=SCHEMA)
+    for _, reason in impossible_values(table):
+        raise ValueError(f"row: {reason}")
+    return table
 
 
-def row_bytes(row: Mapping[str, Any]) -> bytes:
-    """Write one row as a Parquet file in memory."""
+def row_file(row: Mapping[str, Any]) -> tuple[str, bytes]:
+    """Write one row as a Parquet file in memory; gives its path in a store and its content. ValueError as `to_table`.
+
+    The name holds a hash of the content: no row overwrites another one, and who reads it knows it for what was written.
+    """
     sink = pa.BufferOutputStream()
     pq.write_table(
         to_table(row),
@@ -66,7 +74,17 @@ def row_bytes(row: Mapping[str, Any]) -> bytes:
         store_schema=False,
         write_page_checksum=True,
     )
-    return bytes(sink.getvalue())
+    content = bytes(sink.getvalue())
+    return f"runs/{row['run_id']}.{row['placement']}.{_content_hash(content)}.parquet", content
+
+
+def is_written_row(path: str, content: bytes) -> bool:
+    """Tell whether a file is as `row_file` made it."""
+    return path.endswith(f".{_content_hash(content)}.parquet")
+
+
+def _content_hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:8]
 
 
 def schema_of(columns: Sequence[str] | None) -> pa.Schema:
@@ -87,7 +105,7 @@ def entries_of(table: pa.Table) -> list[Entry]:
 class BestRows:
     """Chooses one row for each run and placement.
 
-    A finished row beats a diverged one, that a pruned one, that a failed one; of equals the one started last counts.
+    A finished row beats a diverged one, that a failed one; of equals the one started last counts.
     First `add` all entries, then `take` from each table what counts; of rows that are alike the first one is taken.
     """
 

@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 # a file of these appears when its upload is complete, and there is no rename; elsewhere a temporary name is renamed
 OBJECT_STORES = ("s3", "gcs", "abfs")
 TEMPORARY_PREFIX = "."  # of names that are not complete yet: left out of every listing
-TEMPORARY_LIFE = timedelta(days=1)  # after that its writer is dead
+LEFT_ALONE = timedelta(days=1)  # after that its writer is dead
 THREADS = 16  # requests in flight: an object store answers each one late, but many at once
 
 PUBLIC_OPTIONS = ("region", "scheme", "endpoint_override")  # of a URI; the value of any other may be a secret
@@ -103,11 +103,18 @@ class Storage:
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(delete, paths))
 
-    def delete_temporaries(self, folder: str) -> None:
-        """Delete what writers left that were killed more than a day ago."""
-        limit = datetime.now(UTC) - TEMPORARY_LIFE
-        found = (info for info in self._list(folder) if info.base_name.startswith(TEMPORARY_PREFIX))
-        self.delete(posixpath.join(folder, info.base_name) for info in found if info.mtime < limit)
+    def delete_old(self, folder: str, unwanted: Callable[[str], bool] | None = None) -> None:
+        """Delete files of names that are `unwanted` and that nobody has written to for a day.
+
+        None: what writers left that were killed before a file was whole.
+        """
+        limit = datetime.now(UTC) - LEFT_ALONE
+        names = [info.base_name for info in self._list(folder) if info.mtime < limit]
+        self.delete(
+            posixpath.join(folder, name)
+            for name in names
+            if name.startswith(TEMPORARY_PREFIX) or (unwanted and unwanted(name))
+        )
 
     def _full(self, path: str) -> str:
         return posixpath.join(self.root, path)
@@ -139,6 +146,8 @@ class Storage:
         try:
             self._write_durably(temporary, content)
             self.filesystem.move(temporary, target)
+            if self.filesystem.type_name == "local":
+                _sync_folder(folder)
         except BaseException:
             with contextlib.suppress(OSError):
                 self.filesystem.delete_file(temporary)
@@ -181,6 +190,15 @@ def without_secrets(uri: str) -> str:
     options = urllib.parse.parse_qsl(query)
     shown = "&".join(f"{name}={value if name in PUBLIC_OPTIONS else '...'}" for name, value in options)
     return f"{place}?{shown}" if shown else place
+
+
+def _sync_folder(folder: str) -> None:
+    """Have the disk hold the names in a folder: else a crash of the machine can lose a file that was put in place."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _open(uri: str) -> tuple[fs.FileSystem, str, str]:

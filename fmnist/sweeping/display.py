@@ -61,6 +61,7 @@ class SweepState:
     asks_for: str = ""  # what no node that is up can give a run, where that is so
     done: int = 0  # rows made by this sweep
     failed: int = 0  # runs given up
+    unsent: int = 0  # of the rows made, those that wait on this machine because the results do not answer
     elsewhere: int = 0  # rows that another sweep made meanwhile
     computing_seconds: float = 0.0  # compiling, training and evaluating, summed over the rows made
     resumed: int = 0  # of the rows made, those of runs that an earlier sweep had begun, or another node
@@ -111,12 +112,12 @@ class SweepState:
     @property
     def finished(self) -> int:
         """Number of wanted runs whose row is in place."""
-        return self.present + self.done + self.elsewhere
+        return self.present + self.done + self.elsewhere - self.unsent
 
     @property
     def wanted(self) -> int:
         """Number of wanted runs."""
-        return self.finished + self.failed + len(self.left)
+        return self.finished + self.unsent + self.failed + len(self.left)
 
     def seconds_left(self) -> float | None:
         """Estimate the time left, from the runs finished so far; None before there are any."""
@@ -132,6 +133,8 @@ class SweepState:
     def headline(self) -> str:
         """Sum the sweep up in one line."""
         parts = [f"{self.finished} of {self.wanted} done", f"{len(self.running)} running", f"{self.failed} failed"]
+        if self.unsent:
+            parts.append(f"{self.unsent} waiting to be sent")
         left = self.seconds_left()
         if self.left and left is not None:
             parts.append(f"about {readable_seconds(left)} left")

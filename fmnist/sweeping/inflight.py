@@ -10,7 +10,7 @@ All of this saves time and decides nothing: where the storage does not answer, t
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Literal
@@ -36,20 +36,16 @@ class InFlight:
     def claim(self, run: RunSpec) -> bool:
         """Say that somebody is about to compute this run; False if it was said before. A state that is there stays."""
         with _best_effort("note that a run is taken on"):
-            if self._is_claimed(run):
+            claim = self._path(run, "claim")
+            if claim in self._paths():
                 return False
-            self._storage.put(self._path(run, "claim"), b"")
+            self._storage.put(claim, b"")
         return True
 
-    def release(self, run: RunSpec) -> None:
-        """Take a claim back; a state that is there stays, for whoever goes on."""
-        with _best_effort("note that a run is given back"):
-            self._storage.delete([self._path(run, "claim")])
-
     def claimed(self) -> set[Key]:
-        """List the runs that somebody has taken on and not finished; a sweep that crashed leaves its own behind."""
+        """List the runs that somebody computes with this version of the code; a sweep that crashed leaves its own."""
         with _best_effort("list the runs under way"):
-            return {key_of(file.path) for file in self._storage.files(FOLDER, ".claim")}
+            return {key_of(path) for path in self._paths() if path.endswith(f".{self.version}.claim")}
         return set()
 
     def save(self, run: RunSpec, state: bytes) -> None:
@@ -63,20 +59,32 @@ class InFlight:
             return self._storage.get(self._path(run, "state"))
         return None
 
+    def drop(self, run: RunSpec, kind: Literal["claim", "state"]) -> None:
+        """Take a claim back, so that the state is there for whoever goes on; or delete a state that is of no use."""
+        with _best_effort(f"remove the {kind} of a run"):
+            self._storage.delete([self._path(run, kind)])
+
     def clear(self, run: RunSpec) -> None:
-        """Forget a run that is finished or given up."""
+        """Forget a run that is finished or given up, whatever version of the code began it."""
         with _best_effort("remove the state of a run"):
-            self._storage.delete([self._path(run, "state"), self._path(run, "claim")])
+            key = (run.run_id, run.placement)
+            self._storage.delete([path for path in self._paths() if key_of(path) == key])
+
+    def tidy(self, finished: Set[Key]) -> None:
+        """Forget the runs that are `finished`, and what was left for a day: claims, and states of other code."""
+        with _best_effort("remove what earlier sweeps left"):
+            self._storage.delete([path for path in self._paths() if key_of(path) in finished])
+            self._storage.delete_old(FOLDER, lambda name: name.endswith(".claim") or not self._is_own(name))
+            self._storage.delete_old("models")
+
+    def _paths(self) -> list[str]:
+        return [file.path for file in self._storage.files(FOLDER, "")]
+
+    def _is_own(self, path: str) -> bool:
+        return path.split(".")[-2:-1] == [self.version]
 
     def _path(self, run: RunSpec, kind: Literal["claim", "state"]) -> str:
         return f"{FOLDER}/{run.run_id}.{run.placement}.{self.version}.{kind}"
-
-    def _is_claimed(self, run: RunSpec) -> bool:
-        try:
-            self._storage.get(self._path(run, "claim"))
-        except FileNotFoundError:
-            return False
-        return True
 
 
 def key_of(path: str) -> Key:

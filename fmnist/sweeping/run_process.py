@@ -17,13 +17,14 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from fmnist.engine.progress import UnusableSnapshotError
 from fmnist.measure import provenance
+from fmnist.results import Store
 from fmnist.store.storage import Storage
 from fmnist.study import RunSpec
 from fmnist.sweeping.inflight import InFlight
@@ -49,7 +50,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Message:
-    """What is told of a run: an epoch's record, its row, or why there is none; and last that its process has ended."""
+    """What is told of a run: an epoch's record, its row, or a failure; last that its process has ended, and how."""
 
     kind: Literal["epoch", "row", "failure", "ended"]
     content: Any
@@ -84,7 +85,14 @@ class Nursery:
     def next_message(self) -> Message:
         """Wait for the next word from the run under way: epochs, then its row or its failure."""
         message = self._read()
-        return Message("failure", message.content) if message.kind == "ended" else message
+        return Message("failure", message.content or "it ended without a row") if message.kind == "ended" else message
+
+    def wait_for_end(self) -> str | None:
+        """Wait until the process of the run is gone; returns what went wrong after it told its row, if anything."""
+        problem = None
+        while not self._ended:
+            problem = self._read().content or problem
+        return problem
 
     def _read(self) -> Message:
         assert self._process.stdout is not None
@@ -134,40 +142,56 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
             finally:
                 os._exit(exit_code)  # never back into the loop of the waiting process
         status = os.waitpid(process, 0)[1]
-        _reply(replies, Message("ended", _death(os.waitstatus_to_exitcode(status))))
+        exit_code = os.waitstatus_to_exitcode(status)
+        _reply(replies, Message("ended", _death(exit_code) if exit_code else None))
 
 
 def _compute(engine: Any, data: Any, request: Request, replies: IO[bytes]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    gpus = 0.0 if LOGICAL_GPUS in os.environ else request.gpus
     try:
         state = _inflight(request).load(request.run) if request.checkpoint_seconds is not None else None
-        with _model_file(request) as model:
-            row = engine.train_run(
-                request.run,
-                data,
-                threads=request.threads,
-                gpus=gpus,
-                on_epoch=_reporter(request, replies),
-                state=state,
-                **({"save_model": model} if model else {}),
-            )
-        _reply(replies, Message("row", {**row, "resumed": state is not None, "gpus": request.gpus}))
+        try:
+            _train(engine, data, request, replies, state)
+        except UnusableSnapshotError:
+            _inflight(request).drop(request.run, "state")
+            _train(engine, data, request, replies, None)
     except Exception:
         _reply(replies, Message("failure", "\n".join(traceback.format_exc().splitlines()[-TRACEBACK_LINES:])))
 
 
-@contextmanager
-def _model_file(request: Request) -> Iterator[Path | None]:
-    """Give a file for the final model, if it is wanted, and store what is in it at the end of the block."""
-    if not request.save_model:
-        yield None
-        return
+def _train(engine: Any, data: Any, request: Request, replies: IO[bytes], state: bytes | None) -> None:
+    """Train, tell the row, and then keep the model if that is wanted: what happens to it costs no row."""
+
+    def on_end(row: dict[str, Any], model: Any) -> None:
+        _reply(replies, Message("row", {**row, "resumed": state is not None, "gpus": request.gpus}))
+        if request.save_model:
+            _keep_model(request, model)
+
+    engine.train_run(
+        request.run,
+        data,
+        threads=request.threads,
+        gpus=_real_gpus(request),
+        on_epoch=_reporter(request, replies),
+        state=state,
+        on_end=on_end,
+    )
+
+
+def _real_gpus(request: Request) -> float:
+    return 0.0 if LOGICAL_GPUS in os.environ else request.gpus
+
+
+def _keep_model(request: Request, model: Any) -> None:
     with tempfile.TemporaryDirectory(prefix="fmnist-model-") as folder:
-        model = Path(folder) / "model.keras"
-        yield model
-        run = request.run
-        Storage(request.results).put(f"models/{run.run_id}.{run.placement}.keras", model.read_bytes())
+        file = Path(folder) / "model.keras"
+        model.save(file)
+        Store(request.results).send(model_path(request.run), file.read_bytes())
+
+
+def model_path(run: RunSpec) -> str:
+    """Where the results hold the final model of a run."""
+    return f"models/{run.run_id}.{run.placement}.keras"
 
 
 def _reporter(request: Request, replies: IO[bytes]) -> Callable[[dict[str, float], Callable[[], bytes]], None]:

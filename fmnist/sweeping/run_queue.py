@@ -6,12 +6,14 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice, takewhile
 
-from fmnist.store.storage import Storage
+from fmnist.results import Store
+from fmnist.store.rows import Entry
 from fmnist.study import RunSpec
-from fmnist.sweeping.inflight import InFlight, Key, key_of
+from fmnist.sweeping.inflight import InFlight, Key
 from fmnist.sweeping.plan import satisfying
 
 LISTING_SHARE = 10  # looking at the results takes at most one part in so many of the time
@@ -44,7 +46,7 @@ class RunQueue:
     def __init__(
         self,
         runs: Sequence[RunSpec],
-        storage: Storage,
+        store: Store,
         max_failures: int,
         done_elsewhere: Callable[[RunSpec], None] = lambda _: None,
         expected: Callable[[RunSpec], float | None] = lambda _: None,
@@ -52,13 +54,15 @@ class RunQueue:
         self._waiting = deque(Turn(run, attempt=1) for run in runs)
         self._put_off: deque[Turn] = deque()
         self._out: dict[Key, Turn] = {}  # handed out and not finished
-        self._storage, self._inflight = storage, InFlight(storage)
+        self._store, self._inflight = store, InFlight(store.storage)
         self._max_failures = max_failures
         self._done_elsewhere = done_elsewhere
         self._expected = expected
         self._ordered_repeat: int | None = None  # the repeat whose runs are in order
-        self._rows_before = self._rows()  # failed runs that are to be tried again have rows already
-        self._new_rows: set[Key] = set()
+        self._rows_before = store.entries()
+        self._there: set[Key] = set()  # rows that make it needless to compute their run
+        self._note(self._rows_before)
+        self._inflight.tidy(self._there | {(run_id, "shared") for run_id, _ in self._there})
         self._claimed: set[Key] = set()
         self._handed_out: set[Key] = set()
         self._shared = False  # whether another sweep was seen to work on these results
@@ -74,7 +78,9 @@ class RunQueue:
             turn = self._next_unclaimed()
             first_choice = turn is not None
             turn = turn or self._put_off.popleft()
-            if turn.attempt == 1 and satisfying(turn.run) & self._new_rows:
+            if satisfying(turn.run) & self._there:
+                if turn.attempt > 1:
+                    self._inflight.clear(turn.run)
                 self._done_elsewhere(turn.run)
                 continue
             if not self._inflight.claim(turn.run) and first_choice and turn.attempt == 1:
@@ -102,7 +108,7 @@ class RunQueue:
     def release(self) -> None:
         """Give back what was handed out and not finished, when the sweep ends early; saved states stay."""
         for turn in self._out.values():
-            self._inflight.release(turn.run)
+            self._inflight.drop(turn.run, "claim")
 
     def _next_unclaimed(self) -> Turn | None:
         while self._waiting:
@@ -135,13 +141,15 @@ class RunQueue:
         now = time.monotonic()
         if now < self._look_again_at and self._waiting and not self._shared:
             return
-        self._new_rows = self._rows() - self._rows_before
+        rows: set[Entry] = set()
+        with suppress(OSError):  # a storage that is away for a while: nothing new to see
+            rows = self._store.entries()
+        self._note(rows)
         self._claimed = self._inflight.claimed()
-        self._shared = self._shared or bool((self._new_rows | self._claimed) - self._handed_out)
+        new_rows = {row.key for row in rows - self._rows_before}
+        self._shared = self._shared or bool((new_rows | self._claimed) - self._handed_out)
         self._look_again_at = time.monotonic() + LISTING_SHARE * (time.monotonic() - now)
 
-    def _rows(self) -> set[Key]:
-        try:
-            return {key_of(file.path) for file in self._storage.files("runs", ".parquet")}
-        except OSError:  # a storage that is away for a while: nothing new to see
-            return set()
+    def _note(self, rows: set[Entry]) -> None:
+        """Take in rows that are there; a failed one counts if it is new, else the run is here to be tried again."""
+        self._there |= {row.key for row in rows if row.status != "failed" or row not in self._rows_before}

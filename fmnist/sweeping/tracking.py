@@ -7,14 +7,16 @@ hyperparameters, its curves, and at the end the metrics of its row.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property
 from importlib.util import find_spec
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
@@ -24,6 +26,9 @@ from fmnist.errors import UserError
 from fmnist.schema import METRICS
 from fmnist.store.storage import Storage
 from fmnist.study import RunSpec
+from fmnist.sweeping.run_process import model_path
+
+log = logging.getLogger(__name__)
 
 
 def tracking_callbacks(
@@ -55,6 +60,7 @@ def tracking_callbacks(
 def _mlflow(study: str, uri: str) -> Any:
     _require("mlflow", "mlflow")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it tells its makers of its use unless told not to
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the sweep waits meanwhile: 7, minutes, is too many
     from ray.air.integrations.mlflow import MLflowLoggerCallback
 
     return MLflowLoggerCallback(tracking_uri=uri, experiment_name=study, save_artifact=True)
@@ -81,46 +87,62 @@ class _TrackedSweep(Callback):
         self._logger, self._study = logger, study
         self._folder = folder  # None: logs go to folders of their own that do not stay
         self._artifacts = artifacts  # where the files are that the logger is to keep
+        self._is_off = False
         self._runs: dict[str, _TrackedRun] = {}  # trial id -> the run it computes
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune saves the state of its callbacks with a sweep: nothing here is worth it."""
         return {}
 
+    def _tell(self, event: Callable[[], None]) -> None:
+        """Let the logger know of something; where it cannot take it, it is told nothing more and the sweep goes on."""
+        if self._is_off:
+            return
+        try:
+            event()
+        except Exception as error:
+            self._is_off = True
+            log.warning("%s is told nothing more of this sweep: %s", type(self._logger).__name__, error)
+
     def setup(self, *_: Any, **info: Any) -> None:
-        self._logger.setup(**info)
+        self._tell(lambda: self._logger.setup(**info))
 
     def on_trial_start(self, *_: Any, **info: Any) -> None:
-        trial = info["trial"]
-        run = _TrackedRun(trial.trial_id, trial.config["request"].run, self._study, self._folder)
-        self._runs[trial.trial_id] = run
-        run.init_local_path()
-        self._logger.log_trial_start(run)
+        self._tell(lambda: self._begin(info["trial"]))
 
     def on_trial_result(self, *_: Any, **info: Any) -> None:
         shown = shown_result(info["result"])
         run = self._runs.get(info["trial"].trial_id)
         if run is not None and len(shown) > 1:
-            self._logger.log_trial_result(info["iteration"], run, shown)
+            self._tell(lambda: self._logger.log_trial_result(info["iteration"], run, shown))
 
     def on_trial_complete(self, *_: Any, **info: Any) -> None:
-        self._end(info["trial"].trial_id, failed="failure" in info["trial"].last_result)
+        self._tell(lambda: self._end(info["trial"].trial_id, info["trial"].last_result.get("path")))
 
     def on_trial_error(self, *_: Any, **info: Any) -> None:
-        self._end(info["trial"].trial_id, failed=True)
+        self._tell(lambda: self._end(info["trial"].trial_id, None))
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
-        self._logger.on_experiment_end(trials, **info)
+        self._tell(lambda: self._logger.on_experiment_end(trials, **info))
 
-    def _end(self, trial_id: str, failed: bool) -> None:
+    def _begin(self, trial: Any) -> None:
+        run = _TrackedRun(trial.trial_id, trial.config["request"].run, self._study, self._folder)
+        self._runs[trial.trial_id] = run
+        run.init_local_path()
+        self._logger.log_trial_start(run)
+
+    def _end(self, trial_id: str, row_path: str | None) -> None:
+        """Tell of the end of a run, whose row is at `row_path` of the results; None: it failed."""
         run = self._runs.pop(trial_id, None)
         if run is None:
             return
-        if self._artifacts is not None and not failed:
-            run.fetch(self._artifacts)
-        self._logger.log_trial_end(run, failed=failed)
-        if self._folder is None:
-            run.forget()
+        try:
+            if self._artifacts is not None and row_path is not None:
+                run.fetch(self._artifacts, row_path)
+            self._logger.log_trial_end(run, failed=row_path is None)
+        finally:
+            if self._folder is None:
+                run.forget()
 
 
 def shown_result(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,13 +193,11 @@ class _TrackedRun:
         """Make the folder of `local_path`."""
         Path(self.local_path).mkdir(parents=True, exist_ok=True)
 
-    def fetch(self, storage: Storage) -> None:
+    def fetch(self, storage: Storage, row_path: str) -> None:
         """Put the run's Parquet row and its model, as far as the storage has them, into `local_path`."""
-        name = f"{self.run.run_id}.{self.run.placement}."
-        for folder, suffix, kept in (("runs", ".parquet", "row.parquet"), ("models", ".keras", "model.keras")):
-            files = [file for file in storage.files(folder, suffix) if PurePosixPath(file.path).name.startswith(name)]
-            if files:
-                (Path(self.local_path) / kept).write_bytes(storage.get(files[-1].path))
+        for path, kept in ((row_path, "row.parquet"), (model_path(self.run), "model.keras")):
+            with suppress(OSError):
+                (Path(self.local_path) / kept).write_bytes(storage.get(path))
 
     def forget(self) -> None:
         """Remove the folder of `local_path`."""

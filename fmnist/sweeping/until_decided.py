@@ -18,7 +18,7 @@ def run_until_decided(study: Study, options: StudyOptions, console: Console, met
     """Compute repeats up to the next look, decide, go on with the labels of open pairs, until none is left or `cap`.
 
     The looks follow from `cap` alone, so that the same command, stopped and started again, makes the same ones.
-    Returns the number of runs that were given up. ValueError for a cap below 3.
+    Returns the number of runs without a row in the results, as `run_study`. ValueError for a cap below 3.
     """
     looks = planned_looks(cap)
     design = Design(metric=metric, looks=looks)
@@ -34,8 +34,7 @@ def run_until_decided(study: Study, options: StudyOptions, console: Console, met
             if following is None or following <= repeats:
                 break
             repeats, labels = following, open_labels(decisions)
-    report(job)
-    return given_up
+    return given_up + report(job)
 
 
 def _part(study: Study, labels: Sequence[str], repeats: int) -> Study:

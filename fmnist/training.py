@@ -16,6 +16,7 @@ import numpy as np
 
 from fmnist import measure
 from fmnist.architectures import build_model
+from fmnist.catalogue import define_architecture
 from fmnist.data import Dataset, Split, draw_split
 from fmnist.engine.devices import choose_policy, prepare_process
 from fmnist.engine.loop import Engine, Scores
@@ -49,6 +50,7 @@ def train_run(
     A loss that is not finite ends the run with status `diverged`; any other error is raised.
     """
     prepare_process(threads, gpus)
+    define_architecture(spec.configuration)
     started_at = datetime.now(UTC)
     run = _Run(spec, data, Snapshot.from_bytes(state) if state else None)
     error = run.train(on_epoch)

@@ -79,6 +79,11 @@ def build_for(architecture: str, settings: Hyperparameters, seed: int) -> keras.
         keras.config.set_dtype_policy(before)
 
 
+def order_of_epoch(indices: Array, seed: int, epoch: int) -> Array:
+    """Shuffle the training images, int32 (images,), for the epoch after `epoch` others."""
+    return np.random.default_rng([seed, epoch]).permutation(indices).astype(np.int32)
+
+
 class _Run:
     """A run under way: model, engine, progress and clocks."""
 
@@ -150,7 +155,7 @@ class _Run:
         done = len(self.progress.history)
         chosen = self.split.train_indices
         steps = math.ceil(len(chosen) / self.settings.batch_size)
-        order = np.random.default_rng([self.spec.seeds.order, done]).permutation(chosen).astype(np.int32)
+        order = order_of_epoch(chosen, self.spec.seeds.order, done)
         before = self.clocks.seconds.get("train", 0.0)
         with self.clocks.timing("train"):
             accuracy, loss = self.engine.train_epoch(order, done * steps, self.progress.learning_rate)

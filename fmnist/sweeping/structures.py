@@ -26,7 +26,7 @@ def structures_of(configurations: Sequence[Configuration]) -> Iterator[Future[di
     context = multiprocessing.get_context("spawn")
     try:
         with ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=_prepare) as pool:
-            yield pool.submit(_fingerprints, tuple(configurations))
+            yield pool.submit(fingerprints, tuple(configurations))
     except BrokenProcessPool as error:
         raise OSError(
             "models: the process that builds them ended without a word; most often the machine ran out of memory, or"
@@ -41,7 +41,8 @@ def _prepare() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # an error comes back through the future
 
 
-def _fingerprints(configurations: Sequence[Configuration]) -> dict[str, str]:
+def fingerprints(configurations: Sequence[Configuration]) -> dict[str, str]:
+    """Compute the fingerprint of each configuration's model in this process, by label."""
     return {configuration.label: _fingerprint(configuration) for configuration in configurations}
 
 

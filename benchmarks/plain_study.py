@@ -50,7 +50,7 @@ def main() -> None:
 def train(name: str, settings: Hyperparameters, repeat: int, images: np.ndarray, labels: np.ndarray) -> keras.Model:
     """Fit one model on the repeat's training images, watching its validation images."""
     seeds = seeds_of_repeat(repeat)
-    split = draw_split(labels, seeds.split)
+    split = draw_split(labels, seeds.split, validation_count=5000)
     keras.utils.clear_session()
     keras.utils.set_random_seed(seeds.initialisation)
     model = compiled_model(name, settings)

@@ -2,6 +2,8 @@ import os
 import sys
 import warnings
 
+from fmnist.errors import UserError
+
 # TensorFlow reads this at its import. On CPUs without AVX-512 it leaves oneDNN off, and its own kernels, built without
 # AVX2, train these nets at a third to three quarters of the speed.
 if "tensorflow" in sys.modules and "TF_ENABLE_ONEDNN_OPTS" not in os.environ:
@@ -12,3 +14,8 @@ if "tensorflow" in sys.modules and "TF_ENABLE_ONEDNN_OPTS" not in os.environ:
         stacklevel=2,
     )
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+# Keras reads this at its import; the engine is TensorFlow's, whatever a user has chosen for other programs
+if "keras" in sys.modules and (chosen := sys.modules["keras"].config.backend()) != "tensorflow":
+    raise UserError(f"Keras was imported before fmnist, with the backend {chosen}: import fmnist first")
+os.environ["KERAS_BACKEND"] = "tensorflow"

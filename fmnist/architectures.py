@@ -6,12 +6,12 @@ studies use. Importing this module does not import Keras (a study can be listed 
 
 from __future__ import annotations
 
-import hashlib
-import json
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from fmnist.checks import member
 from fmnist.errors import UserError
 from fmnist.hyperparameters import Hyperparameters
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 IMAGE_SHAPE = (28, 28, 1)
 CLASS_COUNT = 10
+OUTPUT_NAME = "probabilities"  # of the output layer
 
 Layers = Any  # the module keras.layers
 Tensor = Any
@@ -33,7 +34,11 @@ class Architecture:
     name: str
     body: Body
     defaults: Hyperparameters
-    description: str
+
+    @property
+    def reads_hyperparameters(self) -> bool:
+        """Whether its layers depend on settings: a last parameter that begins with an underscore says that none do."""
+        return not list(inspect.signature(self.body).parameters)[-1].startswith("_")
 
 
 ARCHITECTURES: dict[str, Architecture] = {}
@@ -46,7 +51,7 @@ def architecture(defaults: Hyperparameters) -> Callable[[Body], Body]:
         name = body.__name__
         if name in ARCHITECTURES:
             raise UserError(f"architecture {name!r} is defined twice: give the second one another name")
-        ARCHITECTURES[name] = Architecture(name, body, defaults, (body.__doc__ or "").strip())
+        ARCHITECTURES[name] = Architecture(name, body, defaults)
         return body
 
     return register
@@ -54,65 +59,29 @@ def architecture(defaults: Hyperparameters) -> Callable[[Body], Body]:
 
 def find_architecture(name: str) -> Architecture:
     """Return the architecture of that name; ValueError lists the known ones."""
-    if name not in ARCHITECTURES:
-        raise UserError(f"architecture: got {name!r}, expected one of {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[name]
+    return ARCHITECTURES[member("architecture", name, ARCHITECTURES)]
 
 
 def build_model(name: str, hyperparameters: Hyperparameters | None = None) -> keras.Model:
     """Build the plain Keras model: input float (batch, 28, 28, 1) in [0, 1], output (batch, 10) probabilities.
 
-    The weights are drawn from Keras' global seed: call `keras.utils.set_random_seed` first.
+    The weights are drawn from Keras' global seed: call `keras.utils.set_random_seed` first. A user's own settings of
+    Keras (~/.keras/keras.json, KERAS_MAX_EPOCHS and the like) are put back to Keras' defaults: no row would tell them.
     """
     import keras
 
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_max_epochs(None)
+    keras.config.set_max_steps_per_epoch(None)
     found = find_architecture(name)
     settings = hyperparameters or found.defaults
     images = keras.Input(IMAGE_SHAPE, name="images")
     features = found.body(images, keras.layers, settings)
     # probabilities stay float32 under mixed precision, where the softmax of a half-precision sum would lose digits
-    outputs = keras.layers.Dense(CLASS_COUNT, activation="softmax", dtype="float32", name="probabilities")(features)
+    outputs = keras.layers.Dense(CLASS_COUNT, activation="softmax", dtype="float32", name=OUTPUT_NAME)(features)
     return keras.Model(images, outputs, name=name)
-
-
-_CONFIG_LEFT_OUT = ("name", "dtype", "trainable", "batch_shape", "sparse", "ragged", "optional")
-
-
-def structure_fingerprint(model: keras.Model) -> str:
-    """Hash what a model computes: its layers' kinds and settings, their order and connections, not their names.
-
-    Renaming a layer or moving code leaves it as it is; changing a filter count, an activation or an initialiser does
-    not.
-    Returns 16 hexadecimal digits.
-    """
-    position = {layer.name: index for index, layer in enumerate(model.layers)}
-    described = [
-        {
-            "kind": type(layer).__name__,
-            "config": {k: v for k, v in layer.get_config().items() if k not in _CONFIG_LEFT_OUT},
-            "inputs": sorted(
-                position[node.operation.name] for node in _parents(layer) if node.operation.name in position
-            ),
-            "shape": [list(map(str, weight.shape)) for weight in layer.weights],
-        }
-        for layer in model.layers
-    ]
-    text = json.dumps(_without_names(described), sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _parents(layer: Any) -> list[Any]:
-    return [parent for node in layer._inbound_nodes for parent in node.parent_nodes]
-
-
-def _without_names(value: Any) -> Any:
-    """Drop what a serialised Keras object says of itself but not of its mathematics (modules, names, unset seeds)."""
-    if isinstance(value, dict):
-        skipped = {"module", "registered_name", "build_config", "name", "dtype", "seed"}
-        return {key: _without_names(item) for key, item in value.items() if key not in skipped and item is not None}
-    if isinstance(value, (list, tuple)):
-        return [_without_names(item) for item in value]
-    return value
 
 
 @architecture(Hyperparameters(batch_size=32, epochs=20, early_stopping_patience=5, restore_best_weights=True))

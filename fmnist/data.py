@@ -90,7 +90,7 @@ def cache_directory() -> Path:
     return user_cache() / "fashion-mnist"
 
 
-def draw_split(train_labels: ByteArray, seed: int, validation_count: int = 5000) -> Split:
+def draw_split(train_labels: ByteArray, seed: int, validation_count: int) -> Split:
     """Hold back `validation_count` images at random, each class by its share of the training set.
 
     Classes of equal size differ by at most one image. `train_labels` has the shape (images,). The same seed gives

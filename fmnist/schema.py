@@ -8,7 +8,7 @@ from typing import Literal
 import pyarrow as pa
 
 from fmnist.hyperparameters import Hyperparameters
-from fmnist.study import Seeds
+from fmnist.seeds import Seeds
 
 STATUSES = ("ok", "failed", "diverged")
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from fmnist import measure
 from fmnist.architectures import build_model
+from fmnist.catalogue import define_architecture
 from fmnist.data import Dataset, Split, draw_split
 from fmnist.engine.devices import choose_policy, prepare_process
 from fmnist.engine.keras_engine import KerasEngine
@@ -49,6 +50,7 @@ def train_run(
     `diverged`; any other error is raised.
     """
     prepare_process(threads, gpus)
+    define_architecture(spec.configuration)
     started_at = datetime.now(UTC)
     run = _Run(spec, data, Snapshot.from_bytes(state) if state else None)
     error = run.train(on_epoch)
@@ -76,6 +78,11 @@ def build_for(architecture: str, settings: Hyperparameters, seed: int) -> keras.
         return build_model(architecture, settings)
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def order_of_epoch(indices: Array, seed: int, epoch: int) -> Array:
+    """Shuffle the training images, int32 (images,), for the epoch after `epoch` others."""
+    return np.random.default_rng([seed, epoch]).permutation(indices).astype(np.int32)
 
 
 class _Run:
@@ -154,7 +161,7 @@ class _Run:
         done = len(self.progress.history)
         chosen = self.split.train_indices
         steps = math.ceil(len(chosen) / self.settings.batch_size)
-        order = np.random.default_rng([self.spec.seeds.order, done]).permutation(chosen).astype(np.int32)
+        order = order_of_epoch(chosen, self.spec.seeds.order, done)
         before = self.clocks.seconds.get("train", 0.0)
         with self.clocks.timing("train"):
             accuracy, loss = self.engine.train_epoch(order, done * steps, self.progress.learning_rate)

@@ -12,7 +12,6 @@ from fmnist.architectures import (
     architecture,
     build_model,
     find_architecture,
-    structure_fingerprint,
 )
 from fmnist.hyperparameters import Hyperparameters
 
@@ -117,49 +116,6 @@ def test_default_settings_are_the_reports():
 def test_dropout_rate_reaches_the_layer():
     model = build_model("own_v1", dataclasses.replace(ARCHITECTURES["own_v1"].defaults, dropout_rate=0.125))
     assert [layer.rate for layer in model.layers if type(layer).__name__ == "Dropout"] == [0.125]
-
-
-def test_fingerprint_ignores_names_and_sees_structure():
-    import keras
-
-    def model(name="a", filters=4, activation="relu", order=("conv", "pool")):
-        kinds = {
-            "conv": keras.layers.Conv2D(filters, 3, padding="same", activation=activation, name=f"{name}_conv"),
-            "pool": keras.layers.MaxPooling2D(2, name=f"{name}_pool"),
-        }
-        x = inputs = keras.Input((28, 28, 1), name=name)
-        for kind in order:
-            x = kinds[kind](x)
-        return keras.Model(inputs, x, name=name)
-
-    reference = structure_fingerprint(model())
-    assert structure_fingerprint(model(name="b")) == reference
-    others = [model(filters=5), model(activation="tanh"), model(order=("pool", "conv"))]
-    assert len({reference, *map(structure_fingerprint, others)}) == 4
-
-
-def test_fingerprint_sees_connections():
-    import keras
-
-    def model(skip):
-        inputs = keras.Input((8,))
-        first = keras.layers.Dense(8)(inputs)
-        second = keras.layers.Dense(8)(first)
-        return keras.Model(inputs, keras.layers.Add()([second, inputs if skip else first]))
-
-    assert structure_fingerprint(model(skip=True)) != structure_fingerprint(model(skip=False))
-
-
-def test_fingerprints_never_change():
-    # another value here makes every stored run of that architecture a stranger; own_v1 and own_v2 differ by dropout
-    assert {name: structure_fingerprint(build_model(name)) for name in ARCHITECTURES} == {
-        "lenet5": "4f523ec1d5d0522d",
-        "brownlee": "e173997b8f91b2ea",
-        "own_v1": "59f12e122b0b7b11",
-        "own_v2": "b6fdf4abee1e8aba",
-        "own_v3": "3bb3dcdd5caa7505",
-        "efficientnet_small": "4115afcb85156be4",
-    }
 
 
 def test_second_architecture_of_the_same_name_is_refused():

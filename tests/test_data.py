@@ -262,7 +262,7 @@ def test_two_processes_that_fetch_at_once_do_not_hurt_each_other(copied: Path, t
 
 def test_the_split_of_the_real_labels_is_even(real_directory: Path) -> None:
     labels = load_data(real_directory).train_labels
-    split = draw_split(labels, seed=7)
+    split = draw_split(labels, seed=7, validation_count=5000)
     np.testing.assert_array_equal(np.bincount(labels[split.validation_indices]), [500] * 10)
     assert split.train_indices.shape == (55_000,)
     assert split.train_indices.dtype == split.validation_indices.dtype == np.int64

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from fmnist.hyperparameters import Hyperparameters
@@ -26,12 +27,29 @@ from fmnist.hyperparameters import Hyperparameters
         ("zoom", "0.1", r"\[0, 1\)"),
         ("early_stopping_patience", -1, "whole number of at least 0"),
         ("plateau_factor", 1.0, r"\(0, 1\)"),
+        ("plateau_factor", 0, r"\(0, 1\)"),
+        ("rotation", 10**400, r"\[0, 180\]"),
+        ("zoom", True, r"\[0, 1\)"),
+        ("l2", None, r"\[0, infinity\)"),
+        ("l2", np.array([0.1]), r"\[0, infinity\)"),
+        ("batch_size", 2**31, "whole number of at least 1 and at most 2147483647"),
+        ("epochs", None, "whole number of at least 1"),
+        ("horizontal_flip", 1, "True or False"),
+        ("restore_best_weights", 1, "True or False"),
+        ("restore_best_weights", None, "True or False"),
+        ("early_stopping_patience", 2.5, "whole number of at least 0"),
+        ("optimizer", None, "one of adam, sgd"),
+        ("optimizer", ["adam"], "one of adam, sgd"),
         ("minimum_learning_rate", -1.0, r"\[0, infinity\)"),
     ],
 )
 def test_value_outside_its_range_names_field_value_and_range(name, value, expected):
     with pytest.raises(ValueError, match=f"^{name}: got .*expected .*{expected}"):
         Hyperparameters(**{name: value})
+
+
+def test_the_ends_of_a_range_belong_to_it_as_it_says():
+    assert Hyperparameters(rotation=180, momentum=0, early_stopping_patience=0, batch_size=1).rotation == 180.0
 
 
 def test_augments_when_any_change_is_asked_for():

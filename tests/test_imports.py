@@ -83,3 +83,31 @@ def test_tensorflow_before_fmnist_is_warned_of():
     assert "TensorFlow was imported before fmnist, which could not turn oneDNN on" in late.stderr
     chosen = {**free, "TF_ENABLE_ONEDNN_OPTS": "0"}
     assert not subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=chosen).stderr
+
+
+def run_python(code, **environment):
+    free = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**free, **environment})
+
+
+def test_keras_settings_of_a_user_change_no_model(tmp_path):
+    (tmp_path / "keras.json").write_text(
+        '{"backend": "torch", "floatx": "float64", "epsilon": 0.1, "image_data_format": "channels_first"}'
+    )
+    code = (
+        "import fmnist, keras; from fmnist.architectures import build_model;"
+        "from fmnist.structure import structure_fingerprint; model = build_model('own_v1');"
+        "print(keras.config.backend(), keras.config.epsilon(), keras.config.max_epochs(), model.dtype,"
+        " structure_fingerprint(model))"
+    )
+    told = run_python(code, KERAS_BACKEND="torch", KERAS_HOME=str(tmp_path), KERAS_MAX_EPOCHS="3")
+    assert told.stdout.split() == ["tensorflow", "1e-07", "None", "float32", "59f12e122b0b7b11"], told.stderr
+
+
+def test_keras_with_another_backend_before_fmnist_is_refused():
+    code = (
+        "import sys, types; sys.modules['keras'] = keras = types.ModuleType('keras');"
+        "keras.config = types.SimpleNamespace(backend=lambda: 'jax'); import fmnist"
+    )
+    refused = run_python(code)
+    assert "UserError: Keras was imported before fmnist, with the backend jax" in refused.stderr

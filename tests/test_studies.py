@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from dataclasses import replace
 
 import pytest
 
 from fmnist.architectures import ARCHITECTURES
 from fmnist.catalogue import find_study, study_names
+from fmnist.errors import UserError
 from fmnist.schema import METRICS
+from fmnist.sweeping.run_process import Nursery, Request
+from fmnist.sweeping.structures import structures_of
+from tests.tiny_data import tiny_dataset
 
 NAMES = study_names()
 
@@ -32,9 +37,13 @@ def test_a_study_can_be_compared(name):
     assert set(study.margins) <= set(METRICS)
 
 
-def test_quick_and_comparison_hold_every_architecture():
-    for name in ("quick", "comparison"):
-        assert sorted(item.architecture for item in find_study(name).configurations) == sorted(ARCHITECTURES)
+def test_an_architecture_that_is_added_changes_no_study(own_file):
+    find_study(str(own_file))
+    assert "mine" in ARCHITECTURES
+    six = ("lenet5", "brownlee", "own_v1", "own_v2", "own_v3", "efficientnet_small")
+    for name, order in (("quick", six[::-1]), ("comparison", six), ("timing", six)):
+        module = importlib.reload(importlib.import_module(f"fmnist.studies.{name}"))
+        assert tuple(item.architecture for item in module.STUDY.configurations) == order
     assert find_study("quick").repeats == 3
     assert find_study("comparison").repeats == 10
 
@@ -93,3 +102,93 @@ def test_a_study_may_be_a_file_of_ones_own(tmp_path):
         "STUDY = Study(name='mine', question='?', configurations=(configure('lenet5'),), repeats=1)\n"
     )
     assert find_study(str(file)).name == "mine"
+
+
+OWN_ARCHITECTURE = """
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+
+from fmnist.architectures import architecture
+from fmnist.hyperparameters import Hyperparameters
+from fmnist.study import Study, configure
+
+
+@dataclass
+class Width:  # a dataclass looks its module up by name
+    units: int
+
+
+class Half(keras.layers.Layer):
+    def call(self, x):
+        return x * 0.5
+
+
+@architecture(Hyperparameters(epochs=1, batch_size=32))
+def mine(images, layers, hyperparameters):
+    x = layers.Dense(Width(8).units, activation="tanh")(layers.Flatten()(images))
+    return Half()(x)
+
+
+CONFIGURATIONS = (configure("mine"), configure("lenet5", epochs=1))
+STUDY = Study(name="own", question="Does it run?", configurations=CONFIGURATIONS, repeats=1)
+"""
+
+
+@pytest.fixture
+def own_file(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(OWN_ARCHITECTURE)
+    yield file
+    ARCHITECTURES.pop("mine", None)
+
+
+def own_structures(file):
+    with structures_of(find_study(str(file)).configurations) as structures:
+        return structures.result()
+
+
+def test_an_architecture_of_a_studys_own_file_is_built_and_trained_where_the_file_is_not(own_file, tmp_path):
+    study = find_study(str(own_file))
+    own_file.unlink()
+    with structures_of(study.configurations) as structures:
+        assert structures.result()["lenet5"] == "4f523ec1d5d0522d"
+    run = study.runs(structures.result(), "dd")[0]
+    nursery = Nursery("fmnist.training", tiny_dataset(train_count=120, test_count=20))
+    nursery.start(
+        Request(run=run, results=str(tmp_path), threads=1, gpus=0.0, code_version="1", checkpoint_seconds=None)
+    )
+    epoch, row = nursery.next_message(), nursery.next_message()
+    nursery.close()
+    assert (epoch.kind, row.kind) == ("epoch", "row"), row
+    assert (row.content["architecture"], row.content["parameter_count"]) == ("mine", 784 * 8 + 8 + 8 * 10 + 10)
+
+
+def test_a_file_is_read_again_with_its_architectures(own_file):
+    def mine():
+        find_study(str(own_file))
+        return inspect.getsource(ARCHITECTURES["mine"].body)
+
+    before = mine()
+    own_file.write_text(OWN_ARCHITECTURE.replace("Width(8)", "Width(9)"))
+    assert mine() == before.replace("Width(8)", "Width(9)") != before
+
+
+def test_a_file_that_defines_a_known_architecture_anew_is_refused(own_file):
+    own_file.write_text(OWN_ARCHITECTURE.replace("def mine", "def lenet5"))
+    with pytest.raises(UserError, match="'lenet5' is defined twice"):
+        find_study(str(own_file))
+
+
+def test_a_dropout_rate_that_no_layer_reads_is_said_before_anything_is_computed(own_file):
+    own_file.write_text(OWN_ARCHITECTURE.replace('configure("mine")', 'configure("mine", dropout_rate=0.5)'))
+    with pytest.raises(UserError, match=r"dropout_rate: got 0.5 for 'mine', but no layer of mine reads it"):
+        own_structures(own_file)
+
+
+def test_models_that_end_their_process_are_told_in_a_line(own_file):
+    own_file.write_text(OWN_ARCHITECTURE.replace("x = layers", "import os; os._exit(9); x = layers"))
+    with pytest.raises(OSError, match="models: the process that builds them ended"):
+        own_structures(own_file)

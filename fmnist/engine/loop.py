@@ -21,7 +21,7 @@ from fmnist.engine.optimizers import LossScale, make_optimizer
 from fmnist.errors import UserError
 from fmnist.hyperparameters import Hyperparameters
 from fmnist.measure import graphics_cards
-from fmnist.study import Seeds
+from fmnist.seeds import Seeds
 
 Tensor = Any
 ByteArray = npt.NDArray[np.uint8]

@@ -6,18 +6,32 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import replace
 
-from fmnist.architectures import build_model, structure_fingerprint
+from fmnist.architectures import build_model, find_architecture
+from fmnist.catalogue import define_architecture
+from fmnist.errors import UserError
+from fmnist.hyperparameters import Hyperparameters
 from fmnist.study import Configuration
 
 
 @contextmanager
 def structures_of(configurations: Sequence[Configuration]) -> Iterator[Future[dict[str, str]]]:
-    """Begin to compute the fingerprint of each configuration's model; gives a future of label -> fingerprint."""
+    """Begin to compute the fingerprint of each configuration's model; gives a future of label -> fingerprint.
+
+    Its result raises UserError for a dropout rate that no layer reads, OSError where the process did not live.
+    """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=_prepare) as pool:
-        yield pool.submit(_fingerprints, tuple(configurations))
+    try:
+        with ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=_prepare) as pool:
+            yield pool.submit(fingerprints, tuple(configurations))
+    except BrokenProcessPool as error:
+        raise OSError(
+            "models: the process that builds them ended without a word; most often the machine ran out of memory, or"
+            " TensorFlow does not run on it: try `python -c 'import tensorflow'`"
+        ) from error
 
 
 def _prepare() -> None:
@@ -27,10 +41,29 @@ def _prepare() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # an error comes back through the future
 
 
-def _fingerprints(configurations: Sequence[Configuration]) -> dict[str, str]:
-    return {
-        configuration.label: structure_fingerprint(
-            build_model(configuration.architecture, configuration.hyperparameters)
+def fingerprints(configurations: Sequence[Configuration]) -> dict[str, str]:
+    """Compute the fingerprint of each configuration's model in this process, by label."""
+    return {configuration.label: _fingerprint(configuration) for configuration in configurations}
+
+
+def _fingerprint(configuration: Configuration) -> str:
+    define_architecture(configuration)
+    name, settings = configuration.architecture, configuration.hyperparameters
+    fingerprint = _structure(name, settings)
+    own = find_architecture(name).defaults.dropout_rate
+    if settings.dropout_rate != own and fingerprint == _structure(name, replace(settings, dropout_rate=own)):
+        raise UserError(
+            f"dropout_rate: got {settings.dropout_rate} for {configuration.label!r}, but no layer of {name} reads it"
         )
-        for configuration in configurations
-    }
+    return fingerprint
+
+
+def _structure(name: str, settings: Hyperparameters) -> str:
+    """Hash a model built in its precision, so that a layer whose precision is set by hand shows."""
+    import keras
+
+    from fmnist.structure import structure_fingerprint
+
+    keras.config.set_dtype_policy("mixed_bfloat16" if settings.precision == "auto" else settings.precision)
+    keras.utils.set_random_seed(0)  # a few layers draw a seed of their own and tell it
+    return structure_fingerprint(build_model(name, settings))

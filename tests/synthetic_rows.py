@@ -43,17 +43,24 @@ class Maker:
     epochs: int = 10
     statuses: dict[int, str] = field(default_factory=dict)  # repeat -> status, where it is not ok
     left_out: frozenset[int] = frozenset()  # repeats without a row
+    generation: str = "present"  # another one is another configuration under the same label
 
     @property
     def configuration_id(self) -> str:
-        return digest({"label": self.label})
+        return digest({"label": self.label, "generation": self.generation})
 
 
 SIX = (
     Maker(label="lenet5", accuracy=0.893, train_seconds=45, host_allocated_bytes=150 * 2.0**20, parameter_count=61_706),
-    Maker(label="brownlee", accuracy=0.899, train_seconds=80, host_allocated_bytes=210 * 2.0**20, parameter_count=542_230),
-    Maker(label="own_v1", accuracy=0.913, train_seconds=90, host_allocated_bytes=260 * 2.0**20, parameter_count=225_034),
-    Maker(label="own_v2", accuracy=0.904, train_seconds=92, host_allocated_bytes=262 * 2.0**20, parameter_count=225_034),
+    Maker(
+        label="brownlee", accuracy=0.899, train_seconds=80, host_allocated_bytes=210 * 2.0**20, parameter_count=542_230
+    ),
+    Maker(
+        label="own_v1", accuracy=0.913, train_seconds=90, host_allocated_bytes=260 * 2.0**20, parameter_count=225_034
+    ),
+    Maker(
+        label="own_v2", accuracy=0.904, train_seconds=92, host_allocated_bytes=262 * 2.0**20, parameter_count=225_034
+    ),
     Maker(label="own_v3", accuracy=0.9205, train_seconds=170, host_allocated_bytes=340 * 2.0**20),
     Maker(
         label="efficientnet_small",

@@ -244,6 +244,7 @@ def missing_words(findings: Findings) -> list[str]:
         if hit:
             sentences.append(f"Runs that {meaning}: {', '.join(hit)}. They are counted here and in no mean.")
     sentences += _lacking_sentences(findings)
+    sentences += study.remarks
     if study.repeats is None:
         sentences.append("The study's manifest is not there: how many repeats were wanted is not known.")
     pruned = int(counts["pruned"].sum())

@@ -1,6 +1,7 @@
 import os
 import sys
 import warnings
+from importlib.util import find_spec
 
 # TensorFlow reads this at its import. On CPUs without AVX-512 it leaves oneDNN off, and its own kernels, built without
 # AVX2, train these nets at a third to three quarters of the speed.
@@ -12,3 +13,9 @@ if "tensorflow" in sys.modules and "TF_ENABLE_ONEDNN_OPTS" not in os.environ:
         stacklevel=2,
     )
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+# A notebook hands its MPLBACKEND on to the commands it starts. Where the module that it names is not there, matplotlib
+# cannot even be imported; no figure here needs it.
+_backend = os.environ.get("MPLBACKEND", "")
+if _backend.startswith("module://") and find_spec(_backend.removeprefix("module://").partition(".")[0]) is None:
+    del os.environ["MPLBACKEND"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 def main() -> int:
     """Parse the command line, build the report, print the results; 2 if the user has to change something."""
+    sys.stdout.reconfigure(errors="replace")  # an ASCII terminal gets a ? for what it lacks
     arguments = parse()
     print_now(f"Report on {', '.join(arguments.study) or 'all studies'} in {arguments.results}")
     from fmnist.errors import UserError
@@ -19,7 +21,10 @@ def main() -> int:
     from fmnist.reporting.terminal import print_results
 
     try:
-        result = build_report(arguments.results, arguments.study, arguments.out, arguments.data, print_now)
+        result = build_report(
+            arguments.results, arguments.study, arguments.out, arguments.data, print_now,
+            processes=len(os.sched_getaffinity(0)),
+        )  # fmt: skip
         if arguments.readme:
             update_section(arguments.readme, result)
     except (UserError, OSError) as error:

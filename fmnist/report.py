@@ -45,7 +45,7 @@ Save = Callable[[Figure, Path], Future[str]]
 log = logging.getLogger(__name__)
 
 LONG_WORDS = 40  # characters from which a column of a page's table may break into lines
-WIDE = 5.0  # inches from which a figure scrolls on a narrow window
+WIDE = 4.0  # inches from which a figure has a row of its own and scrolls on a narrow window
 LONGEST_NAME = 100  # characters of a file's name; file systems take some 250 bytes
 
 

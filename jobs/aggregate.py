@@ -12,7 +12,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 def main() -> int:
     """Parse the command line, build the report, print the results; 2 if the user has to change something."""
-    sys.stdout.reconfigure(errors="replace")  # an ASCII terminal gets a ? for what it lacks
     arguments = parse()
     print_now(f"Report on {', '.join(arguments.study) or 'all studies'} in {arguments.results}")
     from fmnist.errors import UserError
@@ -57,4 +56,5 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # an ASCII terminal gets a ? for what it lacks
     sys.exit(main())

@@ -38,4 +38,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # an ASCII terminal gets a ? for what it lacks
     sys.exit(main())

@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rich.console import Console
 
-from fmnist.errors import UserError
 from fmnist.catalogue import find_study
+from fmnist.errors import UserError
 from fmnist.schema import METRICS
 from fmnist.study import PLACEMENTS, Study
 from fmnist.study_job import StudyOptions, run_study
@@ -139,4 +139,5 @@ def positive(text: str) -> int:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # an ASCII terminal gets a ? for what it lacks
     sys.exit(main())

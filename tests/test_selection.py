@@ -106,6 +106,12 @@ def test_a_net_taken_out_of_a_study_is_an_earlier_setting(store):
     assert study.remarks == ("2 rows of earlier settings are left out.",)
 
 
+def test_rows_that_another_study_claims_are_no_earlier_settings(store):
+    fill(store, rows_of(SIX[:3], 2)).write_manifest(manifest_of(TWO, 2))
+    store.write_manifest(manifest_of(SIX[2:3], 2, name="other"))
+    assert [study.remarks for study in select_studies(store)] == [(), ()]
+
+
 def test_a_study_with_earlier_rows_alone_says_so(store):
     fill(store, rows_of(earlier(TWO[:1]), 1)).write_manifest(manifest_of(TWO, 1))
     for names in ((), ("made_up",)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
@@ -122,11 +122,15 @@ def select_studies(store: Store, names: Sequence[str] = (), rows: pd.DataFrame |
             " run `python jobs/study.py quick` first, or name another place with --results"
         )
     manifests = store.manifests()
-    by_name = {manifest["name"]: manifest for manifest in [*manifests, *_manifests_of_rows(rows, manifests)]}
+    claimed = {item["configuration_id"] for manifest in manifests for item in manifest["configurations"]}
+    orphans = rows[~rows["configuration_id"].isin(claimed)]
+    by_name = {manifest["name"]: manifest for manifest in manifests}
+    by_name |= {manifest["name"]: manifest for manifest in _manifests_of_rows(orphans, set(by_name))}
     for name in names:
         if name not in by_name:
             raise UserError(f"study: got {name!r}, expected one with results in {store.uri}: {', '.join(by_name)}")
-    studies = [_select(rows, by_name[name]) for name in dict.fromkeys(names) or by_name]
+    earlier = orphans["study"].value_counts()
+    studies = [_select(rows, by_name[name], int(earlier.get(name, 0))) for name in dict.fromkeys(names) or by_name]
     without_rows = [study for study in studies if study.outcomes.empty]
     if without_rows and (names or len(without_rows) == len(studies)):
         name, remarks = without_rows[0].name, "".join(f" {remark}" for remark in without_rows[0].remarks)
@@ -140,15 +144,13 @@ def select_studies(store: Store, names: Sequence[str] = (), rows: pd.DataFrame |
     return sorted(with_rows, key=lambda study: study.outcomes["started_at"].max(), reverse=True)
 
 
-def _manifests_of_rows(rows: pd.DataFrame, manifests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Make up a manifest for each study without one whose rows belong to no other study's.
+def _manifests_of_rows(orphans: pd.DataFrame, known: Collection[str]) -> list[dict[str, Any]]:
+    """Make up a manifest for each study that is not `known` from the rows that no manifest claims.
 
     Of configurations with one label the one that ran last keeps it; the earlier ones are marked.
     """
-    claimed = {item["configuration_id"] for manifest in manifests for item in manifest["configurations"]}
-    known = {manifest["name"] for manifest in manifests}
-    orphans = rows[~rows["configuration_id"].isin(claimed) & ~rows["study"].isin(known)]
     made = []
+    orphans = orphans[~orphans["study"].isin(known)]
     for name, group in orphans.sort_values("started_at", ascending=False, kind="stable").groupby("study", sort=True):
         configurations = group.drop_duplicates("configuration_id")[["configuration_id", "label", "architecture"]]
         made.append(
@@ -177,7 +179,7 @@ def tell_apart(names: Iterable[str], mark: str, key: Callable[[str], str] = str)
     return list(told.values())
 
 
-def _select(rows: pd.DataFrame, manifest: Mapping[str, Any]) -> StudyRows:
+def _select(rows: pd.DataFrame, manifest: Mapping[str, Any], earlier: int) -> StudyRows:
     configurations: dict[str, Mapping[str, str]] = {}
     for item in manifest["configurations"]:
         configurations.setdefault(item["configuration_id"], item)
@@ -204,7 +206,7 @@ def _select(rows: pd.DataFrame, manifest: Mapping[str, Any]) -> StudyRows:
         design=design,
         remarks=(
             *_remarks_on_manifest(manifest),
-            *_remarks_on_rows(rows, own, manifest, most),
+            *_remarks_on_rows(own, manifest, most, earlier),
             *_remarks_on_divergence(asked),
         ),
     )
@@ -232,15 +234,13 @@ def _remarks_on_manifest(manifest: Mapping[str, Any]) -> Iterator[str]:
         yield f"The study has a margin for {', '.join(unknown)}, which is no metric of this version: it is not used."
 
 
-def _remarks_on_rows(
-    rows: pd.DataFrame, own: pd.DataFrame, manifest: Mapping[str, Any], most: int | None
-) -> Iterator[str]:
-    """Count the study's rows that it is not read from."""
+def _remarks_on_rows(own: pd.DataFrame, manifest: Mapping[str, Any], most: int | None, earlier: int) -> Iterator[str]:
+    """Count the rows that the study is not read from; `earlier` are those of its name that belong to no study."""
     if most is None:  # no manifest: every row is the study's
         return
-    earlier = int(((rows["study"] == manifest["name"]) & ~rows.index.isin(own.index)).sum())
     if earlier:
-        yield f"{earlier:,} row{'s' * (earlier > 1)} of earlier settings {'are' if earlier > 1 else 'is'} left out."
+        are = "row of earlier settings is" if earlier == 1 else "rows of earlier settings are"
+        yield f"{earlier:,} {are} left out."
     further = own[own["repeat"] >= most].drop_duplicates(["label", "repeat"])["label"].value_counts()
     named = [f"{item['label']} {further[item['label']]}" for item in manifest["configurations"]
              if item["label"] in further]  # fmt: skip

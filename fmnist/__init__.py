@@ -1,6 +1,7 @@
 import os
 import sys
 import warnings
+from importlib.util import find_spec
 
 from fmnist.errors import UserError
 
@@ -19,3 +20,9 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 if "keras" in sys.modules and (chosen := sys.modules["keras"].config.backend()) != "tensorflow":
     raise UserError(f"Keras was imported before fmnist, with the backend {chosen}: import fmnist first")
 os.environ["KERAS_BACKEND"] = "tensorflow"
+
+# A notebook hands its MPLBACKEND on to the commands it starts. Where the module that it names is not there, matplotlib
+# cannot even be imported; no figure here needs it.
+_backend = os.environ.get("MPLBACKEND", "")
+if _backend.startswith("module://") and find_spec(_backend.removeprefix("module://").partition(".")[0]) is None:
+    del os.environ["MPLBACKEND"]

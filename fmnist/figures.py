@@ -3,77 +3,92 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
-from fmnist.reporting.appearance import INK, QUIET, Look, numbered
+from fmnist.reporting.appearance import INK, QUIET, Look, in_lines
 from fmnist.schema import Metric
 
 Numbers = npt.NDArray[np.float64]
 
 MOST_POINTS = 300  # drawn for each configuration; more would hide the box and swell the file
-FEWEST_FOR_A_BOX = 3
+FEWEST_FOR_A_BOX = 20
 FEWEST_FOR_A_COURSE = 4  # epochs
 FIRST_EPOCH_TAKES = 3.0  # a first epoch that makes the span of a curve so many times as large is left outside
 MARGIN = 0.06  # of the span, above and below it
+STEPS = [1, 2, 5, 10]  # between an axis' ticks, times powers of ten
+STRETCHED_FROM, MOST_STRETCHED = 4.0, 1e9  # the largest value by the smallest, on a log axis
+MOST_DECADES = 3  # with a tick at each step; beyond, at the powers of ten alone
 
 
 def draw_distribution(
-    axes: Axes, values: Mapping[str, Numbers], metric: Metric, looks: Mapping[str, Look], *, note: str = ""
+    axes: Axes,
+    values: Mapping[str, Numbers],
+    means: pd.DataFrame,
+    metric: Metric,
+    looks: Mapping[str, Look],
+    *,
+    note: str = "",
 ) -> Axes:
-    """Draw each configuration's runs as points over a box (median, quartiles, whiskers to 1.5 times their distance).
+    """Draw each configuration's runs as points, below them their mean with its interval.
 
-    `values` maps labels to stored values of `metric`, shape (n,); those with fewer than three runs get points alone.
+    `values` maps labels to stored values of `metric`, shape (n,); from 20 runs on a box stands behind the points
+    (median, quartiles, whiskers to 1.5 times their distance). `means` has the labels as index and the columns mean,
+    low, high, in stored units; an interval that is nan is not drawn.
     """
-    labels = list(values)
-    for place, label in enumerate(labels):
-        shown = values[label] * metric.scale
+    rows = (means.loc[list(values)] * metric.scale).iterrows()
+    for place, ((label, stored), (_, mean)) in enumerate(zip(values.items(), rows, strict=True)):
+        shown, look = stored * metric.scale, looks[label]
         if len(shown) >= FEWEST_FOR_A_BOX:
-            _draw_box(axes, shown, place, looks[label])
-        _draw_points(axes, shown, place, looks[label])
-    _name_rows(axes, numbered(labels, [len(values[label]) for label in labels]))
+            _draw_box(axes, shown, place, look)
+        _draw_points(axes, shown, place, look)
+        draw_mean(axes, mean, place + 0.26, "|", INK)
+    name_rows(axes, [f"{label} (n={len(stored):,})" for label, stored in values.items()])
     axes.set_xlabel(with_unit(metric))
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    if metric.kind != "accuracy" and values:
-        stretch_axis(axes, np.concatenate(list(values.values())) * metric.scale)
-    axes.grid(axis="x", color="#dddddd", linewidth=0.5)
+    drawn = np.concatenate([*values.values(), *means[["low", "high"]].to_numpy()]) * metric.scale
+    fit_axis(axes, "x", drawn, stretch=metric.kind != "accuracy")
     if note:
         axes.set_title(note, color="#a03000", fontsize=7.5)
     return axes
 
 
+def draw_mean(axes: Axes, row: pd.Series, place: float, marker: str, colour: str) -> None:
+    """Draw a mean as a marker over its interval, a line; `row` holds mean, low and high in the axis' unit."""
+    axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=1.4)
+    axes.plot(row["mean"], place, marker=marker, color=colour, markersize=6, linestyle="")
+
+
 def _draw_box(axes: Axes, values: Numbers, place: int, look: Look) -> None:
-    drawn = axes.boxplot(
+    axes.boxplot(
         [values],
-        positions=[place],
+        positions=[place - 0.12],
         orientation="horizontal",
-        widths=0.62,
+        widths=0.5,
         showfliers=False,  # every point is drawn anyway
         patch_artist=True,
         manage_ticks=False,
-        medianprops={"color": INK, "linewidth": 1.4},
+        boxprops={"facecolor": "white", "edgecolor": look.colour, "linewidth": 0.9},
+        medianprops={"color": INK, "linewidth": 1.2},
         whiskerprops={"color": INK, "linewidth": 0.7},
         capprops={"color": INK, "linewidth": 0.7},
     )
-    box = drawn["boxes"][0]
-    box.set(facecolor="white", edgecolor=look.colour, linewidth=1.1, hatch=look.hatch)
-    box.set_hatchcolor(look.colour + "66")
 
 
 def _draw_points(axes: Axes, values: Numbers, place: int, look: Look) -> None:
     random = np.random.default_rng(place)
     if len(values) > MOST_POINTS:
         values = random.choice(values, MOST_POINTS, replace=False)
-    heights = place + random.uniform(-0.2, 0.2, len(values)) * (len(values) > 1)
+    heights = place - 0.12 + random.uniform(-0.16, 0.16, len(values)) * (len(values) > 1)
     many = len(values) > 50
     axes.scatter(
         values,
         heights,
-        s=6 if many else 16,
+        s=6 if many else 14,
         marker=look.marker,
         color=look.colour,
         alpha=0.5 if many else 0.9,
@@ -83,20 +98,38 @@ def _draw_points(axes: Axes, values: Numbers, place: int, look: Look) -> None:
     )
 
 
-def _name_rows(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), names)
+def name_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Name the rows of a figure that has one for each configuration, the first above."""
+    axes.set_yticks(range(len(names)), map(in_lines, names))
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.5)
 
 
-def stretch_axis(axes: Axes, values: Numbers) -> None:
-    """Give the x axis a log scale, with plain numbers at 1, 2 and 5, where the values span more than a factor of 4."""
-    if not values.min() > 0 or values.max() <= 4 * values.min():
-        return
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.xaxis.set_minor_locator(NullLocator())
+def fit_axis(axes: Axes, which: Literal["x", "y"], values: Numbers, *, stretch: bool = False) -> None:
+    """Let an axis begin and end at a tick beyond the values; nan is left out.
+
+    With `stretch` it gets a log scale where the values span a factor of 4 to a billion.
+    """
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    values = values[np.isfinite(values)]
+    low, high = float(values.min()), float(values.max())
+    if high - low <= 1e-6 * abs(high):  # all alike
+        low, high = low - 0.01 * (abs(low) or 1), high + 0.01 * (abs(high) or 1)
+    if stretch and low > 0 and STRETCHED_FROM * low < high < MOST_STRETCHED * low:
+        powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+        ticks = np.outer(powers, STEPS[:3] if len(powers) <= MOST_DECADES + 1 else STEPS[:1]).ravel()
+        axes.set(**{f"{which}scale": "log"})
+    else:
+        beyond = MARGIN * (high - low)
+        low, high = low - beyond, high + beyond
+        ticks = np.asarray(MaxNLocator(5, steps=STEPS).tick_values(low, high))
+    first = max(int(np.searchsorted(ticks, low, side="right")) - 1, 0)
+    ticks = ticks[first : int(np.searchsorted(ticks, high)) + 1]
+    axis.set_major_locator(FixedLocator(ticks.tolist()))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axes.set(**{f"{which}lim": (ticks[0], ticks[-1])})
 
 
 def with_unit(metric: Metric) -> str:
@@ -116,15 +149,33 @@ def draw_curves(axes: Axes, epochs: pd.DataFrame, quantity: str, look: Look) -> 
         ("train", "training", "--", QUIET),
         ("validation", "validation", "-", look.colour),
     ):
-        curve = curves[name] = mean_curve(epochs, f"{part}_{quantity}").fillna({"std": 0}) * scale
-        axes.plot(curve.index, curve["mean"], linestyle=line, color=colour, label=name)
+        curve = curves[name] = mean_curve(epochs, f"{part}_{quantity}").fillna({"std": 0})
+        curve[["mean", "std"]] *= scale
+        _draw_curve(axes, curve, linestyle=line, color=colour, label=name)
         low, high = curve["mean"] - curve["std"], curve["mean"] + curve["std"]
         axes.fill_between(curve.index, low, high, color=colour, alpha=0.2, linewidth=0)
     axes.set_ylabel("accuracy (%)" if quantity == "accuracy" else "loss (nats)")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=STEPS))
     look_past_first_epoch(axes, {name: curve["mean"] for name, curve in curves.items()})
     return axes
+
+
+def _draw_curve(axes: Axes, curve: pd.DataFrame, **style: Any) -> None:
+    """Draw a mean by epoch, thin and pale from the epoch after which not every run goes on."""
+    whole = curve[curve["count"] == curve["count"].max()]
+    axes.plot(whole.index, whole["mean"], **style)
+    fewer = curve.loc[whole.index[-1] :]
+    if len(fewer) > 1:
+        axes.plot(fewer.index, fewer["mean"], **(style | {"marker": "", "label": None, "linewidth": 0.7, "alpha": 0.6}))
+
+
+def count_epochs(axes: Axes, last: int) -> None:
+    """Let the x axis begin at epoch 1 and have a tick there."""
+    last = max(last, 2)
+    ticks = np.asarray(MaxNLocator(5, integer=True, steps=STEPS).tick_values(1, last))
+    axes.set_xlim(1 - 0.02 * last, 1.02 * last)
+    axes.xaxis.set_major_locator(FixedLocator([1, *ticks[(ticks > 1) & (ticks <= last)].tolist()]))
+    axes.set_xlabel("epoch")
 
 
 def look_past_first_epoch(axes: Axes, curves: Mapping[str, pd.Series]) -> None:
@@ -147,7 +198,7 @@ def look_past_first_epoch(axes: Axes, curves: Mapping[str, pd.Series]) -> None:
     above = [name for name, value in first.items() if value > high]
     for names, height, side in ((below, 0.03, "bottom"), (above, 0.97, "top")):
         words = "\n".join(f"{name}, epoch {curves[name].index[0]}: {first[name]:#.3g}" for name in names)
-        axes.text(0.14, height, words, transform=axes.transAxes, verticalalignment=side, fontsize=6.5)
+        axes.text(0.14, height, words, transform=axes.transAxes, verticalalignment=side, fontsize=7)
 
 
 def mean_curve(epochs: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -169,28 +220,22 @@ def draw_learning_rate(axes: Axes, epochs: pd.DataFrame) -> Axes:
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.set_ylabel("learning rate")
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    count_epochs(axes, int(by_epoch.index.max()))
     return axes
 
 
 def draw_validation(axes: Axes, epochs: Mapping[str, pd.DataFrame], looks: Mapping[str, Look]) -> Axes:
-    """Draw the mean validation accuracy by epoch of every configuration together."""
-    curves = {label: mean_curve(frame, "validation_accuracy")["mean"] * 100 for label, frame in epochs.items()}
+    """Draw the mean validation accuracy by epoch of every configuration together; thin once runs have stopped."""
+    curves = {label: mean_curve(frame, "validation_accuracy") for label, frame in epochs.items()}
     for label, curve in curves.items():
         look, every = looks[label], max(len(curve) // 6, 1)
-        axes.plot(curve.index, curve, color=look.colour, linestyle=look.line, marker=look.marker, markevery=every,
-                  label=label)  # fmt: skip
-    look_past_first_epoch(axes, curves)
-    axes.set_xlabel("epoch")
+        curve["mean"] *= 100
+        _draw_curve(
+            axes, curve, color=look.colour, linestyle=look.line, marker=look.marker, markevery=every, label=label
+        )
+    look_past_first_epoch(axes, {label: curve["mean"] for label, curve in curves.items()})
+    count_epochs(axes, max(int(curve.index.max()) for curve in curves.values()))
     axes.set_ylabel("validation accuracy (%)")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return name_lines(axes)
-
-
-def name_lines(axes: Axes) -> Axes:
-    """Put the legend below the axes, in two columns, where it hides nothing."""
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, handlelength=2.8, columnspacing=1.2)
     return axes
 
 
@@ -203,7 +248,7 @@ def draw_confusion(axes: Axes, counts: npt.NDArray[np.int64], class_names: Seque
         if value >= 0.05:
             text = f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
             colour = "white" if value > 40 else INK
-            axes.text(predicted, true, text, ha="center", va="center", fontsize=6, color=colour)
+            axes.text(predicted, true, text, ha="center", va="center", fontsize=7, color=colour)
     axes.set_xticks(range(len(class_names)), class_names, rotation=90)
     axes.set_yticks(range(len(class_names)), class_names)
     axes.tick_params(length=0)
@@ -222,7 +267,7 @@ def draw_recall(axes: Axes, recall: pd.DataFrame) -> Axes:
         dark = value > lowest + 0.72 * (100 - lowest)
         axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=7, color="white" if dark else INK)
     axes.set_xticks(range(recall.shape[1]), list(recall.columns), rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(recall.shape[0]), list(recall.index))
+    axes.set_yticks(range(recall.shape[0]), map(in_lines, recall.index))
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return axes
@@ -250,7 +295,8 @@ def draw_reliability(axes: Axes, confidence: Numbers, accuracy: Numbers, share: 
     axes.bar(edges[:-1], share, width=np.diff(edges), align="edge", color="#dddddd", edgecolor="white", linewidth=0.5)
     axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.8, linestyle=":")
     there = np.isfinite(confidence)
-    axes.plot(confidence[there], accuracy[there], color=look.colour, linestyle=look.line, marker=look.marker)
+    axes.plot(confidence[there], accuracy[there], color=look.colour, linestyle=look.line, marker=look.marker,
+              clip_on=False)  # fmt: skip
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share right (bars: share of predictions)")
     axes.set_aspect("equal")
     return axes

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -14,15 +16,16 @@ from typing import Any
 import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
+from matplotlib.figure import Figure
 
 from fmnist.reporting import original_tables, study_tables, training_tables, uncertainty_tables
-from fmnist.reporting.appearance import Look, figure_savers, house_style, looks_of
+from fmnist.reporting.appearance import Look, figure_savers, looks_of
 from fmnist.reporting.claims import claims_table
 from fmnist.reporting.findings import Findings, find_data, gather
 from fmnist.reporting.gallery import Picture, pictures
 from fmnist.reporting.methods import measurement, methods
 from fmnist.reporting.original import REPEATING_STUDY
-from fmnist.reporting.selection import read_rows, select_studies
+from fmnist.reporting.selection import read_rows, select_studies, tell_apart
 from fmnist.reporting.words import answer, missing_words
 from fmnist.results import Store
 from fmnist.tables import Table, counted, is_text
@@ -38,9 +41,12 @@ CHAPTERS: Mapping[str, str] = {
     "runs": "Runs and metrics",
 }
 Tables = Mapping[str, list[Table]]  # of one study, by the chapter they stand in; KEY-first: before its figures
+Save = Callable[[Figure, Path], Future[str]]
 log = logging.getLogger(__name__)
 
 LONG_WORDS = 40  # characters from which a column of a page's table may break into lines
+WIDE = 4.0  # inches from which a figure has a row of its own and scrolls on a narrow window
+LONGEST_NAME = 100  # characters of a file's name; file systems take some 250 bytes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,11 +76,13 @@ def build_report(
     out: str | Path = "report",
     data: Path | None = None,
     on_progress: Callable[[str], None] | None = None,
+    processes: int = 1,
 ) -> ReportResult:
     """Write the report on the studies of those names, in their order, or on all of a store, into the folder `out`.
 
     `data` is the folder of Fashion-MNIST (None: looked for as a run does); without data the report lacks confusion
-    matrices and images, and says so. `on_progress` is told in words what comes next.
+    matrices and images, and says so. `on_progress` is told in words what comes next. With more than one of `processes`
+    figures are saved beside the caller, which must be a script with a main guard (see appearance.figure_savers).
     ValueError if the store holds no rows or no such study, OSError if it cannot be read or `out` not be written.
     """
     store, folder = Store(store_uri), Path(out)
@@ -87,13 +95,14 @@ def build_report(
     loaded, data_problem = find_data(data)
     looks = looks_of(label for item in selected for label in item.finished_labels)
     pages, results = [], []
-    for item in selected:
-        runs, configurations = counted(len(item.finished), "finished run"), counted(len(item.labels), "configuration")
-        tell(f"Study {item.name}: {runs} of {configurations}")
-        findings = gather(item, store, loaded, data_problem)
-        tables = _tables(findings)
-        pages.append(study_page(findings, tables, looks, folder))
-        results.append(study_result(findings, tables))
+    with figure_savers(processes) as save:
+        for item, name in zip(selected, file_names(item.name for item in selected), strict=True):
+            runs = f"{counted(len(item.finished), 'finished run')} of {counted(len(item.labels), 'configuration')}"
+            tell(f"Study {item.name}: {runs}")
+            findings = gather(item, store, loaded, data_problem)
+            tables = _tables(findings)
+            pages.append(study_page(findings, name, tables, looks, folder, save))
+            results.append(study_result(findings, tables))
     title = f"Fashion-MNIST: study {selected[0].name}" if len(selected) == 1 else "Fashion-MNIST: studies"
     path = folder / "index.html"
     html = render(
@@ -123,31 +132,34 @@ def study_result(findings: Findings, tables: Tables) -> StudyResult:
     )
 
 
-def study_page(findings: Findings, tables: Tables, looks: Mapping[str, Look], folder: Path) -> dict[str, Any]:
-    """Write one study's tables and figures below `folder`; return what the page shows of it."""
-    name = file_name(findings.study.name)
+def study_page(
+    findings: Findings, name: str, tables: Tables, looks: Mapping[str, Look], folder: Path, save: Save
+) -> dict[str, Any]:
+    """Write one study's tables and figures below `folder`, under its `name`; return what the page shows of it."""
     written = {key: [_written(table, folder, name) for table in some] for key, some in tables.items()}
     shown: dict[str, list[dict[str, Any]]] = {key: [] for key in CHAPTERS}
     target = folder / "figures" / name
     target.mkdir(parents=True, exist_ok=True)
-    with house_style(), figure_savers() as save:
-        saved = [
-            (picture, save(picture.figure, target, file_name(picture.name))) for picture in pictures(findings, looks)
-        ]
-    for picture, svg in saved:
-        shown[picture.section].append(_shown(picture, svg.result(), target.relative_to(folder)))
+    drawn = list(pictures(findings, looks))
+    paths = [target / file for file in file_names(picture.name for picture in drawn)]
+    saved = [save(picture.figure, path) for picture, path in zip(drawn, paths, strict=True)]
+    for picture, path, svg in zip(drawn, paths, saved, strict=True):
+        shown[picture.section].append(_shown(picture, svg.result(), path.relative_to(folder).as_posix()))
     chapters = [
-        {"title": title, "text": _chapter_text(key, findings), "pictures": shown[key],
+        {"title": title, "anchor": f"{key}-{name}", "text": _chapter_text(key, findings),
+         "pictures": [picture for picture in shown[key] if not picture["folded"]],
+         "folded": [picture for picture in shown[key] if picture["folded"]],
          "leading_tables": written.get(f"{key}-first", []), "tables": written.get(key, [])}
         for key, title in CHAPTERS.items()
     ]  # fmt: skip
+    parts = ("text", "pictures", "leading_tables", "tables")
     return {
         "name": findings.study.name,
-        "anchor": f"study-{name}",
+        "anchor": name,
         "question": findings.study.question,
         "answer": answer(findings),
         "missing": missing_words(findings),
-        "chapters": [chapter for chapter in chapters if any(chapter[part] for part in chapter if part != "title")],
+        "chapters": [chapter for chapter in chapters if any(chapter[part] for part in parts)],
         "methods": methods(findings),
     }
 
@@ -215,18 +227,20 @@ def _kind(column: pd.Series) -> str:
     return "long" if column.astype(str).str.len().max() > LONG_WORDS else "text"
 
 
-def _shown(picture: Picture, svg: str, place: Path) -> dict[str, Any]:
+def _shown(picture: Picture, svg: str, path: str) -> dict[str, Any]:
     width = picture.figure.get_figwidth()
-    relative = (place / file_name(picture.name)).as_posix()
     return {
-        "anchor": relative.replace("/", "-"),
+        "anchor": path.replace("/", "-"),
         "title": picture.title,
         "caption": picture.caption,
+        "seen": picture.seen,
+        "folded": picture.folded,
         "inches": f"{width:.2f}",
         "pixels": round(96 * width),
+        "wide": width > WIDE,
         "source": "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode(),
-        "svg": f"{relative}.svg",
-        "pdf": f"{relative}.pdf",
+        "svg": f"{path}.svg",
+        "pdf": f"{path}.pdf",
     }
 
 
@@ -245,11 +259,16 @@ def mark_commands(text: str) -> Markup:
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", unbroken))
 
 
+def file_names(names: Iterable[str]) -> list[str]:
+    """Make a file's name of each of any names, all different, also where case does not count."""
+    return tell_apart((file_name(name) for name in names), "-{}", key=str.casefold)
+
+
 def file_name(name: str) -> str:
     """Make a file's name of any label: letters, digits, points, dashes and underscores stay."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "unnamed"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:LONGEST_NAME].strip("-.") or "unnamed"
 
 
 def _command(store: Store, studies: Sequence[str]) -> str:
-    chosen = f" --study {' '.join(studies)}" if studies else ""
-    return f"python jobs/aggregate.py --results {store.uri}{chosen}"
+    chosen = ["--study", *studies] if studies else []
+    return shlex.join(["python", "jobs/aggregate.py", "--results", store.uri, *chosen])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 from pathlib import Path
 
@@ -19,7 +21,10 @@ def main() -> int:
     from fmnist.reporting.terminal import print_results
 
     try:
-        result = build_report(arguments.results, arguments.study, arguments.out, arguments.data, print_now)
+        result = build_report(
+            arguments.results, arguments.study, arguments.out, arguments.data, print_now,
+            processes=len(os.sched_getaffinity(0)),
+        )  # fmt: skip
         if arguments.readme:
             update_section(arguments.readme, result)
     except (UserError, OSError) as error:
@@ -52,4 +57,6 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an ASCII terminal gets a ? for what it lacks
     sys.exit(main())

@@ -44,10 +44,11 @@ class Maker:
     epochs: int = 10
     statuses: dict[int, str] = field(default_factory=dict)  # repeat -> status, where it is not ok
     left_out: frozenset[int] = frozenset()  # repeats without a row
+    generation: str = "present"  # another one is another configuration under the same label
 
     @property
     def configuration_id(self) -> str:
-        return digest({"label": self.label})
+        return digest({"label": self.label, "generation": self.generation})
 
 
 SIX = (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,9 +28,10 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000",
            "#56B4E9", "#882255", "#999933", "#332288", "#44AA99", "#661100")  # fmt: skip
 MARKERS = ("o", "s", "^", "v", "D", "P", "X", "p", "<", ">", "h", "*")
 LINES: tuple[LineStyle, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
-HATCHES = ("", "////", "\\\\\\\\", "....", "xxxx", "----", "||||", "++++", "oooo", "//", "\\\\", "..")
 
 MOST_SAVERS = 8  # processes that save figures; each loads matplotlib, some 100 MB
+
+LINE_CHARACTERS = 28  # of a label in a figure
 
 INK = "#222222"
 QUIET = "#8a8a8a"
@@ -42,7 +43,7 @@ SETTINGS: dict[Any, Any] = {
     "axes.titlelocation": "left",
     "xtick.labelsize": 7.5,
     "ytick.labelsize": 7.5,
-    "legend.fontsize": 7.5,
+    "legend.fontsize": 7.0,
     "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -52,7 +53,6 @@ SETTINGS: dict[Any, Any] = {
     "ytick.major.width": 0.7,
     "lines.linewidth": 1.3,
     "lines.markersize": 4.5,
-    "hatch.linewidth": 0.5,
     "axes.axisbelow": True,
     "figure.dpi": 150,
     "savefig.dpi": 200,
@@ -69,13 +69,12 @@ class Look:
     colour: str
     marker: str
     line: LineStyle
-    hatch: str
 
 
 def looks_of(labels: Iterable[str]) -> dict[str, Look]:
     """Give each label its look. An architecture's name always gets the same one; other labels take what is left.
 
-    After twelve labels the colours come again with another marker, line and hatch.
+    After twelve labels the colours come again with another marker and line.
     """
     wanted = list(dict.fromkeys(labels))
     fixed = {name: place for place, name in enumerate(ARCHITECTURES) if place < len(COLOURS)}
@@ -90,7 +89,6 @@ def _look(place: int) -> Look:
         colour=COLOURS[place % len(COLOURS)],
         marker=MARKERS[(place + 5 * turn) % len(MARKERS)],
         line=LINES[(place + turn) % len(LINES)],
-        hatch=HATCHES[(place + 5 * turn) % len(HATCHES)],
     )
 
 
@@ -125,35 +123,54 @@ def rows_height(rows: int, each: float = 0.26, around: float = 0.75) -> float:
     return around + each * max(rows, 2)
 
 
-def save_figure(figure: Figure, directory: Path, name: str) -> str:
-    """Write NAME.svg and NAME.pdf into `directory`, without dates in them, and return the SVG's text."""
+def in_lines(label: str) -> str:
+    """Break a long label into lines, so that it leaves room for the figure."""
+    return "\n".join(textwrap.wrap(label, LINE_CHARACTERS)) or label
+
+
+def legend_below(axes: Axes) -> Figure:
+    """Put the legend of an Axes below all else, in two columns where they fit, and make its figure as much higher."""
+    figure, (handles, labels) = figure_of(axes), axes.get_legend_handles_labels()
+    layout: dict[str, Any] = {"loc": "outside lower center", "handlelength": 2.8, "columnspacing": 1.2}
+    legend = figure.legend(handles, [in_lines(label) for label in labels], ncols=2, **layout)
+    if legend.get_window_extent().width > figure.bbox.width:
+        legend.remove()
+        legend = figure.legend(handles, [in_lines(label) for label in labels], **layout)
+    figure.set_figheight(figure.get_figheight() + legend.get_window_extent().height / figure.dpi)
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> str:
+    """Write an SVG and a PDF to `path` with their endings, without dates in them, and return the SVG's text."""
     text = StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None})
-    (directory / f"{name}.svg").write_text(text.getvalue(), encoding="utf-8")
+    path.with_name(f"{path.name}.svg").write_text(text.getvalue(), encoding="utf-8")
     figure.set_layout_engine("none")  # it is laid out
-    figure.savefig(directory / f"{name}.pdf", format="pdf", metadata={"CreationDate": None})
+    figure.savefig(path.with_name(f"{path.name}.pdf"), format="pdf", metadata={"CreationDate": None})
     return text.getvalue()
 
 
 @contextmanager
-def figure_savers() -> Iterator[Callable[[Figure, Path, str], Future[str]]]:
-    """Give `save_figure` as a call into processes of its own, one a core: saving takes longer than drawing.
+def figure_savers(processes: int) -> Iterator[Callable[[Figure, Path], Future[str]]]:
+    """Give `save_figure` as a call that returns a future, in the house style; every file is whole when the block ends.
 
-    Every file is whole when the block ends.
+    With more than one process it goes on beside the caller, as saving takes longer than drawing. Each process imports
+    the script that started Python: without a main guard (`if __name__ == "__main__":`) that would run again.
     """
-    processes = min(len(os.sched_getaffinity(0)), MOST_SAVERS)
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_keep_house_style) as pool:
-
-        def save(figure: Figure, directory: Path, name: str) -> Future[str]:
-            return pool.submit(save_figure, figure, directory, name)
-
-        yield save
+    with house_style():
+        if processes > 1:
+            spawn = get_context("spawn")
+            with ProcessPoolExecutor(min(processes, MOST_SAVERS), spawn, _keep_house_style) as pool:
+                yield lambda figure, path: pool.submit(save_figure, figure, path)
+        else:
+            yield _save_now
 
 
 def _keep_house_style() -> None:
     mpl.rcParams.update(SETTINGS)
 
 
-def numbered(labels: Sequence[str], counts: Sequence[int]) -> list[str]:
-    """Add to each label the number of runs behind it."""
-    return [f"{label} (n={count:,})" for label, count in zip(labels, counts, strict=True)]
+def _save_now(figure: Figure, path: Path) -> Future[str]:
+    done: Future[str] = Future()
+    done.set_result(save_figure(figure, path))
+    return done

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-from fmnist.figures import Numbers, name_lines, stretch_axis, with_unit
-from fmnist.reporting.appearance import INK, QUIET, Look
+from fmnist.figures import Numbers, draw_mean, fit_axis, name_rows, with_unit
+from fmnist.reporting.appearance import INK, QUIET, Look, in_lines
 from fmnist.schema import Metric
 
 VERDICT_COLOURS = {"better": "#9ecae1", "worse": "#fdae6b", "equivalent": "#d9d9d9", "undecided": "white"}
@@ -22,20 +22,18 @@ def draw_intervals(axes: Axes, summary: pd.DataFrame, metric: Metric, looks: Map
 
     `summary` has the labels as index and the columns mean, low, high and original, in stored units; nan is left out.
     """
-    for place, (label, row) in enumerate(summary.iterrows()):
+    shown = summary * metric.scale
+    for place, (label, row) in enumerate(shown.iterrows()):
         look = looks[str(label)]
-        mean, low, high, original = (float(row[name]) * metric.scale for name in ("mean", "low", "high", "original"))
-        axes.plot([low, high], [place, place], color=look.colour, linewidth=1.6)
-        axes.plot(mean, place, marker=look.marker, color=look.colour, markersize=5.5, linestyle="")
-        axes.plot(original, place, marker="d", markersize=7, markerfacecolor="none", markeredgecolor=INK, linestyle="")
+        draw_mean(axes, row, place, look.marker, look.colour)
+        axes.plot(row["original"], place, marker="d", markersize=7, markerfacecolor="none", markeredgecolor=INK,
+                  linestyle="")  # fmt: skip
     axes.plot([], [], marker="o", color=INK, linestyle="-", label="here: mean, 95 % interval")
     axes.plot([], [], marker="d", markerfacecolor="none", markeredgecolor=INK, linestyle="", label="original report")
-    axes.set_yticks(range(len(summary)), [str(label) for label in summary.index])
-    axes.set_ylim(len(summary) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
+    name_rows(axes, [str(label) for label in summary.index])
     axes.set_xlabel(with_unit(metric))
-    axes.grid(axis="x", color="#dddddd", linewidth=0.5)
-    return name_lines(axes)
+    fit_axis(axes, "x", shown.to_numpy(dtype=float))
+    return axes
 
 
 def draw_critical_difference(axes: Axes, ranks: Mapping[str, float], cliques: Sequence[Sequence[str]]) -> Axes:
@@ -60,7 +58,7 @@ def draw_critical_difference(axes: Axes, ranks: Mapping[str, float], cliques: Se
         depth = first_line + 0.32 * (place if left else count - 1 - place)
         end = 1 - margin if left else max(count, 2) + margin
         axes.plot([ranks[label], ranks[label], end], [0, depth, depth], color=INK, linewidth=0.7)
-        text = f"{label}  {ranks[label]:.2f}" if left else f"{ranks[label]:.2f}  {label}"
+        text = f"{in_lines(label)}  {ranks[label]:.2f}" if left else f"{ranks[label]:.2f}  {in_lines(label)}"
         axes.text(end - 0.03 if left else end + 0.03, depth, text, ha="right" if left else "left", va="center")
     axes.set_ylim(first_line + 0.32 * half, -0.5)
     axes.axis("off")
@@ -79,19 +77,20 @@ def stack_bars(bars: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def draw_verdicts(axes: Axes, labels: Sequence[str], cells: Mapping[tuple[str, str], tuple[str, str]]) -> Axes:
-    """Draw the verdict on each pair: the row's configuration is better, worse, equivalent or undecided.
+    """Draw the verdict on each pair once: the row's configuration is better, worse, equivalent or undecided.
 
-    `cells` maps (row, column) to (verdict, difference as text); the verdict has a sign besides its colour.
+    `cells` maps (row, column), the row before the column in `labels`, to (verdict, difference as text); the verdict has
+    a sign besides its colour.
     """
     for (row, column), (verdict, difference) in cells.items():
         x, y = labels.index(column), labels.index(row)
         axes.fill_between([x - 0.48, x + 0.48], y - 0.46, y + 0.46, color=VERDICT_COLOURS[verdict], linewidth=0)
-        axes.text(x, y - 0.17, VERDICT_SIGNS[verdict], ha="center", va="center", fontsize=8, fontfamily="DejaVu Sans")
-        axes.text(x, y + 0.2, difference, ha="center", va="center", fontsize=6.5)
-    axes.set_xticks(range(len(labels)), labels, rotation=40, ha="left", rotation_mode="anchor")
-    axes.set_yticks(range(len(labels)), labels)
+        axes.text(x, y - 0.24, VERDICT_SIGNS[verdict], ha="center", va="center", fontsize=8, fontfamily="DejaVu Sans")
+        axes.text(x, y + 0.16, difference.replace(" [", "\n["), ha="center", va="center", fontsize=6.5)
+    axes.set_xticks(range(1, len(labels)), map(in_lines, labels[1:]), rotation=40, ha="left", rotation_mode="anchor")
+    axes.set_yticks(range(len(labels) - 1), map(in_lines, labels[:-1]))
     axes.xaxis.tick_top()
-    axes.set(xlim=(-0.5, len(labels) - 0.5), ylim=(len(labels) - 0.5, -0.5))
+    axes.set(xlim=(0.5, len(labels) - 0.5), ylim=(len(labels) - 1.5, -0.5))
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return axes
@@ -114,11 +113,15 @@ def draw_trade_off(
         best = costs.loc[list(front)].sort_values("cost")
         axes.step(best["cost"] * cost.scale, best["gain"] * gain.scale, where="post", color=QUIET, linewidth=0.9,
                   linestyle="--", zorder=0, label="Pareto front")  # fmt: skip
-    stretch_axis(axes, costs["cost"].to_numpy() * cost.scale)
-    axes.set_xlabel(with_unit(cost))
-    axes.set_ylabel(with_unit(gain))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
-    return name_lines(axes)
+    fit_axis(axes, "x", _with_spread(costs, "cost") * cost.scale, stretch=True)
+    fit_axis(axes, "y", _with_spread(costs, "gain") * gain.scale)
+    axes.set(xlabel=with_unit(cost), ylabel=with_unit(gain))
+    return axes
+
+
+def _with_spread(costs: pd.DataFrame, name: str) -> Numbers:
+    spread = costs[f"{name}_std"].fillna(0)
+    return np.concatenate([costs[name] - spread, costs[name] + spread])
 
 
 def draw_profile(axes: Axes, ratios: Numbers, shares: Mapping[str, Numbers], looks: Mapping[str, Look]) -> Axes:
@@ -130,10 +133,12 @@ def draw_profile(axes: Axes, ratios: Numbers, shares: Mapping[str, Numbers], loo
         look = looks[label]
         axes.step(ratios, share, where="post", color=look.colour, linestyle=look.line, marker=look.marker,
                   markevery=(place, max(len(ratios) // 6, 1)), label=label)  # fmt: skip
-    axes.set_xscale("log", base=2)
+    axes.set_xscale("log")
+    ticks = (1, 1.2, 1.5, 2, 3) if ratios.max() <= 4 else (1, 2, 5, 10, 20, 50, 100)
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("ratio to the fastest of the repeat")
     axes.set_ylabel("share of repeats")
     axes.set_ylim(-0.03, 1.03)
-    return name_lines(axes)
+    return axes

@@ -13,32 +13,44 @@ from matplotlib.figure import Figure
 from fmnist import figures
 from fmnist.data import CLASS_NAMES, Dataset
 from fmnist.reporting import comparison_figures
-from fmnist.reporting.appearance import COLUMN_INCHES, Look, figure_of, new_axes, new_figure, rows_height
+from fmnist.reporting.appearance import (
+    COLUMN_INCHES,
+    Look,
+    figure_of,
+    legend_below,
+    new_axes,
+    new_figure,
+    rows_height,
+)
 from fmnist.reporting.findings import Findings, MetricFindings
 from fmnist.reporting.original import original_value
 from fmnist.reporting.pair_text import difference_text, difference_unit, seen_from
 from fmnist.reporting.predictions import Example
 from fmnist.reporting.study_tables import placement_mark
-from fmnist.schema import METRICS
+from fmnist.schema import METRICS, Metric
 from fmnist.statistics.ranking import GENERALISES_TO, Friedman, cliques, unbarred_pairs
 from fmnist.statistics.trade_offs import TARGET_ACCURACY, pareto_front, performance_profile
 from fmnist.statistics.verdicts import RELATIVE_KINDS
-from fmnist.tables import counted, p_value
+from fmnist.tables import counted, in_unit, p_value
 
 Section = Literal["comparison", "costs", "curves", "classes", "confidence", "examples", "original"]
 EXAMPLES = 5  # images in a row
 WIDE_INCHES = 6.5
+CONFUSION_INCHES = 4.6  # 10 x 10 figures that can be read
+FEWEST_FOR_A_PROFILE = 10  # repeats; of fewer the shares are steps too high to read
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One figure of a report: the section it stands in, the name of its files, what it shows and how to read it."""
+    """One figure of a report: the section it stands in, a name of its own, what it shows and how to read it."""
 
     section: Section
     name: str
     title: str
     caption: str
+    seen: str  # what the figure shows, for who cannot see it
     figure: Figure
+    folded: bool = False  # the page shows it when asked: one of many much alike
 
 
 def pictures(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
@@ -63,19 +75,37 @@ def _distributions(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Pi
         if not values:
             continue
         mark = placement_mark(found) if found.refusal else ""
-        axes = new_axes(height=rows_height(len(values)))
-        figures.draw_distribution(axes, values, found.metric, looks, note=mark)
-        caption = (
-            f"{found.metric.meaning} Each point is a run; the box spans the quartiles, the line in it is the median,"
-            " the whiskers reach the last run within 1.5 times the box's length."
-        )
+        axes = new_axes(height=rows_height(len(values), each=0.36))
+        means = _means(found, list(values))
+        figures.draw_distribution(axes, values, means, found.metric, looks, note=mark)
+        caption = f"{found.metric.meaning} Each point is a run, the bar below them the mean with its 95 % interval."
         most = max(len(column) for column in values.values())
+        if most >= figures.FEWEST_FOR_A_BOX:
+            caption += (
+                f" From {figures.FEWEST_FOR_A_BOX} runs on a box spans the quartiles, the line in it is the median, the"
+                " whiskers reach the last run within 1.5 times the box's length."
+            )
         if most > figures.MOST_POINTS:
             caption += f" Of each configuration {figures.MOST_POINTS} runs are drawn as points, chosen at random."
-        section: Section = "comparison" if found.metric.kind == "accuracy" else "costs"
-        yield Picture(
-            section, f"distribution-{found.metric.name}", found.metric.label.capitalize(), caption, figure_of(axes)
-        )
+        seen = f"Points by configuration. Means: {_listed(means['mean'], found.metric)}."
+        yield Picture(_section(found), f"distribution-{found.metric.name}", found.metric.label.capitalize(), caption,
+                      seen, figure_of(axes))  # fmt: skip
+
+
+def _section(found: MetricFindings) -> Section:
+    return "comparison" if found.metric.kind == "accuracy" else "costs"
+
+
+def _means(found: MetricFindings, labels: list[str]) -> pd.DataFrame:
+    """Give mean and bounds of its interval of each label, in stored units; a bound that is not known is nan."""
+    intervals = {label: found.summaries[label].mean_t_interval for label in labels}
+    rows = [(found.summaries[label].mean, item.lower, item.upper) for label, item in intervals.items()]
+    return pd.DataFrame(rows, index=labels, columns=["mean", "low", "high"], dtype=float)
+
+
+def _listed(values: pd.Series, metric: Metric) -> str:
+    """Write stored values of a metric into a sentence: own_v1 91.32 %, own_v2 90.21 %."""
+    return ", ".join(f"{label} {in_unit(value, metric)} {metric.unit}".rstrip() for label, value in values.items())
 
 
 def _verdicts(findings: Findings) -> Iterator[Picture]:
@@ -83,15 +113,18 @@ def _verdicts(findings: Findings) -> Iterator[Picture]:
         if not found.pairs:
             continue
         labels = [label for label in findings.ordered if label in found.samples]
-        side = max(COLUMN_INCHES, 1.3 + 0.58 * len(labels))
-        axes = new_axes(side, 0.75 + 0.42 * len(labels))
-        comparison_figures.draw_verdicts(axes, labels, verdict_cells(found))
+        cells = verdict_cells(found, labels)
+        axes = new_axes(max(COLUMN_INCHES, 1.3 + 0.85 * (len(labels) - 1)), 0.9 + 0.46 * (len(labels) - 1))
+        comparison_figures.draw_verdicts(axes, labels, cells)
         caption = (
             f"The row's configuration against the column's: ▲ better, ▼ worse, = equivalent, ? undecided; below it the"
-            f" {_difference_words(found)}."
+            f" {_difference_words(found)}, with its 95 % interval."
         )
-        yield Picture("comparison" if found.metric.kind == "accuracy" else "costs", f"verdicts-{found.metric.name}",
-                      f"Verdicts by {found.metric.label}", caption, figure_of(axes))  # fmt: skip
+        verdicts = [verdict for verdict, _ in cells.values()]
+        counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
+        seen = f"Table of {len(cells)} pairs, the best configuration first: {counts}."
+        yield Picture(_section(found), f"verdicts-{found.metric.name}", f"Verdicts by {found.metric.label}", caption,
+                      seen, figure_of(axes))  # fmt: skip
 
 
 def _difference_words(found: MetricFindings) -> str:
@@ -119,7 +152,10 @@ def _ranks(findings: Findings) -> Iterator[Picture]:
     alone = unbarred_pairs(groups, primary.pairs)
     if alone:
         caption += f" Not told apart either: {'; '.join(f'{a} and {b}' for a, b in alone)}."
-    yield Picture("comparison", "critical-difference", "Average ranks", caption, figure_of(axes))
+    places = ", ".join(f"{label} {ranks[label]:.2f}" for label in sorted(ranks, key=lambda label: ranks[label]))
+    joined = "; ".join(" and ".join(group) for group in groups if len(group) > 1)
+    seen = f"Ranks on a line: {places}. {f'Bars join {joined}' if joined else 'No bar'}."
+    yield Picture("comparison", "critical-difference", "Average ranks", caption, seen, figure_of(axes))
 
 
 def _friedman_words(tested: Friedman) -> str:
@@ -129,13 +165,12 @@ def _friedman_words(tested: Friedman) -> str:
     return f"F = {tested.f_statistic:.1f}, p {p}"
 
 
-def verdict_cells(found: MetricFindings) -> dict[tuple[str, str], tuple[str, str]]:
-    """Give verdict and difference of each ordered pair of labels."""
+def verdict_cells(found: MetricFindings, labels: list[str]) -> dict[tuple[str, str], tuple[str, str]]:
+    """Give verdict and difference of each pair, seen from the one that stands first in `labels`."""
     cells: dict[tuple[str, str], tuple[str, str]] = {}
     for pair in found.pairs:
-        for label in (pair.a, pair.b):
-            view = seen_from(pair, label)
-            cells[view.label, view.other] = (view.verdict, difference_text(view, found.metric, interval=False))
+        view = seen_from(pair, min(pair.a, pair.b, key=labels.index))
+        cells[view.label, view.other] = (view.verdict, difference_text(view, found.metric))
     return cells
 
 
@@ -153,7 +188,7 @@ def _trade_offs(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Pictu
               gain.summaries[label].standard_deviation) for label in labels],
             index=labels, columns=["cost", "cost_std", "gain", "gain_std"],
         )  # fmt: skip
-        axes = new_axes(height=2.5 + 0.16 * len(labels) / 2)
+        axes = new_axes(height=2.5)
         caption = "Means, with bars of one standard deviation over runs."
         front: list[str] = []
         if cost.refusal:
@@ -163,17 +198,21 @@ def _trade_offs(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Pictu
             front = [label for label, is_marked in zip(labels, marked, strict=True) if is_marked]
             caption += f" Not beaten in both means at once (Pareto front): {', '.join(front)}."
         comparison_figures.draw_trade_off(axes, costs, cost.metric, gain.metric, looks, front)
-        yield Picture("costs", f"trade-off-{name}", f"Accuracy against {cost.metric.label}", caption, figure_of(axes))
+        seen = (
+            f"{_listed(costs['gain'], gain.metric)}, at {cost.metric.label} of {_listed(costs['cost'], cost.metric)}."
+        )
+        yield Picture("costs", f"trade-off-{name}", f"Accuracy against {cost.metric.label}", caption, seen,
+                      legend_below(axes))  # fmt: skip
 
 
 def _profile(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
     times = findings.target_times
     if findings.timing_refusal or times.shape[1] < 2:
         return
-    profile = performance_profile(times[[label for label in findings.ordered if label in times]])
-    if profile.empty:
+    if len(times.dropna()) < FEWEST_FOR_A_PROFILE:
         return
-    axes = new_axes(height=2.6 + 0.16 * (times.shape[1] + 1) // 2)
+    profile = performance_profile(times[[label for label in findings.ordered if label in times]])
+    axes = new_axes(height=2.6)
     shares = {str(label): profile[label].to_numpy() for label in profile.columns}
     comparison_figures.draw_profile(axes, profile.index.to_numpy(), shares, looks)
     caption = (
@@ -181,38 +220,55 @@ def _profile(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]
         f" repeats (n = {len(times.dropna()):,}) in which a configuration needs at most so many times the time of that"
         " repeat's fastest. A curve ends at the share that reaches the target at all (Dolan and More 2002)."
     )
-    yield Picture("costs", "performance-profile", "Performance profile", caption, figure_of(axes))
+    fastest = ", ".join(f"{label} {share[0]:.2f}" for label, share in shares.items())
+    seen = f"Rising steps, one for each configuration. Share of repeats in which it is the fastest: {fastest}."
+    yield Picture("costs", "performance-profile", "Performance profile", caption, seen, legend_below(axes))
 
 
 def _reliability(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
     for label in findings.predicted:
         sums = findings.predictions[label]
         axes = new_axes(2.6, 2.6)
-        figures.draw_reliability(axes, *sums.calibration.curve(), looks[label])
+        curve = sums.calibration.curve()
+        figures.draw_reliability(axes, *curve, looks[label])
         error = 100 * sums.calibration.expected_error.mean()
         caption = (
             f"n = {sums.runs:,}, all predictions together. Mean expected calibration error of a run {error:.2f} points."
         )
-        yield Picture("confidence", f"reliability-{label}", f"{label}: reliability", caption, figure_of(axes))
+        seen = f"Curve from a confidence of {np.nanmin(curve[0]):.2f} to 1 beside the diagonal."
+        yield Picture("confidence", f"reliability-{label}", f"{label}: reliability", caption, seen, figure_of(axes))
 
 
 def _curves(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
     there = [label for label in findings.ordered if len(findings.epochs_of(label))]
     if not there:
         return
-    axes = new_axes(height=2.6 + 0.16 * (len(there) + 1) // 2)
+    axes = new_axes(height=2.6)
     figures.draw_validation(axes, {label: findings.epochs_of(label) for label in there}, looks)
-    caption = "Mean over the runs, while at least half of them go on."
-    yield Picture("curves", "validation", "Validation accuracy by epoch", caption, figure_of(axes))
+    caption = "Mean over the runs, thin once some have stopped, while at least half of them go on."
+    last = {label: _last_accuracies(findings.epochs_of(label)) for label in there}
+    seen = f"Curves. At their ends: {', '.join(f'{label} {100 * last[label][1]:.1f} %' for label in there)}."
+    yield Picture("curves", "validation", "Validation accuracy by epoch", caption, seen, legend_below(axes))
     for label in there:
         epochs = findings.epochs_of(label)
-        runs = epochs["run"].nunique()
         caption = (
-            f"n = {runs:,}. Means over the runs with bands of one standard deviation, while at least half of them go"
-            " on; training (dashed) with dropout and augmentation on, as its epoch ran. Learning rate: median and"
-            " range."
+            f"n = {epochs['run'].nunique():,}. Means over the runs with bands of one standard deviation, thin once some"
+            " have stopped, while at least half of them go on; training (dashed) with dropout and augmentation on, as"
+            " its epoch ran. Learning rate: median and range."
         )
-        yield Picture("curves", f"curves-{label}", f"{label}: learning curves", caption, _curve(epochs, looks[label]))
+        training, validation = (100 * value for value in last[label])
+        seen = (
+            f"Accuracy, loss and learning rate by epoch. At the end {training:.1f} % training, {validation:.1f} %"
+            " validation accuracy."
+        )
+        yield Picture("curves", f"curves-{label}", f"{label}: learning curves", caption, seen,
+                      _curve(epochs, looks[label]))  # fmt: skip
+
+
+def _last_accuracies(epochs: pd.DataFrame) -> tuple[float, float]:
+    """Give the mean training and validation accuracy at the ends of the drawn curves, in [0, 1]."""
+    train, validation = (figures.mean_curve(epochs, f"{part}_accuracy")["mean"] for part in ("train", "validation"))
+    return float(train.iloc[-1]), float(validation.iloc[-1])
 
 
 def _curve(epochs: pd.DataFrame, look: Look) -> Figure:
@@ -235,15 +291,25 @@ def _classes(findings: Findings) -> Iterator[Picture]:
     axes = new_axes(WIDE_INCHES, rows_height(len(there), around=0.9))
     figures.draw_recall(axes, recall)
     caption = "Share of each class's test images classified rightly, in %, mean over runs; darker is higher."
-    yield Picture("classes", "recall", "Recall by class", caption, figure_of(axes))
+    seen = f"Shaded table. Lowest recall of each: {_lowest_recalls(recall)}."
+    yield Picture("classes", "recall", "Recall by class", caption, seen, figure_of(axes))
     for label in there:
         sums = findings.predictions[label]
-        axes = figures.draw_confusion(new_axes(COLUMN_INCHES, COLUMN_INCHES), sums.confusion, CLASS_NAMES)
+        axes = figures.draw_confusion(new_axes(CONFUSION_INCHES, CONFUSION_INCHES), sums.confusion, CLASS_NAMES)
         caption = (
             f"All {sums.runs:,} {'runs' if sums.runs > 1 else 'run'} summed, in % of each true class; shares under"
             " 0.05 % are blank."
         )
-        yield Picture("classes", f"confusion-{label}", f"{label}: confusion matrix", caption, figure_of(axes))
+        wrong = np.where(np.eye(len(CLASS_NAMES), dtype=bool), 0, sums.confusion)
+        true, predicted = np.unravel_index(wrong.argmax(), wrong.shape)
+        seen = f"Dark diagonal. Most frequent mistake: {CLASS_NAMES[true]} taken for {CLASS_NAMES[predicted]}."
+        yield Picture("classes", f"confusion-{label}", f"{label}: confusion matrix", caption, seen, figure_of(axes),
+                      folded=label != there[0])  # fmt: skip
+
+
+def _lowest_recalls(recall: pd.DataFrame) -> str:
+    lowest = zip(recall.index, recall.idxmin(axis="columns"), recall.min(axis="columns"), strict=True)
+    return ", ".join(f"{label} {name} {100 * value:.1f} %" for label, name, value in lowest)
 
 
 def _examples(findings: Findings) -> Iterator[Picture]:
@@ -255,8 +321,12 @@ def _examples(findings: Findings) -> Iterator[Picture]:
             f"Test images of repeat {sums.example.repeat}. Above: the mistakes it was surest of, framed, each with the"
             " class predicted, its probability and the true class. Below: drawn at random among those it has right."
         )
-        figure = _example_sheet(sums.example, findings.data)
-        yield Picture("examples", f"examples-{label}", f"{label}: wrong and right", caption, figure)
+        wrong = choose_examples(sums.example, findings.data.test_labels)[0]
+        mistakes = zip(findings.data.test_labels[wrong], sums.example.predicted[wrong], strict=True)
+        named = [f"{CLASS_NAMES[true]} taken for {CLASS_NAMES[predicted]}" for true, predicted in mistakes]
+        seen = f"Images. The mistakes: {', '.join(named) or 'none'}."
+        yield Picture("examples", f"examples-{label}", f"{label}: wrong and right", caption, seen,
+                      _example_sheet(sums.example, findings.data), folded=label != findings.predicted[0])  # fmt: skip
 
 
 def _example_sheet(example: Example, data: Dataset) -> Figure:
@@ -285,16 +355,17 @@ def _originals(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Pictur
         found = findings.metrics.get(name)
         if found is None:
             continue
-        rows = {}
-        for label in found.of(findings.ordered):
-            interval = found.summaries[label].mean_t_interval
-            rows[label] = {"mean": found.summaries[label].mean, "low": interval.lower, "high": interval.upper,
-                           "original": original_value(findings.study.architectures[label], name)}  # fmt: skip
-        summary = pd.DataFrame.from_dict(rows, orient="index")
-        if summary.empty or summary["original"].isna().all():
+        labels = list(found.of(findings.ordered))
+        originals = [original_value(findings.study.architectures[label], name) for label in labels]
+        summary = _means(found, labels).assign(original=np.array(originals, dtype=float))
+        if summary["original"].isna().all():
             continue
-        axes = new_axes(height=rows_height(len(summary)) + 0.4)
+        axes = new_axes(height=rows_height(len(summary)))
         comparison_figures.draw_intervals(axes, summary, METRICS[name], looks)
         caption = "Where the original report gives no figure there is no diamond."
+        seen = (
+            f"Means here: {_listed(summary['mean'], found.metric)}. Original report:"
+            f" {_listed(summary['original'].dropna(), found.metric)}."
+        )
         yield Picture("original", f"original-{name}", f"{found.metric.label.capitalize()} beside the original report",
-                      caption, figure_of(axes))  # fmt: skip
+                      caption, seen, legend_below(axes))  # fmt: skip

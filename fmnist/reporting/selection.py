@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,9 @@ from fmnist.schema import METRICS, SCALAR_COLUMNS, STATUSES
 from fmnist.statistics.comparable import MEASURED_KINDS, select_comparable
 from fmnist.statistics.sequential import Design, PairDecision, decide
 from fmnist.study import DEFAULT_MARGINS
+
+FALLBACK_METRIC = "test_accuracy"  # decides a study whose manifest names no metric that is known
+MOST_NAMED = 5  # configurations in a remark; more are counted
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,9 +33,10 @@ class StudyRows:
     repeats: int | None  # wanted for each configuration; None where no manifest says it
     placement: str
     architectures: Mapping[str, str]  # label -> architecture, in the study's order
-    outcomes: pd.DataFrame  # one row for each label and repeat, whatever its status
+    outcomes: pd.DataFrame  # one row for each label and repeat that the study asks for, whatever its status
     rows: pd.DataFrame  # every row: a repeat may be there shared and exclusive, or on several kinds of hardware
     design: Design | None = None  # by which repeats were added; None: their number was fixed
+    remarks: tuple[str, ...] = ()  # sentences: which rows are there and left out, what of the manifest cannot be used
 
     @property
     def labels(self) -> list[str]:
@@ -68,9 +74,9 @@ class StudyRows:
         `rows` are those that `rows_for` gives, where they are known already.
         """
         rows = self.rows_for(metric)[0] if rows is None else rows
-        columns = {label: rows[rows["label"] == label].set_index("repeat")[metric] for label in self.labels}
-        finite = {label: column[np.isfinite(column.astype(float))].astype(float) for label, column in columns.items()}
-        return {label: column.sort_index() for label, column in finite.items() if len(column)}
+        numbers = rows.set_index("repeat").sort_index().astype({metric: float})
+        by_label = dict(iter(numbers[np.isfinite(numbers[metric])].groupby("label")[metric]))
+        return {label: by_label[label] for label in self.labels if label in by_label}
 
     def decisions(self, design: Design) -> list[PairDecision]:
         """Decide every pair of the study by its group-sequential design."""
@@ -88,8 +94,11 @@ class StudyRows:
 
     def missing_repeats(self, label: str) -> list[int]:
         """List the wanted repeats of a label without any row."""
-        there = set(self.outcomes.loc[self.outcomes["label"] == label, "repeat"])
-        return [repeat for repeat in range(self.repeats or 0) if repeat not in there]
+        return sorted(set(range(self.repeats or 0)) - self._repeats_there.get(label, set()))
+
+    @cached_property
+    def _repeats_there(self) -> dict[str, set[int]]:
+        return {str(label): set(repeats) for label, repeats in self.outcomes.groupby("label")["repeat"]}
 
 
 def read_rows(store: Store) -> pd.DataFrame:
@@ -101,8 +110,10 @@ def read_rows(store: Store) -> pd.DataFrame:
 def select_studies(store: Store, names: Sequence[str] = (), rows: pd.DataFrame | None = None) -> list[StudyRows]:
     """Select the studies of those names, in their order, or every study of the store, that with the latest run first.
 
-    `rows` are those that `read_rows` gives, where they are read already. Rows that no manifest claims are reported
-    under the study that asked for them. ValueError if there are no rows, or none of a study that was named.
+    A study's configurations and its number of repeats are those of its manifest, that is of the last command that ran
+    it; what other rows there are is left out and told in its remarks. Rows of no manifest, whose study has none either,
+    are reported under the study that asked for them. `rows` are those that `read_rows` gives, where they are read
+    already. UserError if there are no rows, or none of a study that was named.
     """
     rows = read_rows(store) if rows is None else rows
     if rows.empty:
@@ -111,65 +122,93 @@ def select_studies(store: Store, names: Sequence[str] = (), rows: pd.DataFrame |
             " run `python jobs/study.py quick` first, or name another place with --results"
         )
     manifests = store.manifests()
-    manifests += _manifests_of_rows(rows, manifests)
+    claimed = {item["configuration_id"] for manifest in manifests for item in manifest["configurations"]}
+    orphans = rows[~rows["configuration_id"].isin(claimed)]
     by_name = {manifest["name"]: manifest for manifest in manifests}
+    by_name |= {manifest["name"]: manifest for manifest in _manifests_of_rows(orphans, set(by_name))}
     for name in names:
         if name not in by_name:
             raise UserError(f"study: got {name!r}, expected one with results in {store.uri}: {', '.join(by_name)}")
-    studies = [_select(rows, by_name[name]) for name in names or by_name]
-    without_rows = [study.name for study in studies if study.outcomes.empty]
-    if names and without_rows:
-        name = without_rows[0]
+    earlier = orphans["study"].value_counts()
+    studies = [_select(rows, by_name[name], int(earlier.get(name, 0))) for name in dict.fromkeys(names) or by_name]
+    without_rows = [study for study in studies if study.outcomes.empty]
+    if without_rows and (names or len(without_rows) == len(studies)):
+        name, remarks = without_rows[0].name, "".join(f" {remark}" for remark in without_rows[0].remarks)
         raise UserError(
-            f"study {name!r}: its configurations have no run in {store.uri}: run `python jobs/study.py {name}` first"
+            f"study {name!r}: its configurations have no run in {store.uri}: run `python jobs/study.py {name}` first."
+            f"{remarks}"
         )
     if names:
         return studies
-    with_rows = [study for study in studies if study.name not in without_rows]
+    with_rows = [study for study in studies if not study.outcomes.empty]
     return sorted(with_rows, key=lambda study: study.outcomes["started_at"].max(), reverse=True)
 
 
-def _manifests_of_rows(rows: pd.DataFrame, manifests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Make up a manifest for each study name whose rows belong to no manifest."""
-    claimed = {item["configuration_id"] for manifest in manifests for item in manifest["configurations"]}
-    orphans = rows[~rows["configuration_id"].isin(claimed)]
+def _manifests_of_rows(orphans: pd.DataFrame, known: Collection[str]) -> list[dict[str, Any]]:
+    """Make up a manifest for each study that is not `known` from the rows that no manifest claims.
+
+    Of configurations with one label the one that ran last keeps it; the earlier ones are marked.
+    """
     made = []
-    for name, group in orphans.groupby("study", sort=True):
+    orphans = orphans[~orphans["study"].isin(known)]
+    for name, group in orphans.sort_values("started_at", ascending=False, kind="stable").groupby("study", sort=True):
         configurations = group.drop_duplicates("configuration_id")[["configuration_id", "label", "architecture"]]
         made.append(
             {
                 "name": str(name) or "(no study)",
                 "question": "",
-                "primary_metric": "test_accuracy",
+                "primary_metric": FALLBACK_METRIC,
                 "margins": dict(DEFAULT_MARGINS),
                 "repeats": None,
                 "placement": str(group["placement"].iloc[0]),
-                "configurations": configurations.to_dict("records"),
+                "configurations": configurations.assign(
+                    label=tell_apart(configurations["label"], " (earlier settings {})")
+                ).to_dict("records"),
             }
         )
     return made
 
 
-def _select(rows: pd.DataFrame, manifest: Mapping[str, Any]) -> StudyRows:
-    configurations = manifest["configurations"]
-    label_of = {item["configuration_id"]: item["label"] for item in configurations}
-    own = rows[rows["configuration_id"].isin(label_of)].copy()
-    own["label"] = own["configuration_id"].map(label_of)
-    own["of_study"] = own["study"] == manifest["name"]
+def tell_apart(names: Iterable[str], mark: str, key: Callable[[str], str] = str) -> list[str]:
+    """Make names unique: those that were there before, as `key` reads them, get `mark` with a number from 1."""
+    told: dict[str, str] = {}  # by key
+    for name in names:
+        variants = (name + mark.format(number) if number else name for number in count())
+        unlike = next(variant for variant in variants if key(variant) not in told)
+        told[key(unlike)] = unlike
+    return list(told.values())
+
+
+def _select(rows: pd.DataFrame, manifest: Mapping[str, Any], earlier: int) -> StudyRows:
+    configurations: dict[str, Mapping[str, str]] = {}
+    for item in manifest["configurations"]:
+        configurations.setdefault(item["configuration_id"], item)
+    own = rows[rows["configuration_id"].isin(configurations)]
+    own = own.assign(
+        label=own["configuration_id"].map({key: item["label"] for key, item in configurations.items()}),
+        of_study=own["study"] == manifest["name"],
+    )
+    design = _design(manifest)
+    most = design.looks[-1] if design else manifest["repeats"]
+    asked = own if most is None else own[own["repeat"] < most]
     primary = manifest["primary_metric"]
-    if primary not in METRICS:
-        raise UserError(f"study {manifest['name']!r}: primary_metric: got {primary!r}, expected {', '.join(METRICS)}")
+    margins = {**DEFAULT_MARGINS, **manifest["margins"]}
     return StudyRows(
         name=manifest["name"],
         question=manifest["question"],
-        primary_metric=primary,
-        margins={**DEFAULT_MARGINS, **manifest["margins"]},
+        primary_metric=primary if primary in METRICS else FALLBACK_METRIC,
+        margins={name: margin for name, margin in margins.items() if name in METRICS},
         repeats=manifest["repeats"],
         placement=manifest["placement"],
-        architectures={item["label"]: item["architecture"] for item in configurations},
-        outcomes=_one_a_repeat(own, manifest["placement"]),
-        rows=own.drop(columns="of_study").reset_index(drop=True),
-        design=_design(manifest),
+        architectures={item["label"]: item["architecture"] for item in configurations.values()},
+        outcomes=_one_a_repeat(asked, manifest["placement"]),
+        rows=asked.drop(columns="of_study").reset_index(drop=True),
+        design=design,
+        remarks=(
+            *_remarks_on_manifest(manifest),
+            *_remarks_on_rows(own, manifest, most, earlier),
+            *_remarks_on_divergence(asked),
+        ),
     )
 
 
@@ -178,11 +217,56 @@ def _design(manifest: Mapping[str, Any]) -> Design | None:
     return described and Design(metric=described["metric"], looks=tuple(described["looks"]))
 
 
+def _remarks_on_manifest(manifest: Mapping[str, Any]) -> Iterator[str]:
+    labels: dict[str, list[str]] = {}
+    for item in manifest["configurations"]:
+        labels.setdefault(item["configuration_id"], []).append(item["label"])
+    for first, *others in labels.values():
+        if others:
+            yield f"{first} and {', '.join(others)} are one and the same configuration: its runs stand under {first}."
+    if manifest["primary_metric"] not in METRICS:
+        yield (
+            f"The study's primary metric is {manifest['primary_metric']!r}, which is none of this version's: it is read"
+            f" by {METRICS[FALLBACK_METRIC].label} instead."
+        )
+    unknown = [name for name in manifest["margins"] if name not in METRICS]
+    if unknown:
+        yield f"The study has a margin for {', '.join(unknown)}, which is no metric of this version: it is not used."
+
+
+def _remarks_on_rows(own: pd.DataFrame, manifest: Mapping[str, Any], most: int | None, earlier: int) -> Iterator[str]:
+    """Count the rows that the study is not read from; `earlier` are those of its name that belong to no study."""
+    if most is None:  # no manifest: every row is the study's
+        return
+    if earlier:
+        are = "row of earlier settings is" if earlier == 1 else "rows of earlier settings are"
+        yield f"{earlier:,} {are} left out."
+    further = own[own["repeat"] >= most].drop_duplicates(["label", "repeat"])["label"].value_counts()
+    named = [f"{item['label']} {further[item['label']]}" for item in manifest["configurations"]
+             if item["label"] in further]  # fmt: skip
+    if named:
+        more = f" and {len(named) - MOST_NAMED} more configurations" if len(named) > MOST_NAMED else ""
+        yield (
+            f"Repeats beyond the {most} that the study asks for are there and left out"
+            f" ({', '.join(named[:MOST_NAMED])}{more}): their number was not fixed before these results were seen."
+        )
+
+
+def _remarks_on_divergence(rows: pd.DataFrame) -> Iterator[str]:
+    ended = rows[rows["status"].isin(("ok", "diverged"))].groupby(["label", "repeat"], sort=False)["status"].nunique()
+    both = [f"{label} repeat {repeat}" for label, repeat in ended[ended > 1].index]
+    if both:
+        yield (
+            f"Diverged in one placement and finished in another: {', '.join(both)}. The run in the study's own"
+            " placement counts."
+        )
+
+
 def _one_a_repeat(rows: pd.DataFrame, placement: str) -> pd.DataFrame:
-    """Keep one row for each label and repeat: finished before diverged, failed; then of the study's own
-    placement; then asked for by the study; then the latest.
+    """Keep one row for each label and repeat: one that trained to its end or diverged before failed; then of the
+    study's own placement; then asked for by the study; then the latest.
     """
-    rank = rows["status"].map({status: place for place, status in enumerate(("ok", "diverged", "failed"))})
+    rank = rows["status"].map({"ok": 0, "diverged": 0, "failed": 1})
     ordered = rows.assign(rank=rank, elsewhere=rows["placement"] != placement).sort_values(
         ["rank", "elsewhere", "of_study", "started_at"], ascending=[True, True, False, False], kind="stable"
     )

@@ -117,7 +117,7 @@ def counts_table(findings: Findings) -> Table:
 
 
 def failures_table(findings: Findings) -> Table | None:
-    """Each run that failed, diverged or was pruned, with its error; None if there is none."""
+    """Each run that failed or diverged, with its error; None if there is none."""
     rows = findings.study.outcomes
     columns = ["label", "repeat", "status", "attempts", "error"]
     bad = rows.loc[rows["status"] != "ok", columns]

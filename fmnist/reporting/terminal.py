@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from fmnist.report import ReportResult
 from fmnist.tables import Table, is_text
@@ -24,25 +25,25 @@ def print_results(result: ReportResult, console: Console | None = None) -> None:
         if console.measure(table, options=unlimited).maximum > console.width:
             table = rich_table(f"Study {study.name}", study.results, intervals_below=True)
         console.print(table)
-        console.print(study.answer, markup=False, highlight=False)
+        console.print(Text(study.answer))
         console.print()
-    console.print(f"Report: {result.path}", markup=False, highlight=False, soft_wrap=True)
+    console.print(Text(f"Report: {result.path}"), soft_wrap=True)
 
 
 def rich_table(title: str, table: Table, *, intervals_below: bool = False) -> RichTable:
-    """Make a table for the terminal of the first rows and columns of a report's table.
+    """Make a table for the terminal of the first rows and columns of a report's table. No text of it is markup.
 
     `intervals_below` sets each interval on a line of its own. Where it is too narrow still, figures break; nothing is
     cut off.
     """
-    shown = RichTable(title=title, title_justify="left", caption=table.note, caption_justify="left",
+    shown = RichTable(title=Text(title), title_justify="left", caption=Text(table.note), caption_justify="left",
                       box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)  # fmt: skip
     for place, name in enumerate(table.shown.columns[:COLUMNS]):
         text = is_text(table.shown[name])
-        shown.add_column(two_lines(str(name)), justify="left" if text else "right", no_wrap=place < UNBROKEN)
+        shown.add_column(Text(two_lines(str(name))), justify="left" if text else "right", no_wrap=place < UNBROKEN)
     for row in table.shown.astype(str).to_numpy().tolist()[:MOST_ROWS]:
         cells = row[:COLUMNS]
-        shown.add_row(*(cell.replace(" [", "\n[") for cell in cells) if intervals_below else cells)
+        shown.add_row(*(Text(cell.replace(" [", "\n[") if intervals_below else cell) for cell in cells))
     return shown
 
 

@@ -302,6 +302,7 @@ def missing_words(findings: Findings) -> list[str]:
     if without:
         metric = METRICS[study.primary_metric].label
         sentences.append(f"{names(without)} finished without a {metric}: left out where that is compared.")
+    sentences += study.remarks
     if study.repeats is None:
         sentences.append("The study's manifest is not there: how many repeats were wanted is not known.")
     if findings.left_out:

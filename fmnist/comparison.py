@@ -7,9 +7,10 @@ What `fmnist.statistics` offers, module by module (none loads TensorFlow, Ray or
     ranking        friedman, average_ranks, cliques: all configurations at once
     sequential     planned_looks, decide, next_look, open_labels: adding repeats until every pair is decided;
                    adopt_decisions: its verdicts for the report; beneath it spending, beside it stopping_simulation
-    test_set_error variance_layers, majority_vote, mcnemar: what the 10,000 test images leave open
-    calibration    calibration, reliability_bins: whether confidence is right
-    trainability   trainability, compare_spread: which was hardest to train
+    test_set_error variance_layers: what the 10,000 test images leave open
+    calibration    calibration_bins: whether confidence is right
+    trainability   log_spread_ratio, standard_deviation_interval: spread between repeats
+    claim_evaluation read_family: what estimates say of claims, under one error
     trade_offs     times_to_target, performance_profile, pareto_front: accuracy against time and memory
 
 Multiplicity. The pairs of one metric are one family. Holm's procedure is applied twice: to the p values of the

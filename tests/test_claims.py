@@ -44,7 +44,7 @@ RECALLS = {SHIRT: 0.6, TROUSER: 0.99, SANDAL: 0.99}
 
 
 def sums_of(recalls=RECALLS, *, other=0.88, taken_for=TOP, repeats=range(10), seed=0):
-    """Runs that recognise a class's images with the given chance and take the rest for one class (2 of 3) or another."""
+    """Runs that recognise a class's images with the given chance and take the rest for one class or a third."""
     random = np.random.default_rng(seed)
     sums = PredictionSums(TRUE)
     chances = np.array([recalls.get(number, other) for number in range(10)])[TRUE]

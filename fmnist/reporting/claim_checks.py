@@ -218,7 +218,9 @@ class MistakeGap(Quantity):
 def right_difference(a: PredictionSums, b: PredictionSums) -> npt.NDArray[np.int8]:
     """Say of each common repeat and image whether only a (1), only b (-1) or both or neither (0) are right."""
     _, place_a, place_b = np.intersect1d(a.repeats, b.repeats, return_indices=True)
-    return a.right[place_a].astype(np.int8) - b.right[place_b].astype(np.int8)
+    difference = a.marks(place_a)
+    difference -= b.marks(place_b)
+    return difference
 
 
 def accuracy_difference(a: PredictionSums, b: PredictionSums) -> Estimate:

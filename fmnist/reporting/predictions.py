@@ -98,7 +98,12 @@ class PredictionSums:
     @property
     def right(self) -> npt.NDArray[np.bool_]:
         """Which images each run classifies rightly, shape (runs, images)."""
-        return np.unpackbits(np.concatenate(self._right), axis=1, count=len(self.true_classes)).astype(np.bool_)
+        return self.marks(slice(None)).view(np.bool_)
+
+    def marks(self, places: Counts | slice) -> npt.NDArray[np.int8]:
+        """The same of the runs at `places`, as 1 and 0."""
+        chosen = np.concatenate(self._right)[places]
+        return np.unpackbits(chosen, axis=1, count=len(self.true_classes)).view(np.int8)
 
     @cached_property
     def calibration(self) -> CalibrationBins:

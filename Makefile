@@ -36,10 +36,14 @@ bench: .venv/ready ## speed beside plain Keras and PyTorch (installs PyTorch for
 	$(BIN)/pip install --quiet '.[bench]'
 	$(BIN)/python benchmarks/throughput.py
 
-lock: .venv/ready ## resolve pyproject.toml anew into requirements.lock
+lock: .venv/ready ## resolve pyproject.toml anew into requirements.lock and clusters/cuda.txt
 	$(BIN)/pip install --quiet 'uv>=0.13,<0.14'
 	$(BIN)/uv pip compile pyproject.toml --extra test --extra lint --generate-hashes --quiet \
 		--no-emit-index-url --no-emit-find-links --python-version 3.11 --upgrade -o requirements.lock
+	{ echo '# versions of CUDA for GPU nodes, as `make lock` resolves them beside requirements.lock'; \
+		$(BIN)/uv pip compile pyproject.toml --extra gpu --constraint requirements.lock --quiet --no-annotate \
+		--no-emit-index-url --no-emit-find-links --python-version 3.11 --python-platform linux | grep '^nvidia'; \
+		} > clusters/cuda.txt
 
 # the stamp is written last: an interrupted installation is not taken for a whole one
 .venv/ready: requirements.lock pyproject.toml

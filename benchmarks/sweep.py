@@ -40,8 +40,8 @@ def main() -> None:
     parser.add_argument("--wave-runs", type=int, default=SweepOptions.wave_runs,
         help="runs of one Tuner (default: %(default)s)")  # fmt: skip
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as results, connection("local") as nodes:
-        measure(asked.runs, asked.wave_runs, results, share_of("shared", nodes).slots(nodes))
+    with tempfile.TemporaryDirectory() as results, connection("local") as cluster:
+        measure(asked.runs, asked.wave_runs, results, share_of("shared", cluster.nodes).slots(cluster.nodes))
         rows = len(Store(results).present())
     print(f"{rows} rows in the store")
 
@@ -56,7 +56,10 @@ def measure(count: int, wave_runs: int, results: str, slots: int) -> None:
         title="trivial", present=0, left={run.run_id: run for run in runs}, durations=Durations(), slots=slots
     )
     share = share_of("shared", [{"CPU": 1.0}])
-    options = SweepOptions(results=results, share=share, engine="tests.trivial_engine", wave_runs=wave_runs)
+    options = SweepOptions(
+        results=results, share=share, max_failures=0, checkpoint_seconds=30.0, engine="tests.trivial_engine",
+        wave_runs=wave_runs,
+    )  # fmt: skip
     print(f"{'runs done':>10} {'seconds':>8} {'driver RSS, MiB':>16} {'driver CPU, s':>14}")
     started = time.monotonic()
     sweep(runs, None, options, state, tick=watcher(state, count, started))

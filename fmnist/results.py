@@ -40,8 +40,8 @@ class Store:
     """
 
     def __init__(self, uri: str | Path) -> None:
-        self.uri = str(uri)
         self.storage = Storage(uri)
+        self.uri = self.storage.uri
         address = digest([self.storage.filesystem.type_name, self.storage.server, self.storage.root])
         self.unsent = Storage(user_cache() / "unsent" / address)
         self._row_files = RowFiles(self.storage)

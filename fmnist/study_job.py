@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from fmnist.results import Store
 from fmnist.schema import METRICS
 from fmnist.study import RunSpec, Study
 from fmnist.sweeping.display import Display, SweepState
-from fmnist.sweeping.placement import Share, check_cpus, check_gpus, share_of
+from fmnist.sweeping.placement import Cluster, Share, check_cpus, check_gpus, share_of
 from fmnist.sweeping.plan import Durations, make_plan
 from fmnist.sweeping.structures import structures_of
 
@@ -52,10 +51,19 @@ class StudyOptions:
     engine: str = "fmnist.training"  # module that trains a run
 
     def __post_init__(self) -> None:
+        for name in ("results", "data", "report", "tensorboard"):
+            object.__setattr__(self, name, _absolute(getattr(self, name)))  # slots of a Ray have a folder of their own
         check_cpus(self.cpus_per_run)
         check_gpus(self.gpus_per_run)
         if self.max_failures < 0:
             raise UserError(f"max failures: got {self.max_failures}, expected 0 or more")
+
+
+def _absolute(place: str | Path | None) -> str | Path | None:
+    """Make a path one from the root; a URI, and None, stay."""
+    if place is None or "://" in str(place):
+        return place
+    return type(place)(Path(place).expanduser().absolute())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +75,7 @@ class StudyJob:
     console: Console
     store: Store
     data: Dataset
-    nodes: Sequence[Mapping[str, float]]  # resources of each node of the Ray
+    cluster: Cluster
     structures: Mapping[str, str]  # label -> fingerprint of the model's structure
 
     def runs_of(self, study: Study) -> list[RunSpec]:
@@ -75,30 +83,40 @@ class StudyJob:
         return study.runs(self.structures, self.data.fingerprint)
 
     def compute(self, study: Study) -> int:
-        """Compute what is missing of this study, or of a part of it; returns the number of runs given up."""
+        """Compute what is missing of this study, or of a part of it; returns the number of runs that only failed."""
         plan = make_plan(self.runs_of(study), self.store.present(), self.options.retry_failed)
+        failed = f", {plan.failed} of them failed: --retry-failed computes those again" if plan.failed else ""
         if not plan.missing:
-            say(self.console, f"Nothing to compute: all {plan.wanted} runs are in {self.options.results}")
-            return 0
-        share = share_of(study.placement, self.nodes, self.options.cpus_per_run, self.options.gpus_per_run)
+            say(self.console, f"Nothing to compute: all {plan.wanted} runs are in {self.store.uri}{failed}")
+            return plan.failed
+        options = self.options
+        share = share_of(
+            study.placement, self.cluster.nodes, options.cpus_per_run, options.gpus_per_run, options.node_resource
+        )
+        slots = share.slots(self.cluster.nodes)
         state = SweepState(
             title=f"study {study.name}",
             present=len(plan.present),
             left={run.run_id: run for run in plan.missing},
             durations=Durations.of(self.store),
-            slots=self._slots(share),
+            slots=max(1, slots),
+            asks_for="" if slots else self._awaited(share),
         )
         say(
             self.console,
             f"{len(plan.missing)} of {plan.wanted} runs to compute, {state.slots} at a time with {share.describe()}"
-            f" each; rows go to {self.options.results}",
+            f" each; rows go to {self.store.uri}",
         )
+        if failed:
+            say(self.console, f"{len(plan.present)} are there{failed}")
+        if state.asks_for:
+            say(self.console, f"No node that is up has {state.asks_for}: the runs wait for one, as long as it takes")
         try:
             self._sweep(plan.missing, share, state)
         finally:
             if state.done:
                 say(self.console, state.summary())
-        return state.failed
+        return plan.failed + state.failed
 
     def write_manifest(self, repeats: int, design: Design | None = None) -> None:
         """Tell the store what the study is, so that its rows can be found without its models.
@@ -114,8 +132,7 @@ class StudyJob:
                 f" {before['looks'][-1]} repeats ({METRICS[before['metric']].label}), from now on by another: its"
                 " verdicts hold at their level only if it was fixed before any of these results was seen",
             )
-        first_repeat = self.runs_of(replace(self.study, repeats=1))
-        by_label = {run.configuration.label: run for run in first_repeat}
+        as_declared = self.runs_of(replace(self.study, repeats=1, shuffle_within_repeat=False))
         self.store.write_manifest(
             {
                 "name": self.study.name,
@@ -127,11 +144,11 @@ class StudyJob:
                 "sequential_design": described,
                 "configurations": [
                     {
-                        "configuration_id": by_label[configuration.label].configuration_id,
-                        "label": configuration.label,
-                        "architecture": configuration.architecture,
+                        "configuration_id": run.configuration_id,
+                        "label": run.configuration.label,
+                        "architecture": run.configuration.architecture,
                     }
-                    for configuration in self.study.configurations
+                    for run in as_declared
                 ],
             }
         )
@@ -147,7 +164,6 @@ class StudyJob:
             checkpoint_seconds=self.options.checkpoint_seconds,
             keep_order=self.study.shuffle_within_repeat,
             engine=self.options.engine,
-            node_resource=self.options.node_resource,
             save_models=self.options.save_models,
             callbacks=callbacks,
         )
@@ -165,15 +181,15 @@ class StudyJob:
             self.study.name, asked.results, tensorboard=asked.tensorboard, mlflow=asked.mlflow, wandb=asked.wandb
         )
 
-    def _slots(self, share: Share) -> int:
-        slots = share.slots(self.nodes)
-        if not slots and len(self.nodes) == 1 and self.options.address != "auto" and "RAY_ADDRESS" not in os.environ:
-            node = self.nodes[0]
-            raise UserError(
-                f"resources: a run asks for {share.describe()}, but this machine has {node.get('CPU', 0):g} CPUs and"
-                f" {node.get('GPU', 0):g} GPUs: ask for less with --cpus-per-run and --gpus-per-run"
-            )
-        return slots or 1
+    def _awaited(self, share: Share) -> str:
+        """Say what no node has; UserError if none ever will."""
+        if self.cluster.can_grow:
+            return share.describe()
+        has = " and ".join(f"{self.cluster.nodes[0].get(name, 0.0):g} {name}" for name in share.needs)
+        raise UserError(
+            f"resources: a run asks for {share.describe()}, but this machine has {has}: ask for less with"
+            " --cpus-per-run and --gpus-per-run, or join a Ray that has it with --address"
+        )
 
 
 @contextmanager
@@ -184,9 +200,9 @@ def opened(study: Study, options: StudyOptions, console: Console) -> Iterator[St
         store = Store(options.results)
         from fmnist.sweep import connection
 
-        with connection(options.address) as nodes, stopping_by_signals():
+        with connection(options.address) as cluster, stopping_by_signals():
             yield StudyJob(
-                study=study, options=options, console=console, store=store, data=data, nodes=nodes,
+                study=study, options=options, console=console, store=store, data=data, cluster=cluster,
                 structures=structures.result(),
             )  # fmt: skip
 

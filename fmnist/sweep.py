@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 # read by Ray when it is imported or a Tuner starts: no logger files, no tables, no handler between us and Ctrl-C
 os.environ.update(
@@ -37,14 +41,17 @@ from fmnist.results import Store
 from fmnist.study import RunSpec
 from fmnist.sweeping.display import SweepState
 from fmnist.sweeping.failures import failed_row
-from fmnist.sweeping.neighbours import NodeMark
-from fmnist.sweeping.placement import Share
+from fmnist.sweeping.neighbours import NodeMark, Occupation
+from fmnist.sweeping.placement import Cluster, Share
 from fmnist.sweeping.run_process import Message, Nursery, Request
 from fmnist.sweeping.run_queue import RunQueue, Turn
 
 WAVE_RUNS = 500  # runs of one Tuner: the memory of a Tuner grows with the trials it has seen
 PENDING_RUNS = 16  # asked of a cluster beyond those that fit: what makes it add nodes
 OBJECT_STORE_BYTES = 200 * 2**20  # of a Ray of our own: the data is 55 MB
+ANSWER_SECONDS = 30.0  # that a Ray has to answer; Ray itself tries for many minutes
+ASK_FOR_ANSWER = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
+LOOK_SECONDS = 0.5  # between two looks of a run that waits for its place on the node
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,43 +60,53 @@ class SweepOptions:
 
     results: str  # URI of the store
     share: Share
-    max_failures: int = 2  # a run is tried again so often
-    checkpoint_seconds: float = 30.0  # at least this long between two saved states of a run
+    max_failures: int  # a run is tried again so often
+    checkpoint_seconds: float  # at least this long between two saved states of a run
+    engine: str
     keep_order: bool = False  # compute a repeat's runs as they come, not the longest first
-    engine: str = "fmnist.training"
     wave_runs: int = WAVE_RUNS
-    node_resource: str | None = None  # a custom resource of Ray that each run takes one of: chooses the nodes
     save_models: bool = False
     callbacks: Sequence[tune.Callback] = ()  # of Ray Tune, for dashboards
 
 
 @contextmanager
-def connection(address: str | None = None) -> Iterator[list[Mapping[str, float]]]:
-    """Join a Ray, or start one of our own for as long as the block runs; gives the resources of each node.
+def connection(address: str | None = None) -> Iterator[Cluster]:
+    """Join a Ray, or start one of our own for as long as the block runs; the environment is as before afterwards.
 
     None joins that of RAY_ADDRESS or of `ray start`, and starts one where there is neither; `local` always starts one,
-    `auto` never. ValueError where no Ray answers.
+    `auto` never. UserError where no Ray answers within ANSWER_SECONDS.
     """
-    if "RAY_AUTH_MODE" not in os.environ and not _has_token():
-        os.environ["RAY_AUTH_MODE"] = "disabled"  # unset, a Ray of our own writes a token that later clusters ask for
-    try:
-        if address != "auto" and _nothing_to_join(address):
-            _start()
-        else:
-            os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(PENDING_RUNS)
-            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, ValueError, ray.exceptions.RaySystemError) as error:
-        tried = address or os.environ.get("RAY_ADDRESS")
-        raise UserError(f"address: got {tried}, where no Ray answers ({error}); start it, or use local") from error
-    try:
-        yield node_resources()
-    finally:
-        ray.shutdown()
+    with patch.dict(os.environ):
+        if "RAY_AUTH_MODE" not in os.environ and not _has_token():
+            os.environ["RAY_AUTH_MODE"] = "disabled"  # unset, a Ray of our own writes a token that later ones ask for
+        try:
+            find: Any = canonicalize_bootstrap_address  # takes None, against its annotation
+            found: str | None = find(address)
+            if found is None:
+                _start()
+            else:
+                _refuse_silent(found)
+                os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(PENDING_RUNS)
+                ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+        except (ConnectionError, ValueError, ray.exceptions.RaySystemError) as error:
+            tried = address or os.environ.get("RAY_ADDRESS") or "that of `ray start`"
+            raise UserError(f"address: got {tried}, where no Ray answers ({error}); start it, or use local") from error
+        try:
+            yield Cluster(nodes=[node["Resources"] for node in _living_nodes()], can_grow=found is not None)
+        finally:
+            ray.shutdown()
 
 
-def _nothing_to_join(address: str | None) -> bool:
-    find: Any = canonicalize_bootstrap_address  # takes None, against its annotation
-    return find(address) is None
+def _refuse_silent(address: str) -> None:
+    """ConnectionError unless a Ray answers; asked by a process of its own, since Ray's own call cannot be ended."""
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-c", ASK_FOR_ANSWER, address], capture_output=True, text=True, timeout=ANSWER_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise ConnectionError(f"no word in {ANSWER_SECONDS:g} s") from None
+    if asked.returncode:
+        raise ConnectionError(asked.stderr.strip().splitlines()[-1])
 
 
 def _start() -> None:
@@ -111,10 +128,9 @@ def _start() -> None:
         ) from error
 
 
-def node_resources() -> list[Mapping[str, float]]:
-    """List the resources of each living node of the Ray that is connected."""
+def _living_nodes() -> list[dict[str, Any]]:
     nodes: Any = ray.nodes  # its annotations are incomplete
-    return [node["Resources"] for node in nodes() if node["Alive"]]
+    return [node for node in nodes() if node["Alive"]]
 
 
 def _has_token() -> bool:
@@ -139,12 +155,8 @@ def sweep(
     queue = RunQueue(runs, store.storage, options.max_failures, done_elsewhere=state.drop, expected=expected)
     feed = _Feed(queue, options, state)
     watch = _Watch(feed, store, say, tick)
-    resources = {"cpu": options.share.cpus, "gpu": options.share.gpus}
-    if options.node_resource:
-        resources[options.node_resource] = 1.0
-    trainable = tune.with_resources(
-        tune.with_parameters(_Slot, data=data, engine=options.engine), {k: v for k, v in resources.items() if v}
-    )
+    slot = tune.with_parameters(_Slot, data=data, engine=options.engine)
+    trainable = tune.with_resources(slot, tune.PlacementGroupFactory([options.share.needs]))
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         while len(queue):
@@ -236,9 +248,10 @@ class _Watch(_NotSaved, tune.Callback):
         self._state.start(turn.run, turn.attempt)
 
     def on_trial_result(self, *_: Any, **info: Any) -> None:
-        result = info["result"]
-        if "epoch" in result:
-            run = self._feed.turns[info["trial"].trial_id].run
+        result, run = info["result"], self._feed.turns[info["trial"].trial_id].run
+        if "waits" in result:
+            self._state.wait(run, waits=result["waits"])
+        elif "epoch" in result:
             self._state.epoch(run, result["epoch"], result["validation_accuracy"])
 
     def on_trial_complete(self, *_: Any, **info: Any) -> None:
@@ -271,17 +284,21 @@ class _Slot(tune.Trainable):
 
     def setup(self, config: dict[str, Any], **shared: Any) -> None:
         self._shared = shared  # engine and data
-        self._nursery = Nursery(**shared)
+        self._nursery: Nursery | None = None
         self._begin(config["request"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        if not self._nursery.alive:
-            self._nursery = Nursery(**self._shared)
         self._begin(new_config["request"])
         return True
 
     def step(self) -> dict[str, Any]:
+        if self._waits:
+            time.sleep(LOOK_SECONDS)
+            self._enter()
+            return {"waits": self._waits}
+        assert self._nursery is not None
         message = self._nursery.next_message()
+        self._mark.look()
         if message.kind == "epoch":
             return dict(message.content)
         self._mark.release()
@@ -289,11 +306,21 @@ class _Slot(tune.Trainable):
 
     def cleanup(self) -> None:
         self._mark.release()
-        self._nursery.close()
+        if self._nursery is not None:
+            self._nursery.close()
 
     def _begin(self, request: Request) -> None:
-        self._request, self._mark = request, NodeMark()
-        self._nursery.start(request)
+        self._request, self._mark = request, NodeMark(Occupation(request.run.placement, _gpu_of_slot()))
+        self._enter()
+
+    def _enter(self) -> None:
+        """Start the run if there is a place for it on the node; before, not even TensorFlow is loaded beside others."""
+        self._waits = not self._mark.enter()
+        if self._waits:
+            return
+        if self._nursery is None or not self._nursery.alive:
+            self._nursery = Nursery(**self._shared)
+        self._nursery.start(replace(self._request, threads=self._request.threads or _cpus_of_node()))
 
     def _end(self, message: Message) -> dict[str, Any]:
         if message.kind == "failure":
@@ -305,3 +332,14 @@ class _Slot(tune.Trainable):
         row = {**message.content, **known_here, "placement": request.run.placement}
         Store(request.results).write(row)
         return {"row": {key: value for key, value in row.items() if isinstance(value, (str, int, float))}}
+
+
+def _gpu_of_slot() -> str:
+    """The GPU that Ray gave this slot, by the number or UUID that it has on its node; empty without one."""
+    return "".join(ray.get_runtime_context().get_accelerator_ids().get("GPU", ())[:1])
+
+
+def _cpus_of_node() -> int:
+    """The CPUs of this slot's node, at least one, as they are given to Ray."""
+    here = ray.get_runtime_context().get_node_id()
+    return max(1, *(int(node["Resources"].get("CPU", 1)) for node in _living_nodes() if node["NodeID"] == here))

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 def main() -> int:
     """Parse the command line, build the report, print the results; 2 if the user has to change something."""
     arguments = parse()
-    print_now(f"Report on {', '.join(arguments.study) or 'all studies'} in {arguments.results}")
+    print_now(f"Report on {', '.join(arguments.study) or 'all studies'}")
     from fmnist.errors import UserError
     from fmnist.report import build_report
     from fmnist.reporting.markdown import update_section

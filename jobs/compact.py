@@ -26,14 +26,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", default="results", metavar="URI", help="folder or URI (s3://...) of the store")
     options = parser.parse_args(arguments)
     try:
-        done = Store(options.results).compact()
+        store = Store(options.results)
+        done = store.compact()
     except (UserError, OSError) as error:
         print(f"compact: {error}", file=sys.stderr)
         return 2
     if done.written_files:
-        print(f"{options.results}: {done.merged_files} files merged into {done.written_files}, {done.rows} rows")
+        print(f"{store.uri}: {done.merged_files} files merged into {done.written_files}, {done.rows} rows")
     else:
-        print(f"{options.results}: nothing to merge")
+        print(f"{store.uri}: nothing to merge")
     return 0
 
 

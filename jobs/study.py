@@ -23,6 +23,7 @@ from fmnist.study_job import StudyOptions, run_study
 from fmnist.sweeping.study_preview import list_studies, preview
 
 INTERRUPTED = 130  # as a shell reports Ctrl-C
+MAX_REPEATS = 30  # of --until-decided
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,6 +47,7 @@ def run(asked: argparse.Namespace, console: Console) -> int:
         return 0
     if asked.study is None:
         raise UserError("NAME: got none; --list shows the studies there are")
+    refuse_unread(asked)
     study, options = wanted_study(asked), wanted_options(asked)
     if asked.dry_run:
         preview(study, options, console, asked.price_per_gpu_hour)
@@ -54,8 +56,23 @@ def run(asked: argparse.Namespace, console: Console) -> int:
         from fmnist.sweeping.until_decided import run_until_decided  # loads the statistics
 
         metric = asked.until_decided or study.primary_metric
-        return int(run_until_decided(study, options, console, metric, asked.max_repeats) > 0)
+        cap = asked.max_repeats or MAX_REPEATS
+        return int(run_until_decided(study, options, console, metric, cap) > 0)
     return int(run_study(study, options, console) > 0)
+
+
+def refuse_unread(asked: argparse.Namespace) -> None:
+    """UserError for options of which one would leave the other unread."""
+    until_decided = asked.until_decided is not None
+    for unread, words in (
+        (asked.repeats and until_decided, "--repeats: got it with --until-decided, which has --max-repeats"),
+        (asked.max_repeats and not until_decided, "--max-repeats: got it without --until-decided; there is --repeats"),
+        (asked.dry_run and until_decided, "--until-decided: got it with --dry-run, which cannot know the repeats"),
+        (asked.price_per_gpu_hour is not None and not asked.dry_run, "--price-per-gpu-hour: got it without --dry-run"),
+        (asked.report and asked.no_report, "--report: got it with --no-report; give one of them"),
+    ):
+        if unread:
+            raise UserError(words)
 
 
 def wanted_study(asked: argparse.Namespace) -> Study:
@@ -75,7 +92,7 @@ def wanted_options(asked: argparse.Namespace) -> StudyOptions:
         retry_failed=asked.retry_failed,
         max_failures=asked.max_failures,
         checkpoint_seconds=asked.checkpoint_seconds,
-        report=None if asked.no_report else asked.report,
+        report=None if asked.no_report else asked.report or StudyOptions.report,
         node_resource=asked.node_resource,
         save_models=asked.save_models,
         tensorboard=asked.tensorboard,
@@ -86,7 +103,7 @@ def wanted_options(asked: argparse.Namespace) -> StudyOptions:
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line; the defaults are StudyOptions' and the study's own."""
-    default = StudyOptions()
+    default = StudyOptions
     made = argparse.ArgumentParser(
         description="Compute the runs of a study that are missing, on Ray, then report on it.",
         epilog="Stopped at any moment, the same command goes on. A study is a file in fmnist/studies, or one of yours.",
@@ -99,14 +116,14 @@ def parser() -> argparse.ArgumentParser:
     add("--repeats", type=positive, metavar="N", help="repeats of each configuration (default: the study's own)")
     add("--until-decided", nargs="?", const="", choices=["", *METRICS], metavar="METRIC",
         help="add repeats until every pair is decided on METRIC (default: the study's primary metric)")  # fmt: skip
-    add("--max-repeats", type=positive, default=30, metavar="N",
-        help="where --until-decided ends at the latest (default: %(default)s)")  # fmt: skip
+    add("--max-repeats", type=positive, metavar="N",
+        help=f"where --until-decided ends at the latest (default: {MAX_REPEATS})")  # fmt: skip
     add("--results", default=default.results, metavar="URI", help="folder or URI of the rows (default: %(default)s)")
     add("--data", type=Path, metavar="DIR", help="folder of Fashion-MNIST (default: looked for, or fetched)")
-    add("--report", type=Path, default=default.report, metavar="DIR", help="where it goes (default: %(default)s)")
+    add("--report", type=Path, metavar="DIR", help=f"where it goes (default: {default.report})")
     add("--no-report", action="store_true", help="compute only")
     add("--address", metavar="ADDRESS",
-        help="Ray to join: auto, a URL, or local for one of our own"
+        help="Ray to join: auto, HOST:PORT, or local for one of our own"
         " (default: RAY_ADDRESS, a Ray started here, else one of our own)")  # fmt: skip
     add(
         "--placement",
@@ -114,9 +131,9 @@ def parser() -> argparse.ArgumentParser:
         help="shared packs runs, exclusive gives each a machine (default: the study's)",
     )
     add("--cpus-per-run", type=float, metavar="F",
-        help="CPUs of a run, its threads (default: 1; exclusive without GPU: all of a node)")  # fmt: skip
+        help="CPUs of a run, its threads (default: 1, all of a node if exclusive and without GPU)")  # fmt: skip
     add("--gpus-per-run", type=float, metavar="F",
-        help="GPUs of a run, also 0.5, 0.25 ... (default: 1 where there are any, else 0)")  # fmt: skip
+        help="GPU of a run: 0, 1, or 0.5, 0.25 ... (default: 1 where there are any, else 0)")  # fmt: skip
     add("--max-failures", type=int, default=default.max_failures, metavar="N",
         help="times that a failed run is tried again (default: %(default)s)")  # fmt: skip
     add("--retry-failed", action="store_true", help="compute runs again that were given up before")

@@ -57,7 +57,8 @@ def sweep_trivially(runs: list[RunSpec], results: Path, said: list[str] | None =
     share = changes.pop("share", Share(cpus=1.0, gpus=0.0))
     data = changes.pop("data", None)
     plan = make_plan(runs, Store(results).present(), changes.pop("retry_failed", False))
-    settings = {"results": str(results), "share": share, "engine": "tests.trivial_engine", **changes}
+    settings = {"results": str(results), "share": share, "engine": "tests.trivial_engine", "max_failures": 2,
+                "checkpoint_seconds": 30.0, **changes}  # fmt: skip
     left = {run.run_id: run for run in plan.missing}
     state = SweepState(title="test", present=len(plan.present), left=left, durations=Durations(), slots=2)
     sweep(plan.missing, data, SweepOptions(**settings), state, say=(said if said is not None else []).append)

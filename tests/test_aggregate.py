@@ -47,9 +47,25 @@ def test_default_places_and_an_unknown_study(tmp_path):
     done = aggregate(tmp_path, "--readme", "README.md")
     assert done.returncode == 0, done.stderr
     assert "### Study `made_up`" in (tmp_path / "README.md").read_text()
-    assert done.stdout.startswith("Report on all studies in results\n")
+    assert done.stdout.startswith("Report on all studies\nReading results\n")
     assert "Report: report/index.html" in done.stdout
     assert (tmp_path / "report" / "index.html").is_file()
+
+
+def test_a_key_in_the_uri_stays_out_of_what_is_printed_and_written(tmp_path):
+    uri = f"file://{tmp_path}/results?secret_key=hidden"
+    assert "hidden" not in aggregate(tmp_path, "--results", uri).stderr
+    store = Store(uri)
+    for row in rows_of(SIX[:1], 1):
+        store.write(row)
+    store.write_manifest(manifest_of(SIX[:1], 1))
+    done = aggregate(tmp_path, "--results", uri)
+    assert done.returncode == 0, done.stderr
+    assert f"Reading file://{tmp_path}/results?secret_key=...\n" in done.stdout
+    written = [path for path in (tmp_path / "report").rglob("*") if path.is_file()]
+    assert any(b"secret_key=..." in path.read_bytes() for path in written)
+    assert not any(b"hidden" in path.read_bytes() for path in written)
+    assert "hidden" not in done.stdout + done.stderr
 
 
 def test_the_job_loads_neither_tensorflow_nor_ray():

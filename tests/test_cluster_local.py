@@ -7,6 +7,7 @@ import pytest
 
 from fmnist.results import Store
 from tests.cluster_lab.lab import PROJECT, run_in_lab, why_not
+from tests.cluster_lab.stand_ins import CUDA
 
 pytestmark = [
     pytest.mark.cluster,
@@ -38,7 +39,19 @@ def test_the_hosts_form_one_cluster(lab: dict[str, Any]) -> None:
 def test_the_project_is_copied_to_the_workers_and_set_up_there(lab: dict[str, Any]) -> None:
     assert {"pyproject.toml", "fmnist", "jobs"} <= set(lab["files"])
     assert not {".git", ".venv", "results"} & set(lab["files"])
-    assert "fmnist" in lab["installed"]
+    assert lab["project"].endswith("/fmnist/fmnist/__init__.py")
+    assert f"nvidia-cudnn-cu12=={lab['cudnn']}\n" in CUDA.read_text()
+
+
+def test_all_but_addresses_and_the_size_of_a_host_is_the_files(lab: dict[str, Any]) -> None:
+    assert lab["changed"] == [
+        "auth.ssh_private_key",
+        "auth.ssh_user",
+        "head_start_ray_commands",  # the number of CPUs and the memory of a host
+        "provider.head_ip",
+        "provider.worker_ips",
+        "worker_start_ray_commands",
+    ]
 
 
 def test_the_study_runs_on_both_workers_into_shared_storage(lab: dict[str, Any]) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import io
+import threading
 
 import pytest
 from rich.console import Console
 
+from fmnist.study import Study, configure
 from fmnist.sweeping.display import Display, SweepState, readable_seconds
 from fmnist.sweeping.plan import Durations
 from tests.sweep_runs import trivial_runs
@@ -25,8 +27,6 @@ def shown(state, terminal, log_seconds=0.0):
     with Display(state, console, log_seconds) as display:
         display.tick()
         display.say("a line [that] stays")
-        if terminal:
-            display._live.refresh()
     return out.getvalue()
 
 
@@ -65,6 +65,66 @@ def test_the_share_of_computing_is_said_where_it_is_known(state):
     assert state.summary() == "1 run in 2 min, 2 at a time"
     state.finish(second, {**ROW, "resumed": True})
     assert state.summary() == "2 runs in 2 min, 2 at a time"
+
+
+class CountingDurations(Durations):
+    """Counts how often a run's time is estimated: what a frame costs."""
+
+    asked = 0
+
+    def expected(self, run):
+        self.asked += 1
+        return super().expected(run)
+
+
+def many_runs(repeats):
+    configurations = tuple(configure("lenet5", label=f"{n}", batch_size=n + 1, epochs=1) for n in range(10))
+    study = Study(name="many", question="?", configurations=configurations, repeats=repeats)
+    return study.runs({item.label: "structure" for item in configurations}, "data")
+
+
+@pytest.mark.parametrize("repeats", [10, 1000])
+def test_a_frame_costs_by_configurations_and_not_by_runs(repeats):
+    runs, durations = many_runs(repeats), CountingDurations()
+    left = {run.run_id: run for run in runs}
+    state = SweepState(title="many", present=0, left=left, durations=durations, slots=4)
+    for run in runs[: len(runs) // 2]:
+        state.finish(run, {**ROW, "configuration_id": run.configuration_id})
+    for run in runs[len(runs) // 2 :][:4]:
+        state.start(run, 1)
+    durations.asked = 0
+    assert state.seconds_left() == pytest.approx(len(runs) / 2 * 10.0 / 4, rel=0.1)
+    assert durations.asked == 10 + 4  # configurations, and runs under way
+    for run in runs[len(runs) // 2 :]:
+        state.drop(run)
+    assert state.seconds_left() == 0
+
+
+def test_a_frame_is_drawn_only_when_the_sweep_asks_for_it(state):
+    before = threading.active_count()
+    with Display(state, Console(file=io.StringIO(), force_terminal=True)) as display:
+        display.tick()
+        assert threading.active_count() == before  # a thread of its own would see the state change under its hands
+
+
+def test_a_run_that_waits_for_its_place_is_told_of(state):
+    run = next(iter(state.left.values()))
+    state.start(run, 1)
+    state.wait(run, waits=True)
+    assert (
+        state.running[run.run_id]
+        .describe()
+        .endswith("waits for its place on the node, where exclusive runs compute alone")
+    )
+    state.wait(run, waits=False)
+    assert state.running[run.run_id].describe() == "plain repeat 0: starting"
+
+
+def test_what_no_node_can_give_is_said_while_nothing_runs(state):
+    state.asks_for = "1 CPU and 1 fast"
+    assert state.headline().endswith("0 failed, waits for a node with 1 CPU and 1 fast: none was up at the start")
+    state.start(next(iter(state.left.values())), 1)
+    assert "waits" not in state.headline()
 
 
 @pytest.mark.parametrize("terminal", [False, True])

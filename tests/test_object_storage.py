@@ -16,6 +16,7 @@ import boto3
 import pyarrow as pa
 import pytest
 
+from fmnist.errors import UserError
 from fmnist.results import Store
 from fmnist.store import compaction, row_files, storage
 from fmnist.store.storage import Storage
@@ -108,6 +109,49 @@ def test_options_in_the_uri_count_before_the_environment(client: Any, monkeypatc
     assert len(keys_in(client)) == 1
     with pytest.raises(ValueError, match=r"s3://bucket\?colour=blue.*expected options of pyarrow.fs.S3FileSystem"):
         Store("s3://bucket?colour=blue")
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("results", "results"),
+        ("/data/a?b=c", "/data/a?b=c"),  # a folder's name
+        ("s3://bucket/rows", "s3://bucket/rows"),
+        ("s3://bucket/rows?region=eu-central-1", "s3://bucket/rows?region=eu-central-1"),
+        (
+            "s3://bucket?access_key=AKIA&secret_key=a/b%2B&region=us-west-2#c",
+            "s3://bucket?access_key=...&secret_key=...&region=us-west-2#c",
+        ),
+        ("s3://AKIA:word@bucket/rows", "s3://AKIA:...@bucket/rows"),
+        ("s3://AKIA:wo/rd@bucket/rows", "s3://AKIA:...@bucket/rows"),
+        (
+            "abfs://box@account.dfs.core.windows.net/rows?sas_token=x",
+            "abfs://box@account.dfs.core.windows.net/rows?sas_token=...",
+        ),
+        ("hdfs://host:8020/rows", "hdfs://host:8020/rows"),
+    ],
+)
+def test_a_uri_is_shown_without_its_secrets(uri: str, shown: str) -> None:
+    assert storage.without_secrets(uri) == shown
+
+
+def test_no_error_and_no_warning_shows_a_secret(gate: Gate, client: Any, caplog: pytest.LogCaptureFixture) -> None:
+    options = f"secret_key=hidden&access_key=testing&endpoint_override={client.meta.endpoint_url}"
+    missing = Store(f"s3://nowhere/rows?{options}")
+    assert missing.write(make_row()) is None
+    gone = Store(
+        f"s3://bucket/rows?secret_key=hidden&access_key=testing&endpoint_override=http://127.0.0.1:{gate.port}"
+    )
+    gate.close()
+    with pytest.raises(OSError, match=r"secret_key=\.\.\.") as error:
+        gone.read()
+    told = [str(error.value), caplog.text]
+    for uri in ("s3://bucket?secret_key=hidden&colour=blue", "nothing://key:hidden@place"):
+        with pytest.raises(UserError) as refused:
+            Store(uri)
+        told.append(str(refused.value))
+    assert "The row is kept in" in caplog.text
+    assert "hidden" not in "".join(told)
 
 
 # --- whole or not at all

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import statistics
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fmnist.sweeping.plan import Durations, make_plan
 from tests.sweep_runs import trivial_runs
@@ -31,6 +35,15 @@ def test_failed_runs_are_computed_again_only_when_asked():
     assert not make_plan([run], {presence(run, "diverged")}, retry_failed=True).missing
 
 
+def test_failed_runs_are_counted_where_no_other_row_stands_for_them():
+    failed, mended, fine, missing = trivial_runs(4)
+    there = {presence(failed, "failed"), presence(mended, "failed"), presence(mended), presence(fine, "diverged")}
+    plan = make_plan([failed, mended, fine, missing], there)
+    assert (len(plan.present), plan.missing, plan.failed) == (3, [missing], 1)
+    again = make_plan([failed, mended, fine, missing], there, retry_failed=True)
+    assert (again.missing, again.failed) == ([failed, missing], 0)
+
+
 def row_of(run, seconds, epochs_run=2, status="ok"):
     return {
         "configuration_id": run.configuration_id,
@@ -46,9 +59,9 @@ def test_durations_are_those_of_the_configuration_or_else_of_the_architecture():
     known, other = trivial_runs(1)[0], trivial_runs(1, epochs=10)[0]
     durations = Durations()
     assert durations.expected(known) is None
-    assert durations.total([known]) is None
+    assert durations.total([(known, 3)]) is None
     assert durations.total([]) == 0
-    for seconds in (10.0, 12.0, 30.0):
+    for seconds in (30.0, 10.0, 12.0):
         durations.learn(row_of(known, seconds))
     durations.learn(row_of(known, 1000.0, status="failed"))
     assert durations.expected(known) == 12.0
@@ -63,4 +76,13 @@ def test_unknown_runs_count_as_the_mean_of_the_known_ones():
     lenet, own = study.runs({"lenet5": "a", "own_v1": "b"}, "data")
     durations = Durations()
     durations.learn(row_of(lenet, 8.0))
-    assert durations.total([lenet, own]) == pytest.approx(16.0)
+    assert durations.total([(lenet, 3), (own, 2)]) == pytest.approx(40.0)
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1))
+def test_the_running_median_is_that_of_statistics(seconds):
+    (run,) = trivial_runs(1)
+    durations = Durations()
+    for value in seconds:
+        durations.learn(row_of(run, value))
+    assert durations.expected(run) == statistics.median(seconds)

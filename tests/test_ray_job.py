@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -20,10 +21,11 @@ from ray.cluster_utils import Cluster
 from ray.job_submission import JobStatus, JobSubmissionClient
 from ray.tune import Callback
 
+from fmnist.errors import UserError
 from fmnist.results import Store
 from fmnist.study import Study, configure
-from fmnist.sweeping.placement import Share
-from tests.sweep_runs import sweep_in_a_process, sweep_trivially, wait_for_rows
+from fmnist.sweeping.placement import Share, share_of
+from tests.sweep_runs import sweep_in_a_process, sweep_trivially, trivial_runs, wait_for_rows
 from tests.tiny_data import tiny_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -157,7 +159,15 @@ class LoseNode(Callback):
 
 
 @pytest.fixture
-def cluster(monkeypatch):
+def own_places(monkeypatch):
+    folder = tempfile.mkdtemp(prefix="node-")
+    monkeypatch.setenv("TMPDIR", folder)  # whatever else runs on this machine is no neighbour
+    yield
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def cluster(monkeypatch, own_places):  # noqa: ARG001
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -169,6 +179,43 @@ def cluster(monkeypatch):
     ray.shutdown()
     made.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+class NoteRunning(Callback):
+    """Adds a worker when the first run is asked for, and notes how many runs are past their first epoch at once."""
+
+    def __init__(self, cluster):
+        self.cluster, self.between, self.most = cluster, set(), 0
+
+    def __getstate__(self):
+        return {}
+
+    def on_step_begin(self, iteration, trials, **_):  # noqa: ARG002
+        if self.cluster is not None and trials:
+            self.cluster.add_node(num_cpus=4)
+            self.cluster = None
+
+    def on_trial_result(self, iteration, trials, trial, result, **_):  # noqa: ARG002
+        if "epoch" in result:
+            self.between.add(trial.trial_id)
+            self.most = max(self.most, len(self.between))
+
+    def on_trial_complete(self, iteration, trials, trial, **_):  # noqa: ARG002
+        self.between.discard(trial.trial_id)
+
+
+@pytest.mark.parametrize(("placement", "together", "threads"), [("exclusive", False, 4), ("shared", True, 1)])
+def test_exclusive_runs_are_alone_on_a_worker_that_comes_later(cluster, tmp_path, placement, together, threads):
+    head = [node["Resources"] for node in ray.nodes()]
+    with pytest.raises(UserError, match="no node is up that has CPUs"):
+        share_of("exclusive", head)
+    share = replace(share_of(placement, head, cpus=1), threads=None if placement == "exclusive" else 1)
+    note = NoteRunning(cluster)
+    runs = trivial_runs(3, "is_slow", epochs=10, placement=placement)
+    sweep_trivially(runs, tmp_path, share=share, callbacks=[note])
+    rows = Store(tmp_path).read(["neighbours", "threads", "status"]).to_pylist()
+    assert {(row["status"], row["threads"]) for row in rows} == {("ok", threads)}
+    assert (note.most > 1, max(row["neighbours"] for row in rows) > 0) == (together, together)
 
 
 def test_a_run_on_a_node_that_is_lost_goes_on_elsewhere_to_the_same_row(cluster, tmp_path):

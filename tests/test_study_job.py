@@ -20,14 +20,18 @@ from rich.console import Console
 
 from fmnist import study_job, sweep
 from fmnist.data import load_data
+from fmnist.errors import UserError
 from fmnist.reporting.selection import select_studies
 from fmnist.results import Store
 from fmnist.statistics.sequential import Design
 from fmnist.study import Study, configure
 from fmnist.study_job import StudyOptions, run_study
 from fmnist.sweeping import study_preview
+from fmnist.sweeping.placement import Cluster
 from fmnist.sweeping.until_decided import run_until_decided
+from jobs import compact
 from tests.tiny_data import tiny_dataset
+from tests.trivial_engine import COURSES
 
 ROOT = Path(__file__).resolve().parents[1]
 JOB = ROOT / "jobs" / "study.py"
@@ -125,12 +129,18 @@ def test_list_shows_what_there_is_without_tensorflow_and_ray():
         ([], r"study: NAME: got none; --list shows the studies"),
         (
             ["quick", "--gpus-per-run", "0.3"],
-            r"study: gpus per run: got 0.3, expected 0, a whole number, or a fraction",
+            r"study: gpus per run: got 0.3, expected 0, 1 .* or a fraction",
         ),
         (["quick", "--cpus-per-run", "-1"], r"study: cpus per run: got -1, expected"),
         (["quick", "--max-failures", "-1"], r"study: max failures: got -1, expected 0 or more"),
         (["quick", "--dry-run", "--price-per-gpu-hour", "-3"], r"study: price per GPU-hour: got -3"),
         (["quick", "--data", "/nonexistent", "--dry-run"], r"study: .*/nonexistent"),
+        (["quick", "--repeats", "5", "--until-decided"], r"study: --repeats: got it with --until-decided"),
+        (["quick", "--max-repeats", "5"], r"study: --max-repeats: got it without --until-decided"),
+        (["quick", "--until-decided", "--dry-run"], r"study: --until-decided: got it with --dry-run"),
+        (["quick", "--price-per-gpu-hour", "2"], r"study: --price-per-gpu-hour: got it without --dry-run"),
+        (["quick", "--report", "x", "--no-report"], r"study: --report: got it with --no-report"),
+        (["quick", "--gpus-per-run", "2"], r"study: gpus per run: got 2, expected 0, 1"),
         (["quick", "--address", "nonsense", "--no-report"], r"study: address: got nonsense, where no Ray answers"),
     ],
 )
@@ -151,6 +161,18 @@ def test_nonsense_that_the_parser_sees_ends_with_2(arguments, capsys):
         main(arguments)
     assert stopped.value.code == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("on_one_ray")
+def test_a_key_in_the_uri_is_never_printed(tmp_path, capsys):
+    uri, out = f"file://{tmp_path}/rows?secret_key=hidden", console()
+    for _ in range(2):
+        assert run_study(STUDY, options(uri), out) == 0
+    study_preview.preview(STUDY, options(uri), out)
+    assert compact.main(["--results", uri]) == 0
+    said = out.file.getvalue() + "".join(capsys.readouterr())
+    assert said.count(f"file://{tmp_path}/rows?secret_key=...") == 4
+    assert "hidden" not in said
 
 
 @pytest.mark.usefixtures("on_one_ray")
@@ -194,6 +216,57 @@ def test_more_than_the_machine_has_is_refused(tmp_path):
 
 
 @pytest.mark.usefixtures("on_one_ray")
+def test_a_kind_of_node_that_a_ray_of_our_own_has_not_is_refused(tmp_path):
+    words = r"a run asks for 1 CPU and 1 fast, but this machine has \d+ CPU and 0 fast"
+    with pytest.raises(UserError, match=words):
+        run_study(STUDY, options(tmp_path, node_resource="fast"), console())
+
+
+@pytest.mark.parametrize("nodes", [[{"memory": 1e9}], [{"CPU": 2.0}]])  # a head that does not compute; a small node
+@pytest.mark.usefixtures("tiny")
+def test_a_joined_ray_may_still_get_the_node_and_what_is_awaited_is_said(tmp_path, monkeypatch, nodes):
+    states = []
+    monkeypatch.setattr(sweep, "sweep", lambda *arguments, **_: states.append(arguments[3]))
+    monkeypatch.setattr(sweep, "connection", lambda _: nullcontext(Cluster(nodes=nodes, can_grow=True)))
+    out = console()
+    run_study(STUDY, options(tmp_path, cpus_per_run=4, node_resource="fast"), out)
+    assert "No node that is up has 4 CPU and 1 fast: the runs wait for one, as long as it takes" in out.file.getvalue()
+    assert "waits for a node with 4 CPU and 1 fast" in states[0].headline()
+
+
+@pytest.mark.usefixtures("on_one_ray")
+def test_a_study_whose_runs_have_failed_says_so_each_time(tmp_path):
+    failing = configure("lenet5", label="a", learning_rate=COURSES["raises"], epochs=1)
+    study = replace(STUDY, configurations=(failing, STUDY.configurations[1]), repeats=1)
+    assert run_study(study, options(tmp_path, max_failures=0), console()) == 1
+    again = console()
+    assert run_study(study, options(tmp_path), again) == 1
+    words = f"all 2 runs are in {tmp_path}, 1 of them failed: --retry-failed computes those again"
+    assert words in again.file.getvalue()
+    longer = console()
+    assert run_study(replace(study, configurations=STUDY.configurations[1:], repeats=2), options(tmp_path), longer) == 0
+    assert "failed:" not in longer.file.getvalue()
+    assert run_study(replace(study, repeats=2), options(tmp_path, max_failures=0), longer) == 2
+    assert "3 are there, 1 of them failed: --retry-failed computes those again" in longer.file.getvalue()
+
+
+def test_paths_are_made_absolute_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = StudyOptions(results="rows", data=Path("data"), report=Path("out"), tensorboard=Path("curves"))
+    assert (asked.results, asked.data) == (str(tmp_path / "rows"), tmp_path / "data")
+    assert (asked.report, asked.tensorboard) == (tmp_path / "out", tmp_path / "curves")
+    assert StudyOptions(results="s3://bucket/rows").results == "s3://bucket/rows"
+    assert StudyOptions(results="~/rows").results == str(Path.home() / "rows")
+
+
+@pytest.mark.usefixtures("on_one_ray")
+def test_relative_results_are_those_of_the_command_and_not_of_the_slots(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the Ray was started in another folder
+    assert run_study(STUDY, options("rows"), console()) == 0
+    assert Store(tmp_path / "rows").read(["repeat"]).num_rows == 4
+
+
+@pytest.mark.usefixtures("on_one_ray")
 def test_repeats_are_added_until_the_cap_where_nothing_can_be_decided(tmp_path):
     out = console()
     assert run_until_decided(STUDY, options(tmp_path), out, "test_accuracy", 6) == 0
@@ -231,14 +304,21 @@ def test_the_preview_estimates_time_and_cost_from_rows(tmp_path):
     study_preview.preview(STUDY, options(tmp_path), nothing)
     assert "How long they take is not known" in nothing.file.getvalue()
     row = {"status": "ok", "attempts": 1, "resumed": False, "total_seconds": 3600.0, "device_model": "some CPU"}
-    Store(tmp_path).write({**runs[0].columns(), **row})
+    Store(tmp_path).write({**runs[0].columns(), **row, "device_kind": "CPU"})
     out = console()
     study_preview.preview(STUDY, options(tmp_path, gpus_per_run=0.5), out, price_per_gpu_hour=2.0)
     said = out.file.getvalue()
     assert "4 runs wanted, 1 present" in said
     assert "at most 3 h 0 min, 2 of them guessed from the others" in said
     assert "(some CPU)" in said
-    assert "1.50 GPU-hours with 0.5 GPU a run: 3.00 in all" in said
+    assert "What they cost is not known: no row of these architectures on a GPU" in said
+    assert "GPU-hours" not in said
+
+    row |= {"total_seconds": 360.0, "device_model": "some GPU", "device_kind": "GPU"}
+    Store(tmp_path).write({**runs[1].columns(), **row})
+    out = console()
+    study_preview.preview(STUDY, options(tmp_path, gpus_per_run=0.5), out, price_per_gpu_hour=2.0)
+    assert "0.10 GPU-hours with 0.5 GPU a run: 0.20 in all, by the rows on some GPU" in out.file.getvalue()
 
 
 @pytest.fixture

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import socket
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -12,11 +15,14 @@ import pytest
 import ray
 from ray.tune import Callback
 
+from fmnist import sweep
+from fmnist.errors import UserError
 from fmnist.results import Store
 from fmnist.store.storage import Storage
 from fmnist.study import Study, configure
 from fmnist.sweep import connection
 from fmnist.sweeping.inflight import InFlight
+from fmnist.sweeping.neighbours import NodeMark, Occupation
 from fmnist.sweeping.placement import Share
 from tests.sweep_runs import sweep_in_a_process, sweep_trivially, trivial_runs, wait_for_rows
 from tests.tiny_data import tiny_dataset
@@ -200,5 +206,83 @@ def test_a_ray_that_does_not_start_is_one_clear_line(monkeypatch):
         pass
 
 
-def test_no_token_is_written_for_a_ray_of_our_own():
-    assert os.environ["RAY_AUTH_MODE"] in ("disabled", "token")
+OWN_RAY = """
+import os
+from fmnist.sweep import connection
+
+before = dict(os.environ)
+with connection() as cluster:
+    print(cluster.can_grow, len(cluster.nodes))
+assert dict(os.environ) == before
+"""
+
+
+def test_a_ray_of_our_own_leaves_no_token_and_the_environment_as_it_was(tmp_path):
+    hidden = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS", "RAY_TMPDIR")
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    folder = tempfile.mkdtemp(prefix="own-")  # with no Ray of this machine in it
+    environment |= {"HOME": str(tmp_path), "RAY_TMPDIR": folder, "RAY_USAGE_STATS_ENABLED": "0"}
+    command = [sys.executable, "-c", OWN_RAY]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT, check=False)
+    shutil.rmtree(folder, ignore_errors=True)
+    assert (ended.stdout, ended.returncode) == ("False 1\n", 0), ended.stderr
+    assert not (tmp_path / ".ray" / "auth_token").exists()
+
+
+@pytest.fixture
+def silent_address():
+    """Something that takes connections and never says a word, as a Ray whose machine has stopped."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_ray_that_is_dead_is_one_clear_line_after_a_while(silent_address, monkeypatch):
+    monkeypatch.setattr(sweep, "ANSWER_SECONDS", 3.0)
+    words = rf"address: got {silent_address}, where no Ray answers \(no word in 3 s\)"
+    with pytest.raises(UserError, match=words), connection(silent_address):
+        pass
+
+
+def test_an_exclusive_run_waits_for_others_and_has_all_threads_of_its_node(tmp_path):
+    (run,) = trivial_runs(1, placement="exclusive")
+    folder = Path(os.environ["TMPDIR"]) / "fmnist-runs"  # the slots'
+    other = NodeMark(Occupation("shared"), folder)
+    assert other.enter()
+    waited = []
+
+    class LetIn(Callback):
+        def on_trial_result(self, iteration, trials, trial, result, **_):  # noqa: ARG002
+            if result.get("waits"):
+                waited.append(sorted(folder.glob("*.lock")))
+                other.release()
+
+    whole_node = Share(cpus=1.0, gpus=0.0, threads=None)
+    sweep_trivially([run], tmp_path, share=whole_node, callbacks=[LetIn()])
+    assert len(waited[0]) == 1  # that of the other one
+    (row,) = Store(tmp_path).read(["neighbours", "threads", "placement"]).to_pylist()
+    assert row == {"neighbours": 0, "threads": int(ray.cluster_resources()["CPU"]), "placement": "exclusive"}
+
+
+class BesideTheFirst(Callback):
+    """Starts a run of somebody else when the first epoch is told of, and ends it soon."""
+
+    def __init__(self, folder):
+        self.other = NodeMark(Occupation("shared"), folder)
+        self.epochs = 0
+
+    def __getstate__(self):
+        return {}
+
+    def on_trial_result(self, *_, **info):
+        self.epochs += "epoch" in info["result"]
+        if self.epochs == 1:
+            assert self.other.enter()
+        if self.epochs == 3:
+            self.other.release()
+
+
+def test_a_neighbour_that_comes_later_and_goes_earlier_is_seen(tmp_path):
+    (run,) = trivial_runs(1, "is_slow", epochs=4)
+    beside = BesideTheFirst(Path(os.environ["TMPDIR"]) / "fmnist-runs")
+    sweep_trivially([run], tmp_path, callbacks=[beside])
+    assert Store(tmp_path).read(["neighbours"])["neighbours"].to_pylist() == [1]

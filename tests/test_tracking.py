@@ -77,7 +77,7 @@ def test_nothing_asked_for_is_no_callback(results: str) -> None:
 @pytest.mark.parametrize("package", ["mlflow", "wandb"])
 def test_a_missing_package_is_named_with_its_extra(package: str, results: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fmnist.sweeping.tracking.find_spec", lambda _: None)
-    with pytest.raises(ValueError, match=rf"{package}: .*pip install 'fmnist\[{package}\]'"):
+    with pytest.raises(ValueError, match=rf"{package}: .*pip install '\.\[{package}\]'"):
         tracking_callbacks("quick", results, **{package: "somewhere"})  # type: ignore[arg-type]
 
 

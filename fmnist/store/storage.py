@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import posixpath
+import re
 import time
 import urllib.parse
 import uuid
@@ -27,6 +28,8 @@ OBJECT_STORES = ("s3", "gcs", "abfs")
 TEMPORARY_PREFIX = "."  # of names that are not complete yet: left out of every listing
 TEMPORARY_LIFE = timedelta(days=1)  # after that its writer is dead
 THREADS = 16  # requests in flight: an object store answers each one late, but many at once
+
+PUBLIC_OPTIONS = ("region", "scheme", "endpoint_override")  # of a URI; the value of any other may be a secret
 
 TRIES = 5
 FIRST_WAIT_SECONDS = 0.5  # before the second try, doubled before each further one: 7.5 s in all
@@ -55,12 +58,12 @@ class Storage:
     """One folder, local or remote; paths are relative to it.
 
     A remote one is asked again, with growing pauses, when it does not answer. What is left is an OSError that says
-    what was tried, what the answer was and what to do.
+    what was tried, what the answer was and what to do. `uri` is for readers: it holds no secret.
     """
 
     def __init__(self, uri: str | Path) -> None:
-        self.uri = str(uri)
-        self.filesystem, self.root, self.server = _open(self.uri)
+        self.uri = without_secrets(str(uri))
+        self.filesystem, self.root, self.server = _open(str(uri))
 
     def put(self, path: str, content: bytes, *, patient: bool = True) -> None:
         """Write a file, replacing what is there; readers see the old one or the new one, never a part.
@@ -169,6 +172,17 @@ class Storage:
                 time.sleep(wait)
 
 
+def without_secrets(uri: str) -> str:
+    """Give a URI as it may be printed: `...` for a password and for the value of any option but PUBLIC_OPTIONS."""
+    if "://" not in uri:
+        return uri
+    place, _, query = uri.partition("?")
+    place = re.sub(r"^(\w+://[^/:@]*):[^@]*@", r"\1:...@", place)
+    options = urllib.parse.parse_qsl(query)
+    shown = "&".join(f"{name}={value if name in PUBLIC_OPTIONS else '...'}" for name, value in options)
+    return f"{place}?{shown}" if shown else place
+
+
 def _open(uri: str) -> tuple[fs.FileSystem, str, str]:
     """Open what a URI names: the filesystem, the folder's path in it, and the name of the server."""
     if "://" not in uri:
@@ -176,7 +190,10 @@ def _open(uri: str) -> tuple[fs.FileSystem, str, str]:
     parts = urllib.parse.urlsplit(uri)
     if parts.scheme == "s3":
         return _open_s3(parts)
-    filesystem, root = fs.FileSystem.from_uri(uri)
+    try:
+        filesystem, root = fs.FileSystem.from_uri(uri)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"results: {str(error).replace(uri, without_secrets(uri))}") from error
     return filesystem, str(root), parts.netloc
 
 
@@ -199,5 +216,6 @@ def _open_s3(parts: urllib.parse.SplitResult) -> tuple[fs.FileSystem, str, str]:
     try:
         filesystem = fs.S3FileSystem(allow_delayed_open=True, **options)
     except TypeError as error:
-        raise UserError(f"results: {parts.geturl()}: {error}; expected options of pyarrow.fs.S3FileSystem") from error
+        shown = without_secrets(parts.geturl())
+        raise UserError(f"results: {shown}: {error}; expected options of pyarrow.fs.S3FileSystem") from error
     return filesystem, f"{parts.netloc}{parts.path}".rstrip("/"), str(options.get("endpoint_override", ""))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,6 +19,7 @@ from fmnist.study import RunSpec
 from fmnist.sweeping.plan import Durations
 
 LOG_SECONDS = 20.0  # between two lines in a log
+FRAME_SECONDS = 0.25  # between two frames on a terminal
 LOG_RUNS = 4  # runs under way that such a line tells of
 BAR_WIDTH = 30
 COMPUTING = ("compile_seconds", "train_seconds", "evaluate_seconds")  # of a row: what a slot is there for
@@ -30,12 +32,15 @@ class RunningRun:
     run: RunSpec
     attempt: int
     started: float  # of time.monotonic()
+    waits: bool = False  # for its place on the node
     epoch: int = 0
     validation_accuracy: float | None = None
 
     def describe(self) -> str:
         """Tell how far the run is: 'own_v1 repeat 2: epoch 3 of 20, validation accuracy 91.2 %'."""
         name = f"{self.run.name}, attempt {self.attempt}" if self.attempt > 1 else self.run.name
+        if self.waits:
+            return f"{name}: waits for its place on the node, where exclusive runs compute alone"
         if not self.epoch:
             return f"{name}: starting"
         accuracy = (
@@ -53,6 +58,7 @@ class SweepState:
     left: dict[str, RunSpec]  # run_id -> run that is not finished, those under way included
     durations: Durations
     slots: int  # runs that fit at the same time
+    asks_for: str = ""  # what no node that is up can give a run, where that is so
     done: int = 0  # rows made by this sweep
     failed: int = 0  # runs given up
     elsewhere: int = 0  # rows that another sweep made meanwhile
@@ -61,9 +67,20 @@ class SweepState:
     running: dict[str, RunningRun] = field(default_factory=dict)  # run_id -> run under way
     started: float = field(default_factory=time.monotonic)
 
+    def __post_init__(self) -> None:
+        self._alike: dict[str, tuple[RunSpec, int]] = {}  # configuration_id -> one run of it, how many are left
+        for run in self.left.values():
+            self._count(run, 1)
+
     def start(self, run: RunSpec, attempt: int) -> None:
         """A run begins."""
         self.running[run.run_id] = RunningRun(run, attempt, time.monotonic())
+
+    def wait(self, run: RunSpec, *, waits: bool) -> None:
+        """A run waits for its place on a node, or has come to it."""
+        if run.run_id in self.running:
+            self.running[run.run_id].waits = waits
+            self.running[run.run_id].started = time.monotonic()
 
     def epoch(self, run: RunSpec, epoch: int, validation_accuracy: float | None) -> None:
         """A run has finished an epoch."""
@@ -103,7 +120,7 @@ class SweepState:
 
     def seconds_left(self) -> float | None:
         """Estimate the time left, from the runs finished so far; None before there are any."""
-        total = self.durations.total(self.left.values())
+        total = self.durations.total(self._alike.values())
         if total is None:
             return None
         now = time.monotonic()
@@ -118,6 +135,8 @@ class SweepState:
         left = self.seconds_left()
         if self.left and left is not None:
             parts.append(f"about {readable_seconds(left)} left")
+        if self.asks_for and not self.running:
+            parts.append(f"waits for a node with {self.asks_for}: none was up at the start")
         return ", ".join(parts)
 
     def summary(self) -> str:
@@ -134,7 +153,14 @@ class SweepState:
 
     def _leave(self, run: RunSpec) -> None:
         self.running.pop(run.run_id, None)
-        self.left.pop(run.run_id, None)
+        if self.left.pop(run.run_id, None) is not None:
+            self._count(run, -1)
+
+    def _count(self, run: RunSpec, change: int) -> None:
+        count = self._alike.get(run.configuration_id, (run, 0))[1] + change
+        self._alike[run.configuration_id] = (run, count)
+        if not count:
+            del self._alike[run.configuration_id]
 
 
 def readable_seconds(seconds: float) -> str:
@@ -150,12 +176,12 @@ def readable_seconds(seconds: float) -> str:
 
 
 class Display:
-    """Shows the state of a sweep while the `with` block runs."""
+    """Shows the state of a sweep while the `with` block runs, from the thread that changes it: at each `tick`."""
 
     def __init__(self, state: SweepState, console: Console, log_seconds: float = LOG_SECONDS) -> None:
         self._state, self._console, self._log_seconds = state, console, log_seconds
-        self._next_line = 0.0
-        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=4, transient=True)
+        self._next_time = 0.0
+        self._live = Live(get_renderable=self._render, console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -169,11 +195,15 @@ class Display:
             self._live.stop()
 
     def tick(self) -> None:
-        """Write a line if this is a log and it is time for one."""
-        if self._console.is_terminal or time.monotonic() < self._next_line:
+        """Draw a frame on a terminal, write a line into a log, if it is time for one."""
+        if time.monotonic() < self._next_time:
             return
-        self._next_line = time.monotonic() + self._log_seconds
-        self.say(f"{self._state.headline()}{_listed(self._state.running.values())}")
+        self._next_time = time.monotonic() + (FRAME_SECONDS if self._console.is_terminal else self._log_seconds)
+        if self._console.is_terminal:
+            self._live.refresh()
+        else:
+            running = "; ".join(_described(self._state.running.values(), LOG_RUNS))
+            self.say(self._state.headline() + (f" [{running}]" if running else ""))
 
     def say(self, line: str) -> None:
         """Write a line that stays."""
@@ -185,14 +215,11 @@ class Display:
         bar = ProgressBar(total=max(1, state.wanted), completed=state.finished, width=BAR_WIDTH)
         head = Table.grid(padding=(0, 1))
         head.add_row(Text(state.title, style="bold"), bar, Text(state.headline()))
-        lines = [Text(f"  {item.describe()}") for item in list(state.running.values())]
-        shown = lines[: max(1, self._console.height - 4)]
-        hidden = [Text(f"  and {len(lines) - len(shown)} more")] if len(lines) > len(shown) else []
-        return Group(head, *shown, *hidden)
+        lines = _described(state.running.values(), max(1, self._console.height - 4))
+        return Group(head, *(Text(f"  {line}") for line in lines))
 
 
-def _listed(running: Iterable[RunningRun]) -> str:
-    described = [item.describe() for item in running]
-    more = len(described) - LOG_RUNS
-    shown = described[:LOG_RUNS] + ([f"and {more} more"] if more > 0 else [])
-    return f" [{'; '.join(shown)}]" if shown else ""
+def _described(running: Collection[RunningRun], most: int) -> list[str]:
+    """Describe the first runs under way, and say how many more there are."""
+    more = len(running) - most
+    return [item.describe() for item in islice(running, most)] + ([f"and {more} more"] if more > 0 else [])

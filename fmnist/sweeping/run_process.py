@@ -39,7 +39,7 @@ class Request:
 
     run: RunSpec
     results: str  # URI of the store
-    threads: int
+    threads: int | None  # None: all CPUs of its node, which the slot counts
     gpus: float
     code_version: str  # of the saved states that the run may go on from
     checkpoint_seconds: float | None  # at least this long between two saved states; None saves none

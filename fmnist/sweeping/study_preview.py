@@ -15,7 +15,7 @@ from fmnist.results import Store
 from fmnist.study import Study
 from fmnist.study_job import StudyOptions, say
 from fmnist.sweeping.display import readable_seconds
-from fmnist.sweeping.placement import Share, share_of
+from fmnist.sweeping.placement import share_of
 from fmnist.sweeping.plan import Durations, Plan, make_plan
 from fmnist.sweeping.structures import structures_of
 
@@ -48,17 +48,18 @@ def preview(study: Study, options: StudyOptions, console: Console, price_per_gpu
     plan = make_plan(runs, store.present(), options.retry_failed)
     say(
         console,
-        f"Study {study.name}: {plan.wanted} runs wanted, {len(plan.present)} present in {options.results},"
+        f"Study {study.name}: {plan.wanted} runs wanted, {len(plan.present)} present in {store.uri},"
         f" {len(plan.missing)} missing",
     )
-    if plan.missing:
-        _print_cost(plan, Durations.of(store), study, options, console, price_per_gpu_hour)
+    if not plan.missing:
+        return
+    _print_time(plan, Durations.of(store), study, options, console)
+    if price_per_gpu_hour is not None:
+        _print_cost(plan, Durations.of(store, "GPU"), options.gpus_per_run or 1.0, price_per_gpu_hour, console)
 
 
-def _print_cost(
-    plan: Plan, durations: Durations, study: Study, options: StudyOptions, console: Console, price: float | None
-) -> None:
-    seconds = durations.total(plan.missing)
+def _print_time(plan: Plan, durations: Durations, study: Study, options: StudyOptions, console: Console) -> None:
+    seconds = durations.total((run, 1) for run in plan.missing)
     if seconds is None:
         say(console, "How long they take is not known: no row of one of these architectures is there")
         return
@@ -69,11 +70,19 @@ def _print_cost(
         f"One after the other they take at most {readable_seconds(seconds)}{guess}, as long as the rows took that are"
         f" there ({', '.join(sorted(durations.devices)) or 'device unknown'})",
     )
-    cpus = float(os.cpu_count() or 1)
-    share = share_of(study.placement, [{"CPU": cpus}], options.cpus_per_run, options.gpus_per_run)
-    slots = Share(cpus=share.cpus, gpus=0.0).slots([{"CPU": cpus}])
-    if not share.gpus and slots:
+    machine = [{"CPU": float(os.cpu_count() or 1)}]
+    share = share_of(study.placement, machine, options.cpus_per_run, options.gpus_per_run)
+    slots = share.slots(machine)
+    if slots:
         say(console, f"On this machine, {slots} at a time: about {readable_seconds(seconds / slots)}")
-    if price is not None:
-        hours = seconds / 3600 * (options.gpus_per_run or 1.0)
-        say(console, f"{hours:.2f} GPU-hours with {options.gpus_per_run or 1:g} GPU a run: {hours * price:.2f} in all")
+
+
+def _print_cost(plan: Plan, durations: Durations, gpus: float, price: float, console: Console) -> None:
+    """Print the GPU-hours and their price, by rows that were computed on a GPU: a CPU takes another time."""
+    seconds = durations.total((run, 1) for run in plan.missing)
+    if seconds is None:
+        say(console, "What they cost is not known: no row of these architectures on a GPU is there; let one run finish")
+        return
+    hours = seconds / 3600 * gpus
+    devices = ", ".join(sorted(durations.devices))
+    say(console, f"{hours:.2f} GPU-hours with {gpus:g} GPU a run: {hours * price:.2f} in all, by the rows on {devices}")

@@ -69,7 +69,7 @@ def _wandb(project: str) -> Any:
 
 def _require(package: str, extra: str) -> None:
     if find_spec(package) is None:
-        raise UserError(f"{package}: it was asked for, but is not installed: pip install 'fmnist[{extra}]'")
+        raise UserError(f"{package}: it was asked for, but is not installed: pip install '.[{extra}]'")
 
 
 class _TrackedSweep(Callback):
@@ -125,7 +125,9 @@ class _TrackedSweep(Callback):
 
 def shown_result(result: Mapping[str, Any]) -> dict[str, Any]:
     """Choose what a dashboard shows of one of Tune's results: an epoch's record, or the metrics of the final row."""
-    step = {"training_iteration": result["training_iteration"]}
+    # Tune counts its own steps, also those in which a run waited for its place
+    epochs = result.get("epoch") or result.get("row", {}).get("epochs_run") or result["training_iteration"]
+    step = {"training_iteration": epochs}
     if "row" in result:
         row = result["row"]
         return step | {f"final/{name}": row[name] for name in METRICS if isinstance(row.get(name), (int, float))}

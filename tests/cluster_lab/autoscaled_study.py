@@ -75,7 +75,10 @@ def main() -> None:
         before = workers()
         left = {run.run_id: run for run in runs}
         state = SweepState(title="demand", present=0, left=left, durations=Durations(), slots=1)
-        options = SweepOptions(results=results, share=Share(cpus=1, gpus=1), engine="sleepy_engine")
+        share = Share(cpus=1, gpus=1)
+        options = SweepOptions(
+            results=results, share=share, max_failures=2, checkpoint_seconds=30.0, engine="sleepy_engine"
+        )
         sweep(runs, {}, options, state, tick=lambda: seen.append(workers()))
         took = wait_for("the workers' end", lambda: workers() == 0, 240)
         after = workers()

@@ -3,6 +3,7 @@
 moto hands out the addresses of the subnet from .4 on, which is where the hosts are; it asks what credentials may do.
 """
 
+import copy
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any
 
 import boto3
 import yaml
-from operator_tools import LAB, PROJECT, command, found, living_nodes, on_host, wait_for
+from operator_tools import LAB, PROJECT, changes, command, found, living_nodes, on_host, wait_for
 
 ENDPOINT = "http://10.77.0.254:5000"
 HEAD = "10.77.0.4"
@@ -70,18 +71,19 @@ def make_account() -> tuple[str, dict[str, str], dict[str, str]]:
     return subnet, credentials("operator", EVERYTHING), credentials("head", head)
 
 
-def write_configuration(subnet: str) -> None:
-    """Take the project's file; only the network, the key and what needs a way out are the lab's."""
-    cluster = yaml.safe_load((PROJECT / "cluster.yaml").read_text())
+def write_configuration(subnet: str) -> list[str]:
+    """Take the project's file, with the lab's network, key and patience; returns what was changed."""
+    file = yaml.safe_load((PROJECT / "cluster.yaml").read_text())
+    cluster = copy.deepcopy(file)
     cluster["provider"] |= {"use_internal_ips": True, "availability_zone": "us-west-2a"}
     cluster["auth"] = {"ssh_user": "root", "ssh_private_key": str(LAB / "id")}
     cluster["idle_timeout_minutes"] = 0.1
     for kind in cluster["available_node_types"].values():
         kind["node_config"] |= {"SubnetIds": [subnet], "KeyName": "lab"}
-    cluster["setup_commands"] = cluster["worker_setup_commands"] = []
     for starts in (cluster["head_start_ray_commands"], cluster["worker_start_ray_commands"]):
         starts[-1] += " --object-store-memory=200000000"
     CLUSTER.write_text(yaml.safe_dump(cluster))
+    return changes(file, cluster)
 
 
 def instances(state: str) -> list[dict[str, Any]]:
@@ -116,7 +118,7 @@ def main() -> None:
     urllib.request.urlopen(request, timeout=10).close()  # from here on it asks what credentials may do
     for name, value in head.items():
         on_host(HEAD, f"echo export {name}={value} >> ~/.bashrc")
-    write_configuration(subnet)
+    changed = write_configuration(subnet)
     token = command("ray", "get-auth-token", "--generate").strip().splitlines()[-1]
     begin = time.monotonic()
     command("ray", "up", "-y", "--no-config-cache", str(CLUSTER))
@@ -126,18 +128,24 @@ def main() -> None:
     wait_for("the head", lambda: len(living_nodes(token)) == 1, 120)
     os.environ["RAY_AUTH_MODE"] = "token"
     submit = ["ray", "job", "submit", "--address", "http://127.0.0.1:8265", "--working-dir", str(Path(__file__).parent)]
-    job = command(*submit, "--", "python", "gpu_demand.py", check=False)
+    runtime = json.dumps({"env_vars": {"FMNIST_COMMIT": "abc-dirty"}})
+    job = command(*submit, "--runtime-env-json", runtime, "--", "python", "gpu_demand.py", check=False)
     if "ran on" not in job:
         raise SystemExit(on_host(HEAD, "tail -n 60 /tmp/ray/session_latest/logs/monitor.*"))
+    asked_of_debian = on_host(HEAD, "cat ~/sudo.log").splitlines()
     idle = wait_for("the workers' end", lambda: len(instances("running")) == 1, 240)
     running_when_idle = running()
+    facts = json.loads(job[job.index("ran on ") + 7 :].splitlines()[0])
     tunnel.terminate()
     command("ray", "down", "-y", str(CLUSTER))
     found(
+        changed=changed,
+        asked_of_debian=asked_of_debian,
         after_up=after_up,
         job=job,
         markets=list(seen.values()),
-        exclusive_market=seen[json.loads(job[job.index("ran on ") + 7 :].splitlines()[0])["exclusive"]],
+        exclusive_market=seen[facts["exclusive"]],
+        commit=facts["commit"],
         running_when_idle=list(running_when_idle),
         seconds_until_idle_workers_ended=idle,
         running_after_down=len(instances("running")),

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.cluster_lab.stand_ins import make_stand_ins
+
 FOLDER = Path(__file__).parent
 PROJECT = FOLDER.parent.parent
 COMMANDS = {"ip": "iproute2", "sshd": "openssh-server", "rsync": "rsync", "unshare": "util-linux"}
@@ -32,17 +34,22 @@ def why_not() -> str | None:
     return None if trial.returncode == 0 else "this machine lets even root make no namespaces"
 
 
+def exports(variables: dict[str, str]) -> str:
+    """Lines of a shell's start file that set environment variables."""
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+
+
 def run_in_lab(
     folder: Path, script: str, *, hosts: int, first: int = 1, environment: dict[str, str] | None = None, timeout: float
 ) -> dict[str, Any]:
     """Run an operator's script (of this folder) beside `hosts` hosts, the first of them 10.77.0.`first`.
 
-    Returns what the script wrote as JSON into $LAB/found.json. RuntimeError holds its output if it failed.
+    What its setup lines reach outside of a host is replaced there (stand_ins.py). Returns what the script wrote as JSON
+    into $LAB/found.json. RuntimeError holds its output if it failed.
     """
     variables = HOST_ENVIRONMENT | (environment or {})
     folder.mkdir(parents=True, exist_ok=True)
-    exports = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
-    (folder / "hosts.env").write_text("".join(exports))
+    (folder / "hosts.env").write_text(exports(variables | make_stand_ins(folder / "stand_ins")))
     lab = {
         "LAB": str(folder),
         "VENV": sys.prefix,

@@ -2,7 +2,8 @@
 # Hosts of one's own, on one machine: each has its address, processes, /tmp, home and sshd; there is no way out to a network.
 #   LAB=FOLDER VENV=ENVIRONMENT KEEP="PATH ..." FIRST=1 lab.sh N COMMAND ...
 # runs COMMAND as the operator (10.77.0.254) beside the hosts 10.77.0.FIRST, FIRST+1, ... (N of them); all of it dies with COMMAND.
-# LAB holds the hosts' files; $LAB/id is the operator's key. Hosts see VENV and the paths of KEEP, also below /tmp and the home.
+# LAB holds the hosts' files; $LAB/id is the operator's key, $LAB/hosts.env the start of every host's .bashrc.
+# Hosts see VENV and the paths of KEEP, also below /tmp and the home.
 # `ip link set p2 down` cuts off the second host, `up` brings it back. Needs root, iproute2, openssh-server and rsync.
 set -eu
 : "${LAB:?a work folder}" "${VENV:?the environment with ray in it}" "${KEEP:=}" "${FIRST:=1}"
@@ -52,8 +53,7 @@ operator)
     ip -n "n$i" route add default via 10.77.0.254 # leads nowhere: Ray and boto want to see one
     mkdir -p "$folder/tmp" "$folder/home/.ssh"
     cp "$LAB/id.pub" "$folder/home/.ssh/authorized_keys"
-    cat "$LAB/hosts.env" >"$folder/home/.bashrc" 2>/dev/null || true
-    echo "export PATH=$VENV/bin:\$PATH" >>"$folder/home/.bashrc"
+    cp "$LAB/hosts.env" "$folder/home/.bashrc"
     echo '. ~/.bashrc' >"$folder/home/.bash_profile"
     STAGE=host ip netns exec "n$i" unshare --mount --pid --uts --fork --kill-child --mount-proc \
       bash "$0" "$i" >"$folder/sshd.log" 2>&1 </dev/null &

@@ -60,6 +60,16 @@ def living_nodes(token: str) -> list[dict[str, Any]]:
     return [node for node in answer["data"]["result"]["result"] if node["state"] == "ALIVE"]
 
 
+def changes(before: Any, after: Any, path: str = "") -> list[str]:
+    """Where two configurations differ: the dotted path of each value that one of them lacks or has otherwise."""
+    if not (isinstance(before, dict) and isinstance(after, dict)):
+        return [] if before == after else [path]
+    names = sorted(before.keys() | after.keys())
+    return [
+        place for name in names for place in changes(before.get(name), after.get(name), f"{path}.{name}".lstrip("."))
+    ]
+
+
 def found(**facts: Any) -> None:
     """Hand what was found to the test."""
     (LAB / "found.json").write_text(json.dumps(facts, indent=2, default=str))

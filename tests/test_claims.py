@@ -19,14 +19,12 @@ from fmnist.reporting.claim_checks import (
     RecallGap,
     SpreadRatio,
     UndecidableError,
-    accuracy_difference,
     mistake_gap,
     recall_gaps,
-    right_difference,
 )
 from fmnist.reporting.claims import ABOVE, BELOW, CLAIMS, about, claims_table, outcomes_of
 from fmnist.reporting.findings import gather
-from fmnist.reporting.predictions import PredictionSums
+from fmnist.reporting.predictions import PredictionSums, accuracy_difference, right_difference
 from fmnist.reporting.selection import select_studies
 from fmnist.results import Store
 from fmnist.statistics.claim_evaluation import Estimate, read_family

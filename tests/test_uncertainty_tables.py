@@ -7,8 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fmnist.reporting.claim_checks import right_difference
-from fmnist.reporting.predictions import PredictionSums
+from fmnist.reporting.predictions import PredictionSums, right_difference
 from fmnist.reporting.uncertainty_tables import calibration_table, layers_table
 from fmnist.statistics.calibration import calibration_bins
 from fmnist.statistics.test_set_error import variance_layers

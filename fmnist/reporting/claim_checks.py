@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from fmnist.data import CLASS_NAMES
 from fmnist.reporting.findings import Findings
-from fmnist.reporting.predictions import PredictionSums
+from fmnist.reporting.predictions import PredictionSums, accuracy_difference, right_difference
 from fmnist.schema import METRICS
 from fmnist.statistics.claim_evaluation import Estimate, layered_estimate, paired_estimate
 from fmnist.statistics.intervals import Array
@@ -213,22 +212,6 @@ class MistakeGap(Quantity):
             for label, sums in _predictions(findings, findings.study.labels).items()
             for other in others
         ]
-
-
-def right_difference(a: PredictionSums, b: PredictionSums) -> npt.NDArray[np.int8]:
-    """Say of each common repeat and image whether only a (1), only b (-1) or both or neither (0) are right."""
-    _, place_a, place_b = np.intersect1d(a.repeats, b.repeats, return_indices=True)
-    difference = a.marks(place_a)
-    difference -= b.marks(place_b)
-    return difference
-
-
-def accuracy_difference(a: PredictionSums, b: PredictionSums) -> Estimate:
-    """Test accuracy of a less that of b over their common repeats, for new seeds and other images."""
-    difference = right_difference(a, b)
-    if not len(difference):
-        return paired_estimate(np.empty(0))
-    return layered_estimate(difference.mean(axis=1), variance_layers(difference))
 
 
 def recall_gaps(

@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 from fmnist.architectures import CLASS_COUNT
 from fmnist.results import Store
 from fmnist.statistics.calibration import CalibrationBins, calibration_bins
+from fmnist.statistics.claim_evaluation import Estimate, layered_estimate, paired_estimate
+from fmnist.statistics.test_set_error import variance_layers
 
 Counts = npt.NDArray[np.int64]
 Classes = npt.NDArray[np.uint8]
@@ -110,6 +112,22 @@ class PredictionSums:
         """How far the confidence of each run's predictions is right."""
         parts = ("counts", "confidence", "right", "squared_errors")
         return CalibrationBins(*(np.concatenate([getattr(bins, part) for bins in self._bins]) for part in parts))
+
+
+def right_difference(a: PredictionSums, b: PredictionSums) -> npt.NDArray[np.int8]:
+    """Say of each common repeat and image whether only a (1), only b (-1) or both or neither (0) are right."""
+    _, place_a, place_b = np.intersect1d(a.repeats, b.repeats, return_indices=True)
+    difference = a.marks(place_a)
+    difference -= b.marks(place_b)
+    return difference
+
+
+def accuracy_difference(a: PredictionSums, b: PredictionSums) -> Estimate:
+    """Test accuracy of a less that of b over their common repeats, for new seeds and other images."""
+    difference = right_difference(a, b)
+    if not len(difference):
+        return paired_estimate(np.empty(0))
+    return layered_estimate(difference.mean(axis=1), variance_layers(difference))
 
 
 def sum_predictions(store: Store, rows: pd.DataFrame, true_classes: Classes) -> dict[str, PredictionSums]:

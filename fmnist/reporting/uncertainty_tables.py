@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from fmnist.reporting.claim_checks import right_difference
 from fmnist.reporting.findings import Findings
+from fmnist.reporting.predictions import right_difference
 from fmnist.statistics.test_set_error import VarianceLayers, variance_layers
 from fmnist.tables import NOTHING, Table, number, records_table, with_spread
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fmnist.errors import UserError
 from fmnist.hyperparameters import OPTIMIZERS, Hyperparameters
 from fmnist.seeds import seeds_of_repeat
-from fmnist.store.rows import row_bytes
+from fmnist.store.rows import row_file
 from fmnist.study import Configuration, RunSpec, Study, configure
 from fmnist.sweeping.failures import failed_row
 
@@ -160,7 +160,7 @@ SETTINGS = st.builds(
 def test_the_row_of_every_study_that_is_accepted_can_be_stored(settings, label):
     configuration = Configuration(architecture="lenet5", hyperparameters=settings, label=label)
     (run,) = study(configurations=[configuration], repeats=np.int16(1)).runs({label: "aa"}, "dd")
-    assert row_bytes(failed_row(run, "an error", 1))
+    assert row_file(failed_row(run, "an error", 1))
     assert len(run.run_id) == 16
 
 

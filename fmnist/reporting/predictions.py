@@ -100,7 +100,12 @@ class PredictionSums:
     @property
     def right(self) -> npt.NDArray[np.bool_]:
         """Which images each run classifies rightly, shape (runs, images)."""
-        return np.unpackbits(np.concatenate(self._right), axis=1, count=len(self.true_classes)).astype(np.bool_)
+        return self.marks(slice(None)).view(np.bool_)
+
+    def marks(self, places: Counts | slice) -> npt.NDArray[np.int8]:
+        """The same of the runs at `places`, as 1 and 0."""
+        chosen = np.concatenate(self._right)[places]
+        return np.unpackbits(chosen, axis=1, count=len(self.true_classes)).view(np.int8)
 
     @cached_property
     def calibration(self) -> CalibrationBins:
@@ -112,7 +117,9 @@ class PredictionSums:
 def right_difference(a: PredictionSums, b: PredictionSums) -> npt.NDArray[np.int8]:
     """Say of each common repeat and image whether only a (1), only b (-1) or both or neither (0) are right."""
     _, place_a, place_b = np.intersect1d(a.repeats, b.repeats, return_indices=True)
-    return a.right[place_a].astype(np.int8) - b.right[place_b].astype(np.int8)
+    difference = a.marks(place_a)
+    difference -= b.marks(place_b)
+    return difference
 
 
 def accuracy_difference(a: PredictionSums, b: PredictionSums) -> Estimate:

@@ -11,6 +11,6 @@ Module by module (none loads TensorFlow, Ray or matplotlib):
     test_set_error variance_layers: what the 10,000 test images leave open
     claim_evaluation read_family: what estimates say of claims
     calibration    calibration_bins: whether confidence is right
-    trainability   log_spread_ratio, at_epoch_limit: which was hardest to train
+    trainability   log_spread_ratio, standard_deviation_interval: spread between repeats
     trade_offs     times_to_target, performance_profile, pareto_front: accuracy against time and memory
 """

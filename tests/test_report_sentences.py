@@ -92,7 +92,7 @@ def design(*looks: int) -> dict[str, Any]:
 EARLY = [0.93, 0.931, 0.929, 0.932, 0.93]
 HOSTILE = ("[/b] & <i>", "a, b and c", "50 % of 3 configurations", "x; y_z\\n", "{{ 1 + 1 }}")
 CASES = [
-    *(Case(name=f"{k} x {n}", accuracies=noisy(k, n), repeats=n) for k in (1, 2, 3, 12, 40) for n in (1, 2, 3, 30)),
+    *(Case(name=f"{k}x{n}", accuracies=noisy(k, n), repeats=n) for k in (1, 2, 3, 12, 40) for n in (1, 2, 3, 30)),
     Case(name="all tied", accuracies={label: [0.9] * 6 for label in "abc"}, repeats=6,
          says=("All 3 configurations have the same mean test accuracy, 90.00 %; what follows speaks of a.",
                "All values equal, no interval: every configuration."), says_not=("highest",)),
@@ -139,6 +139,7 @@ CASES = [
     Case(name="equivalent", accuracies=around((0, 0, 0), 30), repeats=30, says=("It is practically equivalent to",)),
     Case(name="sure but small", accuracies=around((0, 0.0008), 30, 0.0002), repeats=30,
          says=("The difference is sure, but smaller than the margin that matters.",)),
+    Case(name="hardly any difference", accuracies=around((0, 0.00001, 0.00002), 30), repeats=30),
     Case(name="near none", accuracies=around((0, 0.000035), 30, 0.00003), repeats=30, manifest={"margins": {}}),
     Case(name="times", accuracies=noisy(12, 6), repeats=6, manifest={"primary_metric": "train_seconds"},
          says=("has the lowest mean training time of 12 configurations",)),
@@ -149,6 +150,10 @@ CASES = [
          says=("the next look is at 20 repeats",), answers_not=(" would decide", "a few more", "margin")),
     Case(name="undecided at the end", accuracies=noisy(2, 8, step=0.0), repeats=8, manifest=design(5, 8),
          says=("that was the last look",), answers_not=(" would decide",)),
+    Case(name="decided for the leader, then turned", repeats=5, manifest=design(5, 21),
+         accuracies={"a": EARLY + [0.88, 0.879] * 4 + [0.99] * 8, "b": [0.9] * 13 + [None] * 8},
+         says=("a has the highest mean", "It is better than b (look 1, n = 5, though \N{MINUS SIGN}0.09",
+               "points over all 13 since)"), says_not=("b by",)),
     Case(name="decided, then turned", repeats=5,
          accuracies={"a": EARLY + [0.88, 0.879] * 4, "b": [0.9, 0.9, 0.901, 0.9, 0.899] + [0.9] * 8},
          manifest=design(5, 13),
@@ -425,6 +430,9 @@ def test_every_sentence_holds(case, tmp_path):
     if case.name != "hostile labels":
         check_grammar(text)
     check_numbers(text)
+    check_numbers(
+        "\n".join(cell for table in tables_of(findings) for cell in table.shown.astype(str).to_numpy().ravel())
+    )
     check_tests_named(text, findings)
     check_runs(text, case, rows)
     check_plans(text, findings)

@@ -119,8 +119,7 @@ def _beaten_sentence(views: Sequence[PairView], primary: MetricFindings) -> str:
 def _beaten_part(view: PairView, primary: MetricFindings) -> str:
     """Name one of the beaten and by how much: b by 0.85 [0.75, 0.96] points; of times and memory the ratio."""
     metric, pair = primary.metric, view.pair
-    few = pair.n < min(primary.summaries[label].n for label in (view.label, view.other)) or pair.left_out
-    over = [f"n = {pair.n:,} common repeats"] if few else []
+    over = [f"n = {pair.n:,} common repeats"] if pair.left_out else []
     if pair.decision:
         over = [f"look {pair.decision.look}, n = {pair.decision.n:,}"]
         if is_turned(view, metric):

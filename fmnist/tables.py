@@ -64,7 +64,7 @@ def latex_text(text: str) -> str:
 
 
 def is_text(column: pd.Series) -> bool:
-    """Whether a shown column holds words (set flush left) and not figures; labels are words, also where digits begin."""
+    """Whether a shown column holds words (set flush left), as labels always are, not figures."""
     if column.name in LABEL_HEADINGS:
         return True
     starts = [str(value).lstrip(f"+-{MINUS}[<≥≤ ")[:1] for value in column if str(value) not in (NOTHING, NEVER)]

@@ -14,6 +14,7 @@ from fmnist.schema import Metric
 from fmnist.statistics.intervals import Interval, Summary
 
 NOTHING = "\N{EN DASH}"  # what a table shows where a value is not available
+LABEL_HEADINGS = ("configuration", "against")  # of shown columns that hold labels
 NEVER = "never"  # and where a time is infinite
 MINUS = "\N{MINUS SIGN}"
 DIGITS = {"%": 2, "nats": 4, "s": 1, "MiB": 1, "": 0}  # after the point, by the unit a metric is shown in
@@ -63,7 +64,9 @@ def latex_text(text: str) -> str:
 
 
 def is_text(column: pd.Series) -> bool:
-    """Whether a shown column holds words (set flush left) and not figures."""
+    """Whether a shown column holds words (set flush left), as labels always are, not figures."""
+    if column.name in LABEL_HEADINGS:
+        return True
     starts = [str(value).lstrip(f"+-{MINUS}[<≥≤ ")[:1] for value in column if str(value) not in (NOTHING, NEVER)]
     return not all(start.isdigit() for start in starts)
 

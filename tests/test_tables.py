@@ -124,4 +124,5 @@ def test_figures_are_told_from_words():
     assert not is_text(pd.Series(["92.1 ± 0.2", NOTHING, "\N{MINUS SIGN}1.0", "<0.001", "[1, 2]"]))
     assert not is_text(pd.Series([NEVER, "3.0"]))
     assert is_text(pd.Series(["own_v3", "lenet5"]))
+    assert is_text(pd.Series(["32", "128"], name="configuration"))
     assert not is_text(pd.Series([NOTHING, NOTHING]))

@@ -166,7 +166,6 @@ _GROUPS: dict[str, list[pa.Field]] = {
         pa.field("test_confidence", pa.list_(pa.float16())),  # probability given to that class
     ],
     "provenance": [
-        pa.field("engine", pa.string()),  # what trained it: fmnist, or keras where that refuses the model
         pa.field("commit", pa.string()),
         pa.field("dirty", pa.bool_()),  # the work tree differed from the commit
         pa.field("code_version", pa.string()),  # hash of the package's source, also where there is no commit

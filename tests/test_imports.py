@@ -16,8 +16,20 @@ PACKAGE = Path(__file__).parents[1] / "fmnist"
 # which modules may import a package that takes seconds to load, be it inside a function
 HEAVY = {
     "ray": {"fmnist.sweep", "fmnist.sweeping.tracking"},
-    "tensorflow": {"fmnist.engine", "fmnist.training", "fmnist.measure", "fmnist.augmentation", "fmnist.architectures"},
-    "keras": {"fmnist.engine", "fmnist.training", "fmnist.architectures"},
+    "tensorflow": {
+        "fmnist.engine",
+        "fmnist.training",
+        "fmnist.measure",
+        "fmnist.augmentation",
+        "fmnist.structure",
+    },
+    "keras": {
+        "fmnist.engine",
+        "fmnist.training",
+        "fmnist.architectures",
+        "fmnist.structure",
+        "fmnist.sweeping.structures",
+    },
 }
 
 FORBIDDEN = {

@@ -17,8 +17,8 @@ help: ## this list
 study: .venv/ready ## run a study (STUDY=quick) on a local Ray and write the report
 	$(BIN)/python jobs/study.py $(STUDY) --results $(RESULTS) --report $(REPORT)
 
-report: .venv/ready ## rebuild docs/report and README's results from the published rows, no training
-	$(BIN)/python jobs/aggregate.py --results results/published --study $(PUBLISHED) --out docs/report --readme README.md
+report: .venv/ready ## rebuild docs/report, docs/results.md and README from the published rows, no training
+	$(BIN)/python jobs/aggregate.py --results results/published --study $(PUBLISHED) --out docs/report --pages README.md docs/results.md
 
 test: .venv/ready ## every test
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -174,13 +174,16 @@ def code_version() -> str:
 def provenance() -> dict[str, Any]:
     """Commit of the code, whether the work tree differed from it, hash of the source, and versions.
 
-    Outside a git tree, as on a cluster, the commit is what the environment variable FMNIST_COMMIT says, None without.
+    Outside a git tree, as on a cluster, the environment variable FMNIST_COMMIT says the commit, with `-dirty` after it
+    where files differed from it; without it both are None.
     """
-    commit = _git("rev-parse", "HEAD")
-    changes = _git("status", "--porcelain") if commit else None
+    told = os.environ.get("FMNIST_COMMIT", "")
+    commit, dirty = told.removesuffix("-dirty") or None, told.endswith("-dirty") if told else None
+    if here := _git("rev-parse", "HEAD"):
+        commit, dirty = here, bool(_git("status", "--porcelain"))
     return {
-        "commit": commit or os.environ.get("FMNIST_COMMIT") or None,
-        "dirty": None if changes is None else bool(changes),
+        "commit": commit,
+        "dirty": dirty,
         "code_version": code_version(),
         "python_version": platform.python_version(),
         **{f"{package}_version": metadata.version(package) for package in ("tensorflow", "keras", "numpy")},

@@ -148,9 +148,11 @@ def test_outside_a_git_tree_the_commit_is_unknown():
 
 
 @pytest.mark.usefixtures("package_copy")
-def test_outside_a_git_tree_the_commit_is_the_one_that_was_handed_over(monkeypatch):
-    monkeypatch.setenv("FMNIST_COMMIT", "a" * 40)
-    assert measure.provenance()["commit"] == "a" * 40
+@pytest.mark.parametrize(("told", "dirty"), [("a" * 40, False), ("a" * 40 + "-dirty", True)])
+def test_outside_a_git_tree_the_commit_is_the_one_that_was_handed_over(monkeypatch, told, dirty):
+    monkeypatch.setenv("FMNIST_COMMIT", told)
+    found = measure.provenance()
+    assert (found["commit"], found["dirty"]) == ("a" * 40, dirty)
 
 
 def test_any_change_of_the_source_is_another_code_version(package_copy):

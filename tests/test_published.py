@@ -1,4 +1,4 @@
-"""The published rows give the README's results and the published report's tables: nothing there is written by hand."""
+"""The published rows give the results of README and docs/results.md and the published report's tables: nothing there is written by hand."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import pytest
 
 from fmnist import report
 from fmnist.report import build_report
-from fmnist.reporting.markdown import END, START, results_section
+from fmnist.reporting.markdown import END, GLANCE_END, GLANCE_START, START, glance_section, results_section
 from fmnist.results import Store
 from fmnist.schema import SCHEMA
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED, REPORT = ROOT / "results" / "published", ROOT / "docs" / "report"
-SECTION = (ROOT / "README.md").read_text().split(START)[1].split(END)[0].strip()
+SECTION = (ROOT / "docs" / "results.md").read_text().split(START)[1].split(END)[0].strip()
+GLANCE = (ROOT / "README.md").read_text().split(GLANCE_START)[1].split(GLANCE_END)[0].strip()
 STUDIES = re.findall(r"^### Study `(.+)`$", SECTION, re.MULTILINE)
 MOST_BYTES = 5_000_000  # a clone should stay small
 
@@ -41,9 +42,10 @@ def test_rows_are_few_whole_files_of_the_schema_with_a_commit_each():
     assert not any(rows["dirty"].to_pylist())
 
 
-def test_the_readme_says_what_the_rows_say(rebuilt):
+def test_the_pages_say_what_the_rows_say(rebuilt):
     assert sorted(STUDIES) == sorted(manifest["name"] for manifest in Store(PUBLISHED).manifests())
-    assert results_section(rebuilt, "docs/report/index.html") == SECTION, "run `make report`"
+    assert results_section(rebuilt, "report/index.html") == SECTION, "run `make report`"
+    assert glance_section(rebuilt) == GLANCE, "run `make report`"
 
 
 def test_the_published_tables_are_those_of_the_rows(rebuilt):

@@ -1,14 +1,28 @@
-"""The README's tree names every file, and nothing that is not there."""
+"""The README is two pages whose links lead somewhere; docs/architecture.md names every file, and nothing else."""
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-TREE = re.search(r"## The house\n(.*?)\n## ", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+README = (ROOT / "README.md").read_text()
+TREE = (ROOT / "docs" / "architecture.md").read_text().partition("## Every file in a line\n")[2]
+PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+
+
+def test_the_readme_is_two_pages():
+    assert len(README.encode()) <= 12_000
+    assert README.count("\n") <= 200
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_of_the_project(page):
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
+    assert not [link for link in links if "://" not in link and not (page.parent / link).exists()]
 
 
 @pytest.mark.parametrize("folder", ["jobs", "fmnist", "benchmarks"])
@@ -22,3 +36,17 @@ def test_tree_names_every_file(folder):
             named.add(f"{package if len(indent) == 8 else ''}{name}")
     there = {path.relative_to(ROOT / folder).as_posix() for path in (ROOT / folder).rglob("*.py")}
     assert named == {name for name in there if not name.endswith("__init__.py") and not name.startswith("studies/")}
+
+
+def test_the_study_of_the_readme_is_a_study(tmp_path):
+    from fmnist.architectures import ARCHITECTURES
+    from fmnist.catalogue import find_study
+
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1]
+    assert ast.get_docstring(ast.parse(code))
+    (tmp_path / "wider.py").write_text(code)
+    try:
+        study = find_study(str(tmp_path / "wider.py"))
+        assert [item.label for item in study.configurations] == ["wide", "own_v1", "own_v1 slow"]
+    finally:
+        ARCHITECTURES.pop("wide", None)

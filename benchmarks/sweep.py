@@ -22,8 +22,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fmnist.results import Store
 from fmnist.study import Study, configure
-from fmnist.sweep import SweepOptions, connection, sweep
+from fmnist.sweep import WAVE_RUNS, sweep
+from fmnist.sweeping.connection import connection
 from fmnist.sweeping.display import SweepState
+from fmnist.sweeping.options import StudyOptions
 from fmnist.sweeping.placement import share_of
 from fmnist.sweeping.plan import Durations
 
@@ -37,7 +39,7 @@ def main() -> None:
     """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=500, help="number of trivial runs (default: %(default)s)")
-    parser.add_argument("--wave-runs", type=int, default=SweepOptions.wave_runs,
+    parser.add_argument("--wave-runs", type=int, default=WAVE_RUNS,
         help="runs of one Tuner (default: %(default)s)")  # fmt: skip
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as results, connection("local") as cluster:
@@ -56,13 +58,10 @@ def measure(count: int, wave_runs: int, results: str, slots: int) -> None:
         title="trivial", present=0, left={run.run_id: run for run in runs}, durations=Durations(), slots=slots
     )
     share = share_of("shared", [{"CPU": 1.0}])
-    options = SweepOptions(
-        results=results, share=share, max_failures=0, checkpoint_seconds=30.0, engine="tests.trivial_engine",
-        wave_runs=wave_runs,
-    )  # fmt: skip
+    options = StudyOptions(results=results, max_failures=0, engine="tests.trivial_engine")
     print(f"{'runs done':>10} {'seconds':>8} {'driver RSS, MiB':>16} {'driver CPU, s':>14}")
     started = time.monotonic()
-    sweep(runs, None, options, state, tick=watcher(state, count, started))
+    sweep(runs, None, options, share, state, wave_runs=wave_runs, tick=watcher(state, count, started))
     seconds = time.monotonic() - started
     print(
         f"{count} runs, {slots} at a time: {seconds:.1f} s, {seconds / count:.3f} s a run,"

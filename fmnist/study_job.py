@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import signal
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -19,52 +17,15 @@ from fmnist.schema import METRICS
 from fmnist.study import RunSpec, Study
 from fmnist.sweeping.display import Display, SweepState
 from fmnist.sweeping.inflight import key_of
-from fmnist.sweeping.placement import Cluster, Share, check_cpus, check_gpus, share_of
-from fmnist.sweeping.plan import Durations, make_plan
+from fmnist.sweeping.options import StudyOptions
+from fmnist.sweeping.placement import Cluster, Share, share_of
+from fmnist.sweeping.plan import Durations, Plan, make_plan
 from fmnist.sweeping.structures import structures_of
 
 if TYPE_CHECKING:
-    from fmnist.statistics.sequential import (
-        Design,  # with the statistics, which a study of a fixed number of repeats can spare
-    )
+    from fmnist.statistics.sequential import Design  # a study of a fixed number of repeats can spare the statistics
 
 COMPACTED_FROM = 1000  # files of rows: from there on reading them one by one takes longer than merging them
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyOptions:
-    """What a user can ask for besides the study itself. Defaults stand here alone."""
-
-    results: str = "results"  # URI of the store
-    data: Path | None = None  # folder of Fashion-MNIST; None: looked for
-    address: str | None = None  # of a Ray; None: RAY_ADDRESS, `ray start`, or one of our own
-    cpus_per_run: float | None = None
-    gpus_per_run: float | None = None
-    retry_failed: bool = False
-    max_failures: int = 2
-    checkpoint_seconds: float = 30.0
-    report: Path | None = Path("report")
-    node_resource: str | None = None  # a custom resource of Ray that each run takes one of: chooses the nodes
-    save_models: bool = False  # also keep each run's final model, below models/ of the results
-    tensorboard: Path | None = None  # folder of the curves
-    mlflow: str | None = None  # tracking URI
-    wandb: str | None = None  # project
-    engine: str = "fmnist.training"  # module that trains a run
-
-    def __post_init__(self) -> None:
-        for name in ("results", "data", "report", "tensorboard"):
-            object.__setattr__(self, name, _absolute(getattr(self, name)))  # slots of a Ray have a folder of their own
-        check_cpus(self.cpus_per_run)
-        check_gpus(self.gpus_per_run)
-        if self.max_failures < 0:
-            raise UserError(f"max failures: got {self.max_failures}, expected 0 or more")
-
-
-def _absolute(place: str | Path | None) -> str | Path | None:
-    """Make a path one from the root; a URI, and None, stay."""
-    if place is None or "://" in str(place):
-        return place
-    return type(place)(Path(place).expanduser().absolute())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,19 +51,7 @@ class StudyJob:
         if not plan.missing:
             say(self.console, f"Nothing to compute: all {plan.wanted} runs are in {self.store.uri}{failed}")
             return plan.failed
-        options = self.options
-        share = share_of(
-            study.placement, self.cluster.nodes, options.cpus_per_run, options.gpus_per_run, options.node_resource
-        )
-        slots = share.slots(self.cluster.nodes)
-        state = SweepState(
-            title=f"study {study.name}",
-            present=len(plan.present),
-            left={run.run_id: run for run in plan.missing},
-            durations=Durations.of(self.store),
-            slots=max(1, slots),
-            asks_for="" if slots else self._awaited(share),
-        )
+        share, state = self._share_and_state(study, plan)
         say(
             self.console,
             f"{len(plan.missing)} of {plan.wanted} runs to compute, {state.slots} at a time with {share.describe()}"
@@ -133,6 +82,7 @@ class StudyJob:
                 f" {before['looks'][-1]} repeats ({METRICS[before['metric']].label}), from now on by another: its"
                 " verdicts hold at their level only if it was fixed before any of these results was seen",
             )
+        names = ("configuration_id", "label", "architecture")
         as_declared = self.runs_of(replace(self.study, repeats=1, shuffle_within_repeat=False))
         self.store.write_manifest(
             {
@@ -143,44 +93,35 @@ class StudyJob:
                 "repeats": repeats,
                 "placement": self.study.placement,
                 "sequential_design": described,
-                "configurations": [
-                    {
-                        "configuration_id": run.configuration_id,
-                        "label": run.configuration.label,
-                        "architecture": run.configuration.architecture,
-                    }
-                    for run in as_declared
-                ],
+                "configurations": [{name: run.columns()[name] for name in names} for run in as_declared],
             }
         )
 
-    def _sweep(self, missing: list[RunSpec], share: Share, state: SweepState) -> None:
-        from fmnist.sweep import SweepOptions, sweep
-
-        callbacks = self._callbacks()
-        options = SweepOptions(
-            results=self.options.results,
-            share=share,
-            max_failures=self.options.max_failures,
-            checkpoint_seconds=self.options.checkpoint_seconds,
-            keep_order=self.study.shuffle_within_repeat,
-            engine=self.options.engine,
-            save_models=self.options.save_models,
-            callbacks=callbacks,
+    def _share_and_state(self, study: Study, plan: Plan) -> tuple[Share, SweepState]:
+        options, nodes = self.options, self.cluster.nodes
+        share = share_of(study.placement, nodes, options.cpus_per_run, options.gpus_per_run, options.node_resource)
+        slots = share.slots(nodes)
+        state = SweepState(
+            title=f"study {study.name}",
+            present=len(plan.present),
+            left={run.run_id: run for run in plan.missing},
+            durations=Durations.of(self.store),
+            slots=max(1, slots),
+            asks_for="" if slots else self._awaited(share),
         )
-        with Display(state, self.console) as display:
-            sweep(missing, self.data, options, state, say=display.say, tick=display.tick)
+        return share, state
 
-    def _callbacks(self) -> Sequence[Any]:
-        """Make Ray Tune's callbacks for the dashboards that were asked for; it takes a second to load them."""
-        asked = self.options
-        if not (asked.tensorboard or asked.mlflow or asked.wandb):
-            return ()
+    def _sweep(self, missing: list[RunSpec], share: Share, state: SweepState) -> None:
+        from fmnist.sweep import sweep
         from fmnist.sweeping.tracking import tracking_callbacks
 
-        return tracking_callbacks(
-            self.study.name, asked.results, tensorboard=asked.tensorboard, mlflow=asked.mlflow, wandb=asked.wandb
-        )
+        callbacks = tracking_callbacks(self.study.name, self.options)
+        keep_order = self.study.shuffle_within_repeat
+        with Display(state, self.console) as display:
+            sweep(
+                missing, self.data, self.options, share, state,
+                keep_order=keep_order, callbacks=callbacks, say=display.say, tick=display.tick,
+            )  # fmt: skip
 
     def _awaited(self, share: Share) -> str:
         """Say what no node has; UserError if none ever will."""
@@ -199,7 +140,7 @@ def opened(study: Study, options: StudyOptions, console: Console) -> Iterator[St
     with structures_of(study.configurations) as structures:
         data = load_data(options.data)
         store = Store(options.results)
-        from fmnist.sweep import connection
+        from fmnist.sweeping.connection import connection
 
         with connection(options.address) as cluster, stopping_by_signals():
             yield StudyJob(
@@ -223,25 +164,20 @@ def report(job: StudyJob) -> int:
     try:
         if not job.store.flush() and job.store.file_count() >= COMPACTED_FROM:
             job.store.compact()
-        if job.options.report is not None:
-            _write_report(job, job.options.report)
+        options, folder = job.options, job.options.report
+        if folder is not None:
+            from fmnist.report import build_report
+            from fmnist.reporting.terminal import print_results
+
+            print_results(build_report(options.results, [job.study.name], folder, options.data), job.console)
     finally:
         waiting = job.store.flush()
         if waiting:
             names = {run.run_id: run.name for run in job.runs_of(job.study)}
             listed = ", ".join(names.get(key_of(path)[0], path) for path in waiting)
-            say(
-                job.console,
-                f"{len(waiting)} files wait in {job.store.unsent.uri}, the same command sends them: {listed}",
-            )
+            place = job.store.unsent.uri
+            say(job.console, f"{len(waiting)} files wait in {place}, the same command sends them: {listed}")
     return len(waiting)
-
-
-def _write_report(job: StudyJob, folder: Path) -> None:
-    from fmnist.report import build_report
-    from fmnist.reporting.terminal import print_results
-
-    print_results(build_report(job.options.results, [job.study.name], folder, job.options.data), job.console)
 
 
 def say(console: Console, line: str) -> None:
@@ -252,14 +188,7 @@ def say(console: Console, line: str) -> None:
 @contextmanager
 def stopping_by_signals() -> Iterator[None]:
     """Let a SIGTERM, as a job's stop sends it, end the block as Ctrl-C does. After ray.init, which sets its own."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:

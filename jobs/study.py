@@ -9,7 +9,7 @@ import argparse
 import io
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -20,7 +20,8 @@ from fmnist.catalogue import find_study
 from fmnist.errors import UserError
 from fmnist.schema import METRICS
 from fmnist.study import PLACEMENTS, Study
-from fmnist.study_job import StudyOptions, run_study
+from fmnist.study_job import run_study
+from fmnist.sweeping.options import StudyOptions
 from fmnist.sweeping.study_preview import list_studies, preview
 
 INTERRUPTED = 130  # as a shell reports Ctrl-C
@@ -84,22 +85,9 @@ def wanted_study(asked: argparse.Namespace) -> Study:
 
 def wanted_options(asked: argparse.Namespace) -> StudyOptions:
     """How to run it."""
-    return StudyOptions(
-        results=asked.results,
-        data=asked.data,
-        address=asked.address,
-        cpus_per_run=asked.cpus_per_run,
-        gpus_per_run=asked.gpus_per_run,
-        retry_failed=asked.retry_failed,
-        max_failures=asked.max_failures,
-        checkpoint_seconds=asked.checkpoint_seconds,
-        report=None if asked.no_report else asked.report or StudyOptions.report,
-        node_resource=asked.node_resource,
-        save_models=asked.save_models,
-        tensorboard=asked.tensorboard,
-        mlflow=asked.mlflow,
-        wandb=asked.wandb,
-    )
+    given = {field.name: getattr(asked, field.name) for field in fields(StudyOptions) if field.name in asked}
+    report = None if asked.no_report else asked.report or StudyOptions.report
+    return StudyOptions(**{**given, "report": report})
 
 
 def parser() -> argparse.ArgumentParser:

@@ -10,8 +10,9 @@ from typing import Any
 
 from fmnist.results import Store
 from fmnist.study import RunSpec, Study, configure
-from fmnist.sweep import SweepOptions, sweep
+from fmnist.sweep import sweep
 from fmnist.sweeping.display import SweepState
+from fmnist.sweeping.options import StudyOptions
 from fmnist.sweeping.placement import Share
 from fmnist.sweeping.plan import Durations, make_plan
 from tests.trivial_engine import COURSES
@@ -28,7 +29,7 @@ def trivial_runs(count: int, course: str = "plain", epochs: int = 2, placement: 
 SWEEP_ALONE = """
 import sys
 from pathlib import Path
-from fmnist.sweep import connection
+from fmnist.sweeping.connection import connection
 from tests.sweep_runs import sweep_trivially, trivial_runs
 
 folder, address, count = sys.argv[1:]
@@ -57,9 +58,9 @@ def sweep_trivially(runs: list[RunSpec], results: Path, said: list[str] | None =
     share = changes.pop("share", Share(cpus=1.0, gpus=0.0))
     data = changes.pop("data", None)
     plan = make_plan(runs, Store(results).present(), changes.pop("retry_failed", False))
-    settings = {"results": str(results), "share": share, "engine": "tests.trivial_engine", "max_failures": 2,
-                "checkpoint_seconds": 30.0, **changes}  # fmt: skip
+    of_sweep = {name: changes.pop(name) for name in ("keep_order", "callbacks", "wave_runs") if name in changes}
+    options = StudyOptions(**{"results": str(results), "engine": "tests.trivial_engine", **changes})
     left = {run.run_id: run for run in plan.missing}
     state = SweepState(title="test", present=len(plan.present), left=left, durations=Durations(), slots=2)
-    sweep(plan.missing, data, SweepOptions(**settings), state, say=(said if said is not None else []).append)
+    sweep(plan.missing, data, options, share, state, say=(said if said is not None else []).append, **of_sweep)
     return state

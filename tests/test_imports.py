@@ -15,7 +15,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "fmnist"
 # which modules may import a package that takes seconds to load, be it inside a function
 HEAVY = {
-    "ray": {"fmnist.sweep", "fmnist.sweeping.tracking"},
+    "ray": {"fmnist.sweep", "fmnist.sweeping.connection", "fmnist.sweeping.tracking"},
     "tensorflow": {
         "fmnist.engine",
         "fmnist.training",

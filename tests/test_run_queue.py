@@ -5,9 +5,8 @@ import pytest
 from fmnist.results import Store
 from fmnist.study import Study, configure
 from fmnist.sweeping import run_queue
-from fmnist.sweeping.failures import failed_row
 from fmnist.sweeping.inflight import InFlight
-from fmnist.sweeping.run_queue import RunQueue
+from fmnist.sweeping.run_queue import RunQueue, failed_row
 from tests.sweep_runs import trivial_runs
 
 

@@ -10,7 +10,9 @@ from fmnist.architectures import ARCHITECTURES
 from fmnist.catalogue import find_study, study_names
 from fmnist.errors import UserError
 from fmnist.schema import METRICS
-from fmnist.sweeping.run_process import Nursery, Request
+from fmnist.sweeping.options import StudyOptions
+from fmnist.sweeping.placement import Share
+from fmnist.sweeping.run_process import Nursery
 from fmnist.sweeping.structures import structures_of
 from tests.tiny_data import tiny_dataset
 
@@ -156,10 +158,9 @@ def test_an_architecture_of_a_studys_own_file_is_built_and_trained_where_the_fil
     with structures_of(study.configurations) as structures:
         assert structures.result()["lenet5"] == "4f523ec1d5d0522d"
     run = study.runs(structures.result(), "dd")[0]
-    nursery = Nursery("fmnist.training", tiny_dataset(train_count=120, test_count=20))
-    nursery.start(
-        Request(run=run, results=str(tmp_path), threads=1, gpus=0.0, code_version="1", checkpoint_seconds=None)
-    )
+    options = StudyOptions(results=str(tmp_path))
+    nursery = Nursery(options, Share(cpus=1.0, gpus=0.0), tiny_dataset(train_count=120, test_count=20))
+    nursery.start(run)
     epoch, row = nursery.next_message(), nursery.next_message()
     nursery.close()
     assert (epoch.kind, row.kind) == ("epoch", "row"), row

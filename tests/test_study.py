@@ -13,7 +13,7 @@ from fmnist.hyperparameters import OPTIMIZERS, Hyperparameters
 from fmnist.seeds import seeds_of_repeat
 from fmnist.store.rows import row_file
 from fmnist.study import Configuration, RunSpec, Study, configure
-from fmnist.sweeping.failures import failed_row
+from fmnist.sweeping.run_queue import failed_row
 
 LENET5 = configure("lenet5").hyperparameters
 

@@ -26,8 +26,10 @@ from fmnist.reporting.selection import select_studies
 from fmnist.results import Store
 from fmnist.statistics.sequential import Design
 from fmnist.study import Study, configure
-from fmnist.study_job import StudyOptions, run_study
-from fmnist.sweeping import study_preview
+from fmnist.study_job import run_study
+from fmnist.sweeping import connection as connections
+from fmnist.sweeping import study_preview, tracking
+from fmnist.sweeping.options import StudyOptions
 from fmnist.sweeping.placement import Cluster
 from fmnist.sweeping.until_decided import run_until_decided
 from jobs import compact
@@ -69,7 +71,7 @@ def one_ray():
     patch = pytest.MonkeyPatch()
     patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     patch.setenv("PYTHONPATH", str(ROOT))
-    with sweep.connection("local") as nodes:
+    with connections.connection("local") as nodes:
         yield nodes
     patch.undo()
 
@@ -77,7 +79,7 @@ def one_ray():
 @pytest.fixture
 def on_one_ray(one_ray, tiny, monkeypatch):  # noqa: ARG001
     """Let every study of a test use the same Ray, to save its start."""
-    monkeypatch.setattr(sweep, "connection", lambda _: nullcontext(one_ray))
+    monkeypatch.setattr(connections, "connection", lambda _: nullcontext(one_ray))
 
 
 STUDY = Study(
@@ -205,7 +207,7 @@ def test_a_study_runs_is_extended_and_then_has_nothing_to_do(tmp_path):
 @pytest.mark.parametrize("shuffled", [True, False])
 def test_only_a_shuffled_study_keeps_the_order_of_its_runs(tmp_path, monkeypatch, shuffled):
     kept = []
-    monkeypatch.setattr(sweep, "sweep", lambda *arguments, **_: kept.append(arguments[2].keep_order))
+    monkeypatch.setattr(sweep, "sweep", lambda *_, **named: kept.append(named["keep_order"]))
     run_study(replace(STUDY, shuffle_within_repeat=shuffled), options(tmp_path), console())
     assert kept == [shuffled]
 
@@ -227,8 +229,8 @@ def test_a_kind_of_node_that_a_ray_of_our_own_has_not_is_refused(tmp_path):
 @pytest.mark.usefixtures("tiny")
 def test_a_joined_ray_may_still_get_the_node_and_what_is_awaited_is_said(tmp_path, monkeypatch, nodes):
     states = []
-    monkeypatch.setattr(sweep, "sweep", lambda *arguments, **_: states.append(arguments[3]))
-    monkeypatch.setattr(sweep, "connection", lambda _: nullcontext(Cluster(nodes=nodes, can_grow=True)))
+    monkeypatch.setattr(sweep, "sweep", lambda *arguments, **_: states.append(arguments[4]))
+    monkeypatch.setattr(connections, "connection", lambda _: nullcontext(Cluster(nodes=nodes, can_grow=True)))
     out = console()
     run_study(STUDY, options(tmp_path, cpus_per_run=4, node_resource="fast"), out)
     assert "No node that is up has 4 CPU and 1 fast: the runs wait for one, as long as it takes" in out.file.getvalue()
@@ -297,7 +299,7 @@ def test_rows_that_wait_are_named_in_the_last_line_and_count(tmp_path, monkeypat
         def on_trial_start(self, *_, **__):
             (results / "runs").write_text("a file in the way of the rows")
 
-    monkeypatch.setattr(study_job.StudyJob, "_callbacks", lambda _: [CutOff()])
+    monkeypatch.setattr(tracking, "tracking_callbacks", lambda *_: [CutOff()])
     assert run_study(replace(STUDY, repeats=1), options(results), out) == 2
     said = out.file.getvalue().splitlines()
     assert re.match(rf"2 files wait in {tmp_path}/cache/\S+, the same command sends them: ", said[-1])

@@ -15,12 +15,12 @@ import pytest
 import ray
 from ray.tune import Callback
 
-from fmnist import sweep
 from fmnist.errors import UserError
 from fmnist.results import Store
 from fmnist.store.storage import Storage
 from fmnist.study import Study, configure
-from fmnist.sweep import connection
+from fmnist.sweeping import connection as connections
+from fmnist.sweeping.connection import connection
 from fmnist.sweeping.inflight import InFlight
 from fmnist.sweeping.neighbours import NodeMark, Occupation
 from fmnist.sweeping.placement import Share
@@ -148,7 +148,7 @@ class InTurn(Callback):
         self.runs = runs
 
     def on_trial_complete(self, iteration, trials, trial, **info):  # noqa: ARG002
-        self.runs.append(trial.config["request"].run)
+        self.runs.append(trial.config["turn"].run)
 
 
 @pytest.mark.parametrize(("keep_order", "later"), [(False, ["is_slow", "plain"]), (True, ["plain", "is_slow"])])
@@ -193,7 +193,7 @@ def test_the_engine_trains_through_the_sweep(tmp_path):
 
 
 def test_a_row_that_a_slot_cannot_write_is_written_by_the_sweep(tmp_path, monkeypatch):
-    results = Path("pyproject.toml") / "results"  # a slot works in another folder, where that is a file
+    results = Path("/proc/self/cwd/pyproject.toml/results")  # a slot works in another folder, where that is a file
     (tmp_path / "pyproject.toml").mkdir()
     monkeypatch.chdir(tmp_path)
     runs = trivial_runs(2)
@@ -268,7 +268,7 @@ def test_a_ray_that_does_not_start_is_one_clear_line(monkeypatch):
 
 OWN_RAY = """
 import os
-from fmnist.sweep import connection
+from fmnist.sweeping.connection import connection
 
 before = dict(os.environ)
 with connection() as cluster:
@@ -297,7 +297,7 @@ def silent_address():
 
 
 def test_a_ray_that_is_dead_is_one_clear_line_after_a_while(silent_address, monkeypatch):
-    monkeypatch.setattr(sweep, "ANSWER_SECONDS", 3.0)
+    monkeypatch.setattr(connections, "ANSWER_SECONDS", 3.0)
     words = rf"address: got {silent_address}, where no Ray answers \(no word in 3 s\)"
     with pytest.raises(UserError, match=words), connection(silent_address):
         pass

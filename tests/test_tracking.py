@@ -18,7 +18,8 @@ from tensorboardX.proto.event_pb2 import Event
 
 from fmnist.store.storage import Storage
 from fmnist.study import RunSpec, configure, seeds_of_repeat
-from fmnist.sweep import connection
+from fmnist.sweeping.connection import connection
+from fmnist.sweeping.options import StudyOptions
 from fmnist.sweeping.tracking import shown_result, tracking_callbacks
 
 EPOCHS = [
@@ -40,7 +41,7 @@ def a_run(repeat: int = 0) -> RunSpec:
 
 def feed(callbacks: list[Any], run: RunSpec, *, trial_id: str, failure: str | None = None) -> None:
     """Tell callbacks of one run what Tune would tell them."""
-    trial = SimpleNamespace(trial_id=trial_id, config={"request": SimpleNamespace(run=run)}, last_result={})
+    trial = SimpleNamespace(trial_id=trial_id, config={"turn": SimpleNamespace(run=run)}, last_result={})
     row = {"test_accuracy": 0.8, "train_seconds": 3.0, "parameter_count": 61_706, "label": "lenet5 small"}
     path = f"runs/{run.run_id}.shared.0123abcd.parquet"
     end = {"failure": failure} if failure else {"row": row, "path": path}
@@ -51,7 +52,7 @@ def feed(callbacks: list[Any], run: RunSpec, *, trial_id: str, failure: str | No
             trial.last_result = {**record, "training_iteration": step, "config": trial.config, "pid": 1}
             callback.on_trial_result(iteration=step, trials=[trial], trial=trial, result=trial.last_result)
         callback.on_trial_complete(iteration=9, trials=[trial], trial=trial)
-        callback.on_experiment_end([trial])
+        callback.on_experiment_end(trials=[trial])
 
 
 @pytest.fixture
@@ -72,18 +73,18 @@ def test_a_final_result_shows_metrics_and_an_epoch_its_curves() -> None:
 
 
 def test_nothing_asked_for_is_no_callback(results: str) -> None:
-    assert tracking_callbacks("quick", results) == []
+    assert tracking_callbacks("quick", StudyOptions(results=results)) == []
 
 
 @pytest.mark.parametrize("package", ["mlflow", "wandb"])
 def test_a_missing_package_is_named_with_its_extra(package: str, results: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fmnist.sweeping.tracking.find_spec", lambda _: None)
     with pytest.raises(ValueError, match=rf"{package}: .*pip install '\.\[{package}\]'"):
-        tracking_callbacks("quick", results, **{package: "somewhere"})  # type: ignore[arg-type]
+        tracking_callbacks("quick", StudyOptions(results=results, **{package: "somewhere"}))  # type: ignore[arg-type]
 
 
 def test_tensorboard_has_a_folder_of_curves_for_each_run(tmp_path: Path, results: str) -> None:
-    (callback,) = tracking_callbacks("quick", results, tensorboard=tmp_path / "board")
+    (callback,) = tracking_callbacks("quick", StudyOptions(results=results, tensorboard=tmp_path / "board"))
     for repeat in (0, 1):
         feed([callback], a_run(repeat), trial_id=f"trial{repeat}")
     folders = sorted((tmp_path / "board" / "quick").iterdir())
@@ -123,7 +124,7 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_mlflow_has_parameters_curves_row_and_model(mlflow_server: str, tmp_path: Path, results: str) -> None:
-    (callback,) = tracking_callbacks("quick", results, mlflow=mlflow_server)
+    (callback,) = tracking_callbacks("quick", StudyOptions(results=results, mlflow=mlflow_server))
     feed([callback], a_run(0), trial_id="trial0")
     feed([callback], a_run(1), trial_id="trial1", failure="it broke")
 
@@ -153,7 +154,7 @@ def test_weights_and_biases_has_an_offline_run_for_each_run(
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.chdir(tmp_path)
-    (callback,) = tracking_callbacks("quick", results, wandb="fmnist")
+    (callback,) = tracking_callbacks("quick", StudyOptions(results=results, wandb="fmnist"))
     with connection("local"):
         feed([callback], a_run(), trial_id="trial0")
     (run,) = (tmp_path / "wandb" / "quick").glob("lenet5 small-0-*/wandb/offline-run-*-trial0")
@@ -182,7 +183,7 @@ def test_files_are_lent_to_the_logger_and_do_not_stay(
     logger = Looking()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("fmnist.sweeping.tracking._mlflow", lambda *_: logger)
-    feed(tracking_callbacks("quick", results, mlflow="anywhere"), a_run(), trial_id="t")
+    feed(tracking_callbacks("quick", StudyOptions(results=results, mlflow="anywhere")), a_run(), trial_id="t")
     assert logger.seen == ["model.keras", "row.parquet"]
     assert not list(tmp_path.glob("fmnist-track-*"))
 
@@ -192,7 +193,7 @@ def test_a_run_whose_files_are_not_there_is_logged_all_the_same(
 ) -> None:
     logger = Looking()
     monkeypatch.setattr("fmnist.sweeping.tracking._mlflow", lambda *_: logger)
-    feed(tracking_callbacks("quick", str(tmp_path), mlflow="anywhere"), a_run(), trial_id="t")
+    feed(tracking_callbacks("quick", StudyOptions(results=str(tmp_path), mlflow="anywhere")), a_run(), trial_id="t")
     assert logger.seen == []
 
 
@@ -221,7 +222,7 @@ def test_a_dashboard_that_fails_is_told_nothing_more_and_named_once(
     logger = Broken(event)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("fmnist.sweeping.tracking._mlflow", lambda *_: logger)
-    feed(tracking_callbacks("quick", results, mlflow="anywhere"), a_run(), trial_id="t")
+    feed(tracking_callbacks("quick", StudyOptions(results=results, mlflow="anywhere")), a_run(), trial_id="t")
     assert logger.told == EVENTS[: EVENTS.index(event) + 1]
     assert caplog.messages == ["Broken is told nothing more of this sweep: the server is gone"]
 
@@ -232,7 +233,7 @@ def test_a_server_that_is_down_ends_no_sweep(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with socket.create_server(("127.0.0.1", 0)) as free:
         nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
-    feed(tracking_callbacks("quick", results, mlflow=nobody), a_run(), trial_id="t")
+    feed(tracking_callbacks("quick", StudyOptions(results=results, mlflow=nobody)), a_run(), trial_id="t")
     (line,) = [line for line in caplog.messages if "told nothing more" in line]
     assert nobody.removeprefix("http://127.0.0.1:") in line
 

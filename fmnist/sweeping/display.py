@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console, Group
@@ -31,22 +31,13 @@ class RunningRun:
 
     run: RunSpec
     attempt: int
-    started: float  # of time.monotonic()
-    waits: bool = False  # for its place on the node
-    epoch: int = 0
-    validation_accuracy: float | None = None
+    started: float = field(default_factory=time.monotonic)
+    progress: str = "starting"
 
     def describe(self) -> str:
         """Tell how far the run is: 'own_v1 repeat 2: epoch 3 of 20, validation accuracy 91.2 %'."""
-        name = f"{self.run.name}, attempt {self.attempt}" if self.attempt > 1 else self.run.name
-        if self.waits:
-            return f"{name}: waits for its place on the node, where exclusive runs compute alone"
-        if not self.epoch:
-            return f"{name}: starting"
-        accuracy = (
-            "" if self.validation_accuracy is None else f", validation accuracy {100 * self.validation_accuracy:.1f} %"
-        )
-        return f"{name}: epoch {self.epoch} of {self.run.configuration.hyperparameters.epochs}{accuracy}"
+        attempt = f", attempt {self.attempt}" if self.attempt > 1 else ""
+        return f"{self.run.name}{attempt}: {self.progress}"
 
 
 @dataclass
@@ -69,25 +60,24 @@ class SweepState:
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        self._alike: dict[str, tuple[RunSpec, int]] = {}  # configuration_id -> one run of it, how many are left
-        for run in self.left.values():
-            self._count(run, 1)
+        self._one_of = {run.configuration_id: run for run in self.left.values()}
+        self._left_of = Counter(run.configuration_id for run in self.left.values())
 
     def start(self, run: RunSpec, attempt: int) -> None:
         """A run begins."""
-        self.running[run.run_id] = RunningRun(run, attempt, time.monotonic())
+        self.running[run.run_id] = RunningRun(run, attempt)
 
     def wait(self, run: RunSpec, *, waits: bool) -> None:
         """A run waits for its place on a node, or has come to it."""
-        if run.run_id in self.running:
-            self.running[run.run_id].waits = waits
-            self.running[run.run_id].started = time.monotonic()
+        waiting = "waits for its place on the node, where exclusive runs compute alone"
+        self.running[run.run_id].progress = waiting if waits else "starting"
+        self.running[run.run_id].started = time.monotonic()
 
     def epoch(self, run: RunSpec, epoch: int, validation_accuracy: float | None) -> None:
         """A run has finished an epoch."""
-        if run.run_id in self.running:
-            self.running[run.run_id].epoch = epoch
-            self.running[run.run_id].validation_accuracy = validation_accuracy
+        accuracy = "" if validation_accuracy is None else f", validation accuracy {100 * validation_accuracy:.1f} %"
+        progress = f"epoch {epoch} of {run.configuration.hyperparameters.epochs}{accuracy}"
+        self.running[run.run_id].progress = progress
 
     def finish(self, run: RunSpec, row: Mapping[str, Any]) -> None:
         """A run's row is in place."""
@@ -121,7 +111,7 @@ class SweepState:
 
     def seconds_left(self) -> float | None:
         """Estimate the time left, from the runs finished so far; None before there are any."""
-        total = self.durations.total(self._alike.values())
+        total = self.durations.total((self._one_of[name], count) for name, count in (+self._left_of).items())
         if total is None:
             return None
         now = time.monotonic()
@@ -157,13 +147,7 @@ class SweepState:
     def _leave(self, run: RunSpec) -> None:
         self.running.pop(run.run_id, None)
         if self.left.pop(run.run_id, None) is not None:
-            self._count(run, -1)
-
-    def _count(self, run: RunSpec, change: int) -> None:
-        count = self._alike.get(run.configuration_id, (run, 0))[1] + change
-        self._alike[run.configuration_id] = (run, count)
-        if not count:
-            del self._alike[run.configuration_id]
+            self._left_of[run.configuration_id] -= 1
 
 
 def readable_seconds(seconds: float) -> str:
@@ -191,9 +175,7 @@ class Display:
             self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._console.is_terminal:
             self._live.stop()
 

@@ -67,21 +67,21 @@ class InFlight:
     def clear(self, run: RunSpec) -> None:
         """Forget a run that is finished or given up, whatever version of the code began it."""
         with _best_effort("remove the state of a run"):
-            key = (run.run_id, run.placement)
-            self._storage.delete([path for path in self._paths() if key_of(path) == key])
+            self._delete_all({(run.run_id, run.placement)})
 
     def tidy(self, finished: Set[Key]) -> None:
         """Forget the runs that are `finished`, and what was left for a day: claims, and states of other code."""
         with _best_effort("remove what earlier sweeps left"):
-            self._storage.delete([path for path in self._paths() if key_of(path) in finished])
-            self._storage.delete_old(FOLDER, lambda name: name.endswith(".claim") or not self._is_own(name))
+            self._delete_all(finished)
+            own_state = f".{self.version}.state"
+            self._storage.delete_old(FOLDER, lambda name: not name.endswith(own_state))
             self._storage.delete_old("models")
 
     def _paths(self) -> list[str]:
         return [file.path for file in self._storage.files(FOLDER, "")]
 
-    def _is_own(self, path: str) -> bool:
-        return path.split(".")[-2:-1] == [self.version]
+    def _delete_all(self, runs: Set[Key]) -> None:
+        self._storage.delete([path for path in self._paths() if key_of(path) in runs])
 
     def _path(self, run: RunSpec, kind: Literal["claim", "state"]) -> str:
         return f"{FOLDER}/{run.run_id}.{run.placement}.{self.version}.{kind}"

@@ -86,14 +86,11 @@ class NodeMark:
 
 def _holder(path: Path) -> Occupation | None:
     """Tell what the living process that holds the lock of `path` computes on; remove the file if there is none."""
-    try:
-        with path.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                placement, _, gpu = file.read().partition(" ")
-                return Occupation("exclusive" if placement == "exclusive" else "shared", gpu)
-        path.unlink()
-    except OSError:  # it has just gone, or is another user's, who will remove it
-        return None
+    with suppress(OSError), path.open() as file:  # it has just gone, or is another user's, who will remove it
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            path.unlink()
+        except BlockingIOError:
+            placement, _, gpu = file.read().partition(" ")
+            return Occupation("exclusive" if placement == "exclusive" else "shared", gpu)
     return None

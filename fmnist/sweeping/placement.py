@@ -61,11 +61,8 @@ def share_of(
     largest node, also where `cpus` asks for fewer threads. So Ray does not send a second run to the same device or
     node; that none computes there, whoever sent it, is held by `neighbours.NodeMark`, which every run takes first.
     Exclusive runs on different GPUs of one node do not share a device, but the node's CPUs, memory and storage.
-    UserError for a number of CPUs or a share of a GPU that cannot be given, and for exclusive runs on CPUs while no
-    node with a CPU is up to tell how many those are.
+    UserError for an exclusive run on a part of a GPU, or on CPUs while no node is up to tell how many those are.
     """
-    check_cpus(cpus)
-    check_gpus(gpus)
     chosen = [node for node in nodes if not node_resource or node.get(node_resource, 0.0) >= 1]
     chosen_gpus = gpus if gpus is not None else float(any(node.get("GPU", 0.0) >= 1 for node in chosen))
     if placement == "exclusive" and 0 < chosen_gpus < 1:

@@ -8,7 +8,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice, takewhile
+from datetime import UTC, datetime
+from itertools import takewhile
+from typing import Any
 
 from fmnist.results import Store
 from fmnist.store.rows import Entry
@@ -54,17 +56,14 @@ class RunQueue:
         self._waiting = deque(Turn(run, attempt=1) for run in runs)
         self._put_off: deque[Turn] = deque()
         self._out: dict[Key, Turn] = {}  # handed out and not finished
+        self._handed_out: set[Key] = set()
         self._store, self._inflight = store, InFlight(store.storage)
-        self._max_failures = max_failures
-        self._done_elsewhere = done_elsewhere
-        self._expected = expected
+        self._max_failures, self._done_elsewhere, self._expected = max_failures, done_elsewhere, expected
         self._ordered_repeat: int | None = None  # the repeat whose runs are in order
         self._rows_before = store.entries()
         self._there: set[Key] = set()  # rows that make it needless to compute their run
         self._note(self._rows_before)
         self._inflight.tidy(self._there | {(run_id, "shared") for run_id, _ in self._there})
-        self._claimed: set[Key] = set()
-        self._handed_out: set[Key] = set()
         self._shared = False  # whether another sweep was seen to work on these results
         self._look_again_at = 0.0
 
@@ -75,21 +74,23 @@ class RunQueue:
         """Return the run to start now, and tell other sweeps; None if none waits."""
         while len(self):
             self._look()
-            turn = self._next_unclaimed()
-            first_choice = turn is not None
-            turn = turn or self._put_off.popleft()
+            if self._waiting:
+                self._order_next_repeat()
+                turn = self._waiting.popleft()
+                may_wait = turn.attempt == 1
+            else:
+                turn, may_wait = self._put_off.popleft(), False
             if satisfying(turn.run) & self._there:
                 if turn.attempt > 1:
                     self._inflight.clear(turn.run)
                 self._done_elsewhere(turn.run)
-                continue
-            if not self._inflight.claim(turn.run) and first_choice and turn.attempt == 1:
+            elif not self._inflight.claim(turn.run) and may_wait:
                 self._put_off.append(turn)
                 self._shared = True
-                continue
-            self._out[turn.key] = turn
-            self._handed_out.add(turn.key)
-            return turn
+            else:
+                self._out[turn.key] = turn
+                self._handed_out.add(turn.key)
+                return turn
         return None
 
     def finished(self, turn: Turn) -> None:
@@ -110,15 +111,6 @@ class RunQueue:
         for turn in self._out.values():
             self._inflight.drop(turn.run, "claim")
 
-    def _next_unclaimed(self) -> Turn | None:
-        while self._waiting:
-            self._order_next_repeat()
-            turn = self._waiting.popleft()
-            if turn.attempt > 1 or turn.key not in self._claimed:
-                return turn
-            self._put_off.append(turn)
-        return None
-
     def _order_next_repeat(self) -> None:
         """Put the longest run first when a repeat begins: by then much is known from the one before."""
         repeat = self._waiting[0].run.repeat
@@ -126,11 +118,8 @@ class RunQueue:
             return
         self._ordered_repeat = repeat
         turns = list(takewhile(lambda turn: turn.run.repeat == repeat and turn.attempt == 1, self._waiting))
-        if len(turns) > 1:
-            rest = islice(self._waiting, len(turns), None)
-            self._waiting = deque(
-                [*sorted(turns, key=self._seconds, reverse=True), *rest]
-            )  # equal ones stay as they are
+        if len(turns) > 1:  # equal ones stay as they are
+            self._waiting = deque(sorted(turns, key=self._seconds, reverse=True) + list(self._waiting)[len(turns) :])
 
     def _seconds(self, turn: Turn) -> float:
         seconds = self._expected(turn.run)
@@ -145,11 +134,16 @@ class RunQueue:
         with suppress(OSError):  # a storage that is away for a while: nothing new to see
             rows = self._store.entries()
         self._note(rows)
-        self._claimed = self._inflight.claimed()
         new_rows = {row.key for row in rows - self._rows_before}
-        self._shared = self._shared or bool((new_rows | self._claimed) - self._handed_out)
+        self._shared = self._shared or bool((new_rows | self._inflight.claimed()) - self._handed_out)
         self._look_again_at = time.monotonic() + LISTING_SHARE * (time.monotonic() - now)
 
     def _note(self, rows: set[Entry]) -> None:
         """Take in rows that are there; a failed one counts if it is new, else the run is here to be tried again."""
         self._there |= {row.key for row in rows if row.status != "failed" or row not in self._rows_before}
+
+
+def failed_row(run: RunSpec, error: str, attempts: int) -> dict[str, Any]:
+    """Make the row of a run that is given up: it failed `attempts` times, the last time with `error`."""
+    given_up = {"status": "failed", "error": error, "attempts": attempts, "resumed": False}
+    return {**run.columns(), **given_up, "started_at": datetime.now(UTC)}  # of two such rows the later one counts

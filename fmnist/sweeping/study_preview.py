@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.padding import Padding
@@ -12,11 +13,12 @@ from fmnist.catalogue import find_study, study_names
 from fmnist.data import load_data
 from fmnist.errors import UserError
 from fmnist.results import Store
-from fmnist.study import Study
-from fmnist.study_job import StudyOptions, say
+from fmnist.study import RunSpec, Study
+from fmnist.study_job import say
 from fmnist.sweeping.display import readable_seconds
+from fmnist.sweeping.options import StudyOptions
 from fmnist.sweeping.placement import share_of
-from fmnist.sweeping.plan import Durations, Plan, make_plan
+from fmnist.sweeping.plan import Durations, make_plan
 from fmnist.sweeping.structures import structures_of
 
 
@@ -51,38 +53,33 @@ def preview(study: Study, options: StudyOptions, console: Console, price_per_gpu
         f"Study {study.name}: {plan.wanted} runs wanted, {len(plan.present)} present in {store.uri},"
         f" {len(plan.missing)} missing",
     )
-    if not plan.missing:
-        return
-    _print_time(plan, Durations.of(store), study, options, console)
-    if price_per_gpu_hour is not None:
-        _print_cost(plan, Durations.of(store, "GPU"), options.gpus_per_run or 1.0, price_per_gpu_hour, console)
+    for line in _time(plan.missing, Durations.of(store), study, options) if plan.missing else ():
+        say(console, line)
+    if plan.missing and price_per_gpu_hour is not None:
+        say(console, _cost(plan.missing, Durations.of(store, "GPU"), options.gpus_per_run or 1.0, price_per_gpu_hour))
 
 
-def _print_time(plan: Plan, durations: Durations, study: Study, options: StudyOptions, console: Console) -> None:
-    seconds = durations.total((run, 1) for run in plan.missing)
+def _time(missing: list[RunSpec], durations: Durations, study: Study, options: StudyOptions) -> Iterator[str]:
+    seconds = durations.total((run, 1) for run in missing)
     if seconds is None:
-        say(console, "How long they take is not known: no row of one of these architectures is there")
+        yield "How long they take is not known: no row of one of these architectures is there"
         return
-    known = sum(durations.expected(run) is not None for run in plan.missing)
-    guess = "" if known == len(plan.missing) else f", {len(plan.missing) - known} of them guessed from the others"
-    say(
-        console,
-        f"One after the other they take at most {readable_seconds(seconds)}{guess}, as long as the rows took that are"
-        f" there ({', '.join(sorted(durations.devices)) or 'device unknown'})",
+    guessed = sum(durations.expected(run) is None for run in missing)
+    yield (
+        f"One after the other they take at most {readable_seconds(seconds)}"
+        f"{f', {guessed} of them guessed from the others' if guessed else ''}, as long as the rows took that are"
+        f" there ({', '.join(sorted(durations.devices)) or 'device unknown'})"
     )
     machine = [{"CPU": float(os.cpu_count() or 1)}]
-    share = share_of(study.placement, machine, options.cpus_per_run, options.gpus_per_run)
-    slots = share.slots(machine)
+    slots = share_of(study.placement, machine, options.cpus_per_run, options.gpus_per_run).slots(machine)
     if slots:
-        say(console, f"On this machine, {slots} at a time: about {readable_seconds(seconds / slots)}")
+        yield f"On this machine, {slots} at a time: about {readable_seconds(seconds / slots)}"
 
 
-def _print_cost(plan: Plan, durations: Durations, gpus: float, price: float, console: Console) -> None:
-    """Print the GPU-hours and their price, by rows that were computed on a GPU: a CPU takes another time."""
-    seconds = durations.total((run, 1) for run in plan.missing)
+def _cost(missing: list[RunSpec], durations: Durations, gpus: float, price: float) -> str:
+    """Tell the GPU-hours and their price, by rows that were computed on a GPU: a CPU takes another time."""
+    seconds = durations.total((run, 1) for run in missing)
     if seconds is None:
-        say(console, "What they cost is not known: no row of these architectures on a GPU is there; let one run finish")
-        return
-    hours = seconds / 3600 * gpus
-    devices = ", ".join(sorted(durations.devices))
-    say(console, f"{hours:.2f} GPU-hours with {gpus:g} GPU a run: {hours * price:.2f} in all, by the rows on {devices}")
+        return "What they cost is not known: no row of these architectures on a GPU is there; let one run finish"
+    hours, devices = seconds / 3600 * gpus, ", ".join(sorted(durations.devices))
+    return f"{hours:.2f} GPU-hours with {gpus:g} GPU a run: {hours * price:.2f} in all, by the rows on {devices}"

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
-from functools import cached_property
+from dataclasses import asdict, dataclass
+from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,39 +25,32 @@ from fmnist.errors import UserError
 from fmnist.schema import METRICS
 from fmnist.store.storage import Storage
 from fmnist.study import RunSpec
+from fmnist.sweeping.options import StudyOptions
 from fmnist.sweeping.run_process import model_path
 
 log = logging.getLogger(__name__)
 
 
-def tracking_callbacks(
-    study: str,
-    results: str,
-    *,
-    tensorboard: Path | None = None,
-    mlflow: str | None = None,
-    wandb: str | None = None,
-) -> list[Callback]:
+def tracking_callbacks(study: str, options: StudyOptions) -> list[Callback]:
     """Make the Tune callbacks that were asked for.
 
-    `tensorboard` is a folder, `mlflow` a tracking URI (`sqlite:///runs.db`, `http://host:5000`), `wandb` a project.
     MLflow also gets each run's Parquet row and, where the results hold one, its model as artifacts.
-    ValueError if the package is not installed.
+    UserError if the package is not installed.
     """
     callbacks: list[Callback] = []
-    if tensorboard is not None:
+    if options.tensorboard is not None:
         logger: Any = TBXLoggerCallback
-        callbacks.append(_TrackedSweep(logger(), study, folder=tensorboard))
-    if mlflow is not None:
-        callbacks.append(_TrackedSweep(_mlflow(study, mlflow), study, artifacts=Storage(results)))
-    if wandb is not None:
+        callbacks.append(_TrackedSweep(logger(), study, options.tensorboard))
+    if options.mlflow is not None:
+        callbacks.append(_TrackedSweep(_mlflow(study, options.mlflow), study, artifacts=Storage(options.results)))
+    if options.wandb is not None:
         folder = Path("wandb").resolve()  # stays: it is sent while the next run computes
-        callbacks.append(_TrackedSweep(_wandb(wandb), study, folder=folder))
+        callbacks.append(_TrackedSweep(_wandb(options.wandb), study, folder))
     return callbacks
 
 
 def _mlflow(study: str, uri: str) -> Any:
-    _require("mlflow", "mlflow")
+    _require("mlflow")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it tells its makers of its use unless told not to
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the sweep waits meanwhile: 7, minutes, is too many
     from ray.air.integrations.mlflow import MLflowLoggerCallback
@@ -67,82 +59,90 @@ def _mlflow(study: str, uri: str) -> Any:
 
 
 def _wandb(project: str) -> Any:
-    _require("wandb", "wandb")
+    _require("wandb")
     from ray.air.integrations.wandb import WandbLoggerCallback
 
     return WandbLoggerCallback(project=project)
 
 
-def _require(package: str, extra: str) -> None:
+def _require(package: str) -> None:
     if find_spec(package) is None:
-        raise UserError(f"{package}: it was asked for, but is not installed: pip install '.[{extra}]'")
+        raise UserError(f"{package}: it was asked for, but is not installed: pip install '.[{package}]'")
+
+
+def _while_it_works(event: Callable[..., None]) -> Callable[..., None]:
+    """Let the logger know of an event; where it cannot take it, it is told nothing more and the sweep goes on."""
+
+    @wraps(event)
+    def tell(self: _TrackedSweep, *_: Any, **info: Any) -> None:
+        if self.is_off:
+            return
+        try:
+            event(self, **info)
+        except Exception as error:
+            self.is_off = True
+            log.warning("%s is told nothing more of this sweep: %s", type(self.logger).__name__, error)
+
+    return tell
 
 
 class _TrackedSweep(Callback):
-    """Passes a sweep's events on to one of Ray's logger callbacks, each trial as the run that it computes."""
+    """Passes a sweep's events on to one of Ray's logger callbacks, each trial as the run that it computes.
+
+    The logs of a run go to a folder of its own below `folder`. `artifacts` holds the files that the logger is to keep.
+    """
 
     def __init__(
-        self, logger: Any, study: str, *, folder: Path | None = None, artifacts: Storage | None = None
+        self, logger: Any, study: str, folder: Path | None = None, *, artifacts: Storage | None = None
     ) -> None:
-        self._logger, self._study = logger, study
-        self._folder = folder  # None: logs go to folders of their own that do not stay
-        self._artifacts = artifacts  # where the files are that the logger is to keep
-        self._is_off = False
+        self.logger, self._study, self._folder, self._artifacts = logger, study, folder, artifacts
+        self.is_off = False
         self._runs: dict[str, _TrackedRun] = {}  # trial id -> the run it computes
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune saves the state of its callbacks with a sweep: nothing here is worth it."""
         return {}
 
-    def _tell(self, event: Callable[[], None]) -> None:
-        """Let the logger know of something; where it cannot take it, it is told nothing more and the sweep goes on."""
-        if self._is_off:
-            return
-        try:
-            event()
-        except Exception as error:
-            self._is_off = True
-            log.warning("%s is told nothing more of this sweep: %s", type(self._logger).__name__, error)
+    @_while_it_works
+    def setup(self, **info: Any) -> None:
+        self.logger.setup(**info)
 
-    def setup(self, *_: Any, **info: Any) -> None:
-        self._tell(lambda: self._logger.setup(**info))
-
-    def on_trial_start(self, *_: Any, **info: Any) -> None:
-        self._tell(lambda: self._begin(info["trial"]))
-
-    def on_trial_result(self, *_: Any, **info: Any) -> None:
-        shown = shown_result(info["result"])
-        run = self._runs.get(info["trial"].trial_id)
-        if run is not None and len(shown) > 1:
-            self._tell(lambda: self._logger.log_trial_result(info["iteration"], run, shown))
-
-    def on_trial_complete(self, *_: Any, **info: Any) -> None:
-        self._tell(lambda: self._end(info["trial"].trial_id, info["trial"].last_result.get("path")))
-
-    def on_trial_error(self, *_: Any, **info: Any) -> None:
-        self._tell(lambda: self._end(info["trial"].trial_id, None))
-
-    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
-        self._tell(lambda: self._logger.on_experiment_end(trials, **info))
-
-    def _begin(self, trial: Any) -> None:
-        run = _TrackedRun(trial.trial_id, trial.config["request"].run, self._study, self._folder)
+    @_while_it_works
+    def on_trial_start(self, trial: Any, **_: Any) -> None:
+        run = _TrackedRun(trial.trial_id, trial.config["turn"].run, self._study)
+        if self._folder is not None:
+            name = f"{run.run.configuration.label}-{run.run.repeat}-{run.run.run_id[:8]}"
+            run.local_path = str(self._folder / self._study / name)
+            run.init_local_path()
         self._runs[trial.trial_id] = run
-        run.init_local_path()
-        self._logger.log_trial_start(run)
+        self.logger.log_trial_start(run)
 
-    def _end(self, trial_id: str, row_path: str | None) -> None:
-        """Tell of the end of a run, whose row is at `row_path` of the results; None: it failed."""
-        run = self._runs.pop(trial_id, None)
-        if run is None:
+    @_while_it_works
+    def on_trial_result(self, iteration: int, trial: Any, result: dict[str, Any], **_: Any) -> None:
+        shown = shown_result(result)
+        if trial.trial_id in self._runs and len(shown) > 1:
+            self.logger.log_trial_result(iteration, self._runs[trial.trial_id], shown)
+
+    @_while_it_works
+    def on_trial_complete(self, trial: Any, **_: Any) -> None:
+        """Tell of the end of a run, and lend the logger its files; one that failed has no row in the results."""
+        run, row_path = self._runs.pop(trial.trial_id, None), trial.last_result.get("path")
+        if run is None:  # it never started
             return
-        try:
-            if self._artifacts is not None and row_path is not None:
-                run.fetch(self._artifacts, row_path)
-            self._logger.log_trial_end(run, failed=row_path is None)
-        finally:
-            if self._folder is None:
-                run.forget()
+        with tempfile.TemporaryDirectory(prefix="fmnist-track-") as lent:
+            if self._artifacts is not None:
+                run.local_path = lent
+                files = {row_path: "row.parquet", model_path(run.run): "model.keras"} if row_path else {}
+                for path, name in files.items():
+                    with suppress(OSError):  # kept as far as the storage has them
+                        (Path(lent) / name).write_bytes(self._artifacts.get(path))
+            self.logger.log_trial_end(run, failed=row_path is None)
+
+    on_trial_error = on_trial_complete
+
+    @_while_it_works
+    def on_experiment_end(self, **info: Any) -> None:
+        self.logger.on_experiment_end(**info)
 
 
 def shown_result(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,48 +157,28 @@ def shown_result(result: Mapping[str, Any]) -> dict[str, Any]:
     return step | {name: result[name] for name in (*names, "seconds") if name in result}
 
 
+@dataclass(eq=False)
 class _TrackedRun:
     """A run as Ray's logger callbacks see it: what they ask a Tune trial for."""
 
-    def __init__(self, trial_id: str, run: RunSpec, study: str, folder: Path | None) -> None:
-        self.trial_id, self.run = trial_id, run
-        self.experiment_dir_name = study  # Weights & Biases groups by it
-        self._folder = folder
+    trial_id: str
+    run: RunSpec
+    experiment_dir_name: str  # of the study: Weights & Biases groups by it
+    local_path: str = ""  # folder of the run's logs, or of the files that a logger is to keep at its end
 
     def __str__(self) -> str:
         return self.run.name
 
-    @cached_property
+    @property
     def config(self) -> dict[str, Any]:
-        """The run's identity and hyperparameters, flat."""
+        """The run's identity and hyperparameters, flat: also what TensorBoard's table of hyperparameters shows."""
         run = self.run
         identity = {"run_id": run.run_id, "label": run.configuration.label, "repeat": run.repeat}
         identity |= {"architecture": run.configuration.architecture, "placement": run.placement}
         return identity | asdict(run.configuration.hyperparameters)
 
-    @property
-    def evaluated_params(self) -> dict[str, Any]:
-        """What TensorBoard's table of hyperparameters shows."""
-        return self.config
-
-    @cached_property
-    def local_path(self) -> str:
-        """Folder of the run's logs, or of the files that a logger is to keep."""
-        if self._folder is None:
-            return tempfile.mkdtemp(prefix="fmnist-track-")
-        name = f"{self.run.configuration.label}-{self.run.repeat}-{self.run.run_id[:8]}"
-        return str(self._folder / self.experiment_dir_name / name)
+    evaluated_params = config
 
     def init_local_path(self) -> None:
         """Make the folder of `local_path`."""
         Path(self.local_path).mkdir(parents=True, exist_ok=True)
-
-    def fetch(self, storage: Storage, row_path: str) -> None:
-        """Put the run's Parquet row and its model, as far as the storage has them, into `local_path`."""
-        for path, kept in ((row_path, "row.parquet"), (model_path(self.run), "model.keras")):
-            with suppress(OSError):
-                (Path(self.local_path) / kept).write_bytes(storage.get(path))
-
-    def forget(self) -> None:
-        """Remove the folder of `local_path`."""
-        shutil.rmtree(self.local_path, ignore_errors=True)

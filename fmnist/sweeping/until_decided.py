@@ -11,7 +11,8 @@ from fmnist.reporting.selection import select_studies
 from fmnist.schema import METRICS
 from fmnist.statistics.sequential import Design, PairDecision, next_look, open_labels, planned_looks
 from fmnist.study import Study
-from fmnist.study_job import StudyOptions, opened, report, say
+from fmnist.study_job import opened, report, say
+from fmnist.sweeping.options import StudyOptions
 
 
 def run_until_decided(study: Study, options: StudyOptions, console: Console, metric: str, cap: int) -> int:
@@ -27,7 +28,8 @@ def run_until_decided(study: Study, options: StudyOptions, console: Console, met
         repeats, labels = looks[0], [configuration.label for configuration in study.configurations]
         job.write_manifest(looks[0], design)
         while True:
-            given_up += job.compute(_part(study, labels, repeats))
+            left = tuple(configuration for configuration in study.configurations if configuration.label in labels)
+            given_up += job.compute(replace(study, configurations=left, repeats=repeats))
             decisions = select_studies(job.store, [study.name])[0].decisions(design)
             _print_decisions(console, decisions, metric, repeats)
             following = next_look(decisions, looks)
@@ -35,11 +37,6 @@ def run_until_decided(study: Study, options: StudyOptions, console: Console, met
                 break
             repeats, labels = following, open_labels(decisions)
     return given_up + report(job)
-
-
-def _part(study: Study, labels: Sequence[str], repeats: int) -> Study:
-    chosen = tuple(configuration for configuration in study.configurations if configuration.label in labels)
-    return replace(study, configurations=chosen, repeats=repeats)
 
 
 def _print_decisions(console: Console, decisions: Sequence[PairDecision], metric: str, repeats: int) -> None:

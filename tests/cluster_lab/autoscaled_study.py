@@ -12,8 +12,10 @@ from ray.cluster_utils import AutoscalingCluster
 
 from fmnist.results import Store
 from fmnist.study import Study, configure
-from fmnist.sweep import SweepOptions, connection, sweep
+from fmnist.sweep import sweep
+from fmnist.sweeping.connection import connection
 from fmnist.sweeping.display import SweepState
+from fmnist.sweeping.options import StudyOptions
 from fmnist.sweeping.placement import Share
 from fmnist.sweeping.plan import Durations
 
@@ -76,10 +78,8 @@ def main() -> None:
         left = {run.run_id: run for run in runs}
         state = SweepState(title="demand", present=0, left=left, durations=Durations(), slots=1)
         share = Share(cpus=1, gpus=1)
-        options = SweepOptions(
-            results=results, share=share, max_failures=2, checkpoint_seconds=30.0, engine="sleepy_engine"
-        )
-        sweep(runs, {}, options, state, tick=lambda: seen.append(workers()))
+        options = StudyOptions(results=results, engine="sleepy_engine")
+        sweep(runs, {}, options, share, state, tick=lambda: seen.append(workers()))
         took = wait_for("the workers' end", lambda: workers() == 0, 240)
         after = workers()
     rows = Store(results).read(["status"]).to_pylist()

@@ -353,3 +353,14 @@ def test_the_plain_script_trains_on_what_the_split_leaves(monkeypatch):
     assert len(fitted["images"]) == len(fitted["labels"]) == 1000
     assert len(fitted["validation_data"][0]) == 5000
     assert fitted["batch_size"] == 32
+
+
+def test_the_display_is_timed_by_the_number_of_runs(capsys, monkeypatch):
+    from benchmarks import display
+
+    monkeypatch.setattr(sys, "argv", ["display.py", "--runs", "20", "40"])
+    monkeypatch.setattr(display.display, "FRAME_SECONDS", display.display.FRAME_SECONDS)  # which it changes
+    display.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(" runs: ")[0] for line in lines] == ["20", "40"]
+    assert all("ms a frame" in line for line in lines)

@@ -2,7 +2,7 @@
 
 Multiplicity. The pairs of one metric are one family. Holm's procedure is applied twice: to the p values of the
 difference tests, which decide `better` and `worse`, and to those of the equivalence tests, which decide `equivalent`.
-Each keeps the chance of any false claim of its kind at 1 - confidence (Holm 1979); the chance of a false claim of
+Each keeps the chance of any false claim of its kind at 5 % (Holm 1979); the chance of a false claim of
 either kind is at most twice that, and exceeds that level only where some pairs do not differ and others differ by just
 the margin, since a pair cannot have both null hypotheses true. Intervals are per pair, not simultaneous.
 What is generalised to: new seeds and validation splits of the same configuration on the same data, no other data set.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,11 +21,19 @@ import pandas as pd
 from fmnist.errors import UserError
 from fmnist.schema import Metric
 from fmnist.statistics.comparable import metric_table
-from fmnist.statistics.intervals import Interval, mean_interval
-from fmnist.statistics.paired_tests import Basis, PairTests, cliffs_delta, pair_tests, standardized_difference, wins
+from fmnist.statistics.intervals import FAMILY_ERROR, Interval, mean_interval, mean_of
+from fmnist.statistics.paired_tests import (
+    Basis,
+    PairTests,
+    cliffs_delta,
+    holm,
+    pair_tests,
+    standardized_difference,
+    win_share,
+)
 from fmnist.statistics.power import repeats_range
 from fmnist.statistics.sequential import PairDecision
-from fmnist.statistics.verdicts import RELATIVE_KINDS, PairSample, Verdict, adjust, decide_verdict, pair_samples
+from fmnist.statistics.verdicts import RELATIVE_KINDS, PairSample, Verdict, decide_verdict, pair_samples
 
 FEWEST_TO_PLAN = 5  # common repeats; the spread of fewer is too rough to plan by
 
@@ -70,7 +79,6 @@ def compare_pairs(
     metric: Metric,
     margin: float | None,
     *,
-    confidence: float = 0.95,
     labels: Sequence[str] | None = None,
     decisions: Sequence[PairDecision] = (),
 ) -> list[PairComparison]:
@@ -91,34 +99,41 @@ def compare_pairs(
     samples = pair_samples(metric_table(frame, metric, labels), metric, margin)
     tests = [pair_tests(sample.differences, sample.limit) for sample in samples]
     decided = {(decision.a, decision.b): decision for decision in decisions}
-    level = (1 - confidence) / max(sum(not np.isnan(pair.difference_p) for pair in tests), 1)
-    question = _Question(metric, margin, confidence, level)
+    level = FAMILY_ERROR / max(sum(not np.isnan(pair.difference_p) for pair in tests), 1)
     return [
-        _describe(sample, adjusted, decided.get((sample.a, sample.b)), question)
-        for sample, adjusted in zip(samples, adjust(tests), strict=True)
+        _describe(sample, adjusted, metric, margin, decided.get((sample.a, sample.b)), level)
+        for sample, adjusted in zip(samples, _adjust(tests), strict=True)
     ]
 
 
-@dataclass(frozen=True)
-class _Question:
-    metric: Metric
-    margin: float | None
-    confidence: float
-    level: float  # what Bonferroni leaves one pair of the family's error
+def _adjust(tests: Sequence[PairTests]) -> list[PairTests]:
+    """Adjust each of the three kinds of p value over the family of pairs, by Holm's procedure."""
+    adjusted: dict[str, list[Any]] = {
+        kind: holm(np.array([getattr(pair, kind) for pair in tests])).tolist()
+        for kind in ("signed_rank_p", "difference_p", "equivalence_p")
+    }
+    return [
+        replace(pair, **{kind: p_values[place] for kind, p_values in adjusted.items()})
+        for place, pair in enumerate(tests)
+    ]
 
 
 def _describe(
-    sample: PairSample, tests: PairTests, decision: PairDecision | None, question: _Question
+    sample: PairSample,
+    tests: PairTests,
+    metric: Metric,
+    margin: float | None,
+    decision: PairDecision | None,
+    level: float,
 ) -> PairComparison:
-    """Put one pair's figures together; `tests` are adjusted over the family."""
-    metric, confidence = question.metric, question.confidence
+    """Put one pair's figures together; `tests` are adjusted, `level` is its share of the error by Bonferroni."""
     differences, n = sample.differences, len(sample.differences)
     gaps = sample.values_a - sample.values_b
     logs = differences if metric.kind in RELATIVE_KINDS else np.empty(0)
-    mean = float(differences.mean()) if n else float("nan")
-    verdict = decision.verdict if decision else decide_verdict(mean, tests, metric, 1 - confidence)
+    claims = {"different": tests.difference_p <= FAMILY_ERROR, "equivalent": tests.equivalence_p <= FAMILY_ERROR}
+    verdict = decision.verdict if decision else decide_verdict(mean_of(differences), metric, **claims)
     is_planned = verdict == "undecided" and not decision
-    won = wins(differences if metric.direction == "up" else -differences)
+    ratio_interval = mean_interval(logs)
     return PairComparison(
         metric=metric.name,
         a=sample.a,
@@ -126,34 +141,30 @@ def _describe(
         n=n,
         left_out=sample.left_out,
         no_ratio=sample.no_ratio,
-        mean_difference=float(gaps.mean()) if n else float("nan"),
-        interval=mean_interval(gaps, confidence),
-        ratio=float(np.exp(logs.mean())) if len(logs) else float("nan"),
-        ratio_interval=_exponentiated(mean_interval(logs, confidence)),
+        mean_difference=mean_of(gaps),
+        interval=mean_interval(gaps),
+        ratio=math.exp(mean_of(logs)),
+        ratio_interval=Interval(lower=math.exp(ratio_interval.lower), upper=math.exp(ratio_interval.upper)),
         basis=tests.basis,
         difference_p_holm=tests.difference_p,
         signed_rank_p_holm=tests.signed_rank_p,
-        margin=question.margin,
+        margin=margin,
         equivalence_p_holm=tests.equivalence_p,
         d_z=standardized_difference(differences),
         cliffs_delta=cliffs_delta(sample.values_a, sample.values_b),
-        probability_a_better=won / n if n else float("nan"),
+        probability_a_better=win_share(differences if metric.direction == "up" else -differences),
         verdict=verdict,
         decision=decision,
-        repeats_to_decide=_repeats_to_decide(sample, question) if is_planned else None,
+        repeats_to_decide=_repeats_to_decide(sample, level) if is_planned else None,
     )
 
 
-def _repeats_to_decide(sample: PairSample, question: _Question) -> tuple[float, float] | None:
+def _repeats_to_decide(sample: PairSample, level: float) -> tuple[float, float] | None:
     """Plan the repeats of an undecided pair; more than there are, since these did not decide."""
-    n, interval = len(sample.differences), mean_interval(sample.differences, question.confidence)
+    n, interval = len(sample.differences), mean_interval(sample.differences)
     if n < FEWEST_TO_PLAN or not interval.known:
         return None
     spread = float(sample.differences.std(ddof=1))
     margin = float("nan") if sample.limit is None else sample.limit / spread
-    fewest, most = repeats_range(interval.lower / spread, interval.upper / spread, margin, question.level)
+    fewest, most = repeats_range(interval.lower / spread, interval.upper / spread, margin, level)
     return max(fewest, n + 1), max(most, n + 1)
-
-
-def _exponentiated(interval: Interval) -> Interval:
-    return replace(interval, lower=math.exp(interval.lower), upper=math.exp(interval.upper))

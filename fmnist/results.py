@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import time
@@ -16,7 +17,7 @@ from fmnist.directories import user_cache
 from fmnist.errors import UserError
 from fmnist.store.compaction import COMPACTED, Compaction, compact
 from fmnist.store.row_files import RowFiles
-from fmnist.store.rows import KEY_COLUMNS, BestRows, Entry, entries_of, row_file, schema_of
+from fmnist.store.rows import KEY_COLUMNS, BestRows, Entry, row_file, schema_of
 from fmnist.store.storage import Storage, StoredFile
 from fmnist.study import digest
 
@@ -32,13 +33,6 @@ MANIFEST: Mapping[str, type] = {  # what every manifest holds; newer code may ad
 CONFIGURATION = ("configuration_id", "label", "architecture")  # of each configuration in it
 
 log = logging.getLogger(__name__)
-
-
-def listings() -> Iterator[int]:
-    """Count the times that a store is listed, with growing pauses: a compaction beside takes a while."""
-    for attempt in range(LISTINGS):
-        time.sleep(PAUSE * 2 ** (attempt - 1) if attempt else 0)
-        yield attempt
 
 
 class Store:
@@ -69,7 +63,7 @@ class Store:
         OSError if it cannot be kept on this machine either.
         """
         try:
-            self.storage.put(path, content, patient=not self.waiting())
+            self.storage.put(path, content)
         except OSError as error:
             self.unsent.put(path, content)
             log.warning("%s. It is kept in %s and sent when the store answers again", error, self.unsent.uri)
@@ -86,7 +80,7 @@ class Store:
         waiting = self.waiting()
         for index, path in enumerate(waiting):
             try:
-                self.storage.put(path, self.unsent.get(path), patient=False)
+                self.storage.put(path, self.unsent.get(path))
             except FileNotFoundError:  # another process has sent it
                 continue
             except OSError as error:
@@ -96,50 +90,32 @@ class Store:
         return []
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Read all rows, or some columns of all rows, sorted by run_id and placement.
-
-        Of several rows of one run and placement one is given (see BestRows). A file that is damaged is left out, with
-        a warning, and named in `damaged`.
-        """
+        """Read all rows, or some columns of all rows, sorted by run_id and placement; see `batches`."""
         names = schema_of(columns).names
-        needed = schema_of(list(dict.fromkeys([*names, *KEY_COLUMNS])))
-
-        def read() -> pa.Table:
-            best = BestRows()
-            tables = list(self._row_files.tables(self._files(), needed))
-            for table in tables:
-                best.add(entries_of(table))
-            return pa.concat_tables([needed.empty_table(), *(best.take(table) for table in tables)])
-
-        self.flush()
-        order = [("run_id", "ascending"), ("placement", "ascending")]
-        return self._steadily(read).sort_by(order).select(names)
+        needed = list(dict.fromkeys([*names, "run_id", "placement"]))
+        rows = pa.concat_tables([schema_of(needed).empty_table(), *self.batches(needed)])
+        return rows.sort_by([("run_id", "ascending"), ("placement", "ascending")]).select(names)
 
     def batches(
         self, columns: Sequence[str] | None = None, configurations: Collection[str] | None = None
     ) -> Iterator[pa.Table]:
-        """Read what `read` reads in tables of some hundred rows, in no order that counts: memory stays bounded.
+        """Read rows in tables of some hundred, in no order that counts: memory stays bounded.
 
-        `configurations` restricts it to rows with one of these configuration_ids.
+        Of several rows of one run and placement one is given (see BestRows). A file that is damaged is left out, with
+        a warning, and named in `damaged`. `configurations` restricts it to rows with one of these configuration_ids.
         """
         names = schema_of(columns).names
         needed = schema_of(list(dict.fromkeys([*names, *KEY_COLUMNS])))
         self.flush()
         best = BestRows()
-        for _ in listings():
-            best.compete_again()
-            try:
-                files = self._files()
-                for entries in self._row_files.entries(files).values():
-                    best.add(entries)
+        for files in self._listings():
+            with suppress(FileNotFoundError):
+                best.compete(itertools.chain.from_iterable(self._row_files.entries(files).values()))
                 for table in self._row_files.tables(files, needed, configurations):
                     chosen = best.take(table)
                     if chosen.num_rows:
                         yield chosen.select(names)
                 return
-            except FileNotFoundError:
-                continue
-        raise self._unsteady()
 
     def present(self) -> set[tuple[str, str, str]]:
         """List what is there: (run_id, placement, status) of each row. A file read once is not read again."""
@@ -148,18 +124,13 @@ class Store:
     def entries(self) -> set[Entry]:
         """List what is there, as `present` does, and when each row's run was started."""
         self.flush()
-        return set(self._steadily(self._best_rows).chosen())
-
-    def _best_rows(self) -> BestRows:
-        best = BestRows()
-        for entries in self._row_files.entries(self._files()).values():
-            best.add(entries)
-        return best
+        found = self._steadily(self._row_files.entries)
+        return set(BestRows(itertools.chain.from_iterable(found.values())).chosen.values())
 
     def compact(self) -> Compaction:
         """Merge small files into few large ones. It may be killed, or run twice at once: no row is lost or doubled."""
         self.flush()
-        return self._steadily(lambda: compact(self.storage, self._row_files, self._files()))
+        return self._steadily(lambda files: compact(self.storage, self._row_files, files))
 
     def file_count(self) -> int:
         """Count the files of rows there are."""
@@ -202,15 +173,19 @@ class Store:
         listed = [file for folder in (COMPACTED, "runs", COMPACTED) for file in self.storage.files(folder, ".parquet")]
         return list(dict.fromkeys(listed))
 
-    def _steadily(self, action: Callable[[], Result]) -> Result:
-        """Do what needs the files that were listed, again while another process compacts them away meanwhile."""
-        for _ in listings():
-            with suppress(FileNotFoundError):
-                return action()
-        raise self._unsteady()
+    def _listings(self) -> Iterator[list[StoredFile]]:
+        """List the files of rows again and again, with growing pauses: a compaction beside takes a while."""
+        for attempt in range(LISTINGS):
+            time.sleep(PAUSE * 2 ** (attempt - 1) if attempt else 0)
+            yield self._files()
+        raise OSError(f"results: {self.uri} changes faster than it can be read; wait for the compactions that run")
 
-    def _unsteady(self) -> OSError:
-        return OSError(f"results: {self.uri} changes faster than it can be read; wait for the compactions that run")
+    def _steadily(self, action: Callable[[list[StoredFile]], Result]) -> Result:
+        """Do what needs the files that are listed, again while another process compacts them away meanwhile."""
+        listings = self._listings()
+        while True:
+            with suppress(FileNotFoundError):
+                return action(next(listings))
 
 
 def _manifest_problem(manifest: Any) -> str | None:

@@ -101,16 +101,11 @@ EPOCH = pa.struct(
     ]
 )
 
-_ARROW_TYPES = {
-    "str": pa.string(),
-    "float": pa.float64(),
-    "int": pa.int64(),
-    "bool": pa.bool_(),
-    "int | None": pa.int64(),
-}
+_ARROW_TYPES = {"str": pa.string(), "float": pa.float64(), "int": pa.int64(), "bool": pa.bool_()}
 
-_GROUPS: dict[str, list[pa.Field]] = {
-    "identity": [
+SCHEMA = pa.schema(
+    [
+        # identity
         pa.field("run_id", pa.string(), nullable=False),  # hash of all that decides the outcome
         pa.field("configuration_id", pa.string(), nullable=False),  # the same without the seeds
         pa.field("study", pa.string(), nullable=False),  # the study that asked for the run first
@@ -118,15 +113,17 @@ _GROUPS: dict[str, list[pa.Field]] = {
         pa.field("architecture", pa.string(), nullable=False),
         pa.field("repeat", pa.int32(), nullable=False),
         *(pa.field(f"seed_{seed.name}", pa.int64(), nullable=False) for seed in fields(Seeds)),
-    ],
-    "hyperparameters": [pa.field(item.name, _ARROW_TYPES[str(item.type)]) for item in fields(Hyperparameters)],
-    "status": [
+        # hyperparameters
+        *(
+            pa.field(item.name, _ARROW_TYPES[str(item.type).removesuffix(" | None")])
+            for item in fields(Hyperparameters)
+        ),
+        # status
         pa.field("status", pa.string(), nullable=False),  # one of STATUSES
         pa.field("error", pa.string()),  # what ended a failed or diverged run
         pa.field("attempts", pa.int32(), nullable=False),  # starts of the run, the successful one included
         pa.field("resumed", pa.bool_(), nullable=False),  # went on from a checkpoint: left out of timings
-    ],
-    "accuracy": [
+        # accuracy
         pa.field("test_accuracy", pa.float64()),
         pa.field("validation_accuracy", pa.float64()),
         pa.field("train_accuracy", pa.float64()),
@@ -135,22 +132,19 @@ _GROUPS: dict[str, list[pa.Field]] = {
         pa.field("train_loss", pa.float64()),
         pa.field("best_epoch", pa.int32()),  # epoch of the lowest validation loss, from 1
         pa.field("epochs_run", pa.int32()),
-    ],
-    "time": [
+        # time
         pa.field("compile_seconds", pa.float64()),  # building the model, tracing and compiling its functions
         pa.field("train_seconds", pa.float64()),
         pa.field("epoch_seconds", pa.float64()),
         pa.field("evaluate_seconds", pa.float64()),  # validation after each epoch and the final scores
         pa.field("total_seconds", pa.float64()),
-    ],
-    "memory": [
+        # memory
         pa.field("parameter_count", pa.int64()),
         pa.field("host_allocated_bytes", pa.int64()),
         pa.field("host_library_bytes", pa.int64()),
         pa.field("device_peak_bytes", pa.int64()),
         pa.field("device_nvml_bytes", pa.int64()),
-    ],
-    "placement": [
+        # placement
         pa.field("placement", pa.string(), nullable=False),  # shared or exclusive
         pa.field("neighbours", pa.int32()),  # most runs at a time beside it on the node, or on its GPU
         pa.field("threads", pa.int32()),  # TensorFlow's threads
@@ -159,13 +153,12 @@ _GROUPS: dict[str, list[pa.Field]] = {
         pa.field("device_kind", pa.string()),  # CPU or GPU
         pa.field("compute_dtype", pa.string()),  # what `precision` came to on this device
         pa.field("node", pa.string()),
-    ],
-    "history": [pa.field("history", pa.list_(EPOCH))],
-    "predictions": [
+        # history
+        pa.field("history", pa.list_(EPOCH)),
+        # predictions
         pa.field("test_predicted", pa.list_(pa.uint8())),  # class of each test image, in the test set's order
         pa.field("test_confidence", pa.list_(pa.float16())),  # probability given to that class
-    ],
-    "provenance": [
+        # provenance
         pa.field("commit", pa.string()),
         pa.field("dirty", pa.bool_()),  # the work tree differed from the commit
         pa.field("code_version", pa.string()),  # hash of the package's source, also where there is no commit
@@ -177,15 +170,8 @@ _GROUPS: dict[str, list[pa.Field]] = {
         pa.field("ray_version", pa.string()),  # null where the run was not started by Ray
         pa.field("data_fingerprint", pa.string(), nullable=False),
         pa.field("started_at", pa.timestamp("us", tz="UTC")),
-    ],
-}
+    ]
+)
 
-SCHEMA = pa.schema([item for group in _GROUPS.values() for item in group])
 RETIRED_COLUMNS = frozenset({"host_peak_bytes", "host_baseline_bytes"})  # of older rows; compaction may drop them
-HEAVY_COLUMNS = ("history", "test_predicted", "test_confidence")
-SCALAR_COLUMNS = tuple(name for name in SCHEMA.names if name not in HEAVY_COLUMNS)
-
-
-def columns_of(group: str) -> list[str]:
-    """Names of the columns of one group (identity, hyperparameters, status, accuracy, ...)."""
-    return [item.name for item in _GROUPS[group]]
+SCALAR_COLUMNS = tuple(item.name for item in SCHEMA if not pa.types.is_list(item.type))

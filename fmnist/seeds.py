@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fmnist.errors import UserError
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seeds:
@@ -25,8 +23,6 @@ def seeds_of_repeat(repeat: int) -> Seeds:
 
     One independent stream for each axis (numpy's SeedSequence), so that fixing one axis leaves the others as they are.
     """
-    if repeat < 0:
-        raise UserError(f"repeat: got {repeat}, expected a whole number of at least 0")
     states = np.random.SeedSequence([20_170_825, repeat]).spawn(len(Seeds.__dataclass_fields__))
     drawn = (int(state.generate_state(1)[0]) & 0x7FFF_FFFF for state in states)
     return Seeds(**dict(zip(Seeds.__dataclass_fields__, drawn, strict=True)))

@@ -26,15 +26,8 @@ from fmnist.errors import UserError
 
 _LIBRARIES = {"keras", "tensorflow", "numpy", *sys.stdlib_module_names} - {"__main__"}
 _ARRAYS = (np.ndarray, np.generic, tf.Tensor, keras.Variable)
-_WRAPPING = (
-    "__func__",
-    "__wrapped__",
-    "python_function",
-    "fget",
-    "func",
-    "args",
-    "keywords",
-)  # of methods, partials...
+# what methods, decorated functions, properties and partials hold
+_WRAPPING = ("__func__", "__wrapped__", "python_function", "fget", "func", "args", "keywords")
 _UNTOLD = ("module", "registered_name", "build_config", "name")  # in a config: they say nothing of the mathematics
 _PLAIN = {"trainable": True, "sparse": False, "ragged": False, "optional": False, "batch_shape": (None, *IMAGE_SHAPE)}
 
@@ -53,9 +46,8 @@ def structure_fingerprint(model: keras.Model) -> str:
 def _graph(model: keras.Model) -> list[dict[str, Any]]:
     """Describe the operations of a model in their order, and where it begins and ends if that is not plain."""
     graph = _functional(model)
-    own_nodes = {
-        id(node) for nodes in graph._nodes_by_depth.values() for node in nodes
-    }  # a layer may also be called outside this model
+    # a layer may also be called outside this model
+    own_nodes = {id(node) for nodes in graph._nodes_by_depth.values() for node in nodes}
     nodes = [[node for node in operation._inbound_nodes if id(node) in own_nodes] for operation in graph.operations]
     places = {id(node): [i, call] for i, calls in enumerate(nodes) for call, node in enumerate(calls)}
 

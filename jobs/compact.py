@@ -19,12 +19,10 @@ from fmnist.results import Store
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, compact, and say what was done; a user's mistake is one line and exit code 2."""
-    parser = argparse.ArgumentParser(
-        description="Merge the many small files of a store of results into few large ones. May be stopped at any"
-        " moment, and run beside a study: no row is lost or doubled.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--results", default="results", metavar="URI", help="folder or URI (s3://...) of the store (default: results)"
     )
-    parser.add_argument("--results", default="results", metavar="URI", help="folder or URI (s3://...) of the store")
     options = parser.parse_args(arguments)
     try:
         store = Store(options.results)

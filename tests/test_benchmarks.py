@@ -290,7 +290,7 @@ def test_comparison_of_accuracies(study_benchmark):
 
 
 def test_intervals_that_touch_overlap(study_benchmark):
-    one, other = (Interval(lower=low, upper=low + 1, confidence=0.95, method="t") for low in (0.0, 1.0))
+    one, other = (Interval(lower=low, upper=low + 1) for low in (0.0, 1.0))
     assert study_benchmark.overlap(one, other)
     assert study_benchmark.overlap(other, one)
 

@@ -86,7 +86,7 @@ def test_an_undecided_pair_has_a_range_of_repeats_from_all_of_its_interval():
     spread = (np.array(a) - np.array(b)).std(ddof=1)
     low, high, margin = pair.interval.lower / spread, pair.interval.upper / spread, 0.002 / spread
     needed = [
-        min(repeats_for_difference(d, 0.05) or math.inf, repeats_for_equivalence(d, margin, 0.05) or math.inf)
+        min(repeats_for_difference(d, 0.05), repeats_for_equivalence(d, margin, 0.05))
         for d in np.linspace(low, high, 101)
     ]
     fewest, most = pair.repeats_to_decide

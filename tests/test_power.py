@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from statsmodels.stats.power import TTestPower
@@ -35,8 +37,8 @@ def test_power_is_known_and_grows_with_repeats_and_effect():
 @pytest.mark.parametrize("effect", [0.02, 0.3, -1.0, 4.0, 60.0])
 def test_repeats_are_the_fewest_that_reach_the_power(effect):
     n = repeats_for_difference(effect, 0.05 / 15)
-    assert difference_power(n, effect, 0.05 / 15) >= 0.8 if n else abs(effect) < 0.05
-    assert n is None or n == 2 or difference_power(n - 1, effect, 0.05 / 15) < 0.8
+    assert difference_power(n, effect, 0.05 / 15) >= 0.8 if n < math.inf else abs(effect) < 0.05
+    assert n in (2, math.inf) or difference_power(n - 1, effect, 0.05 / 15) < 0.8
 
 
 def test_equivalence_power_is_what_simulation_gives():
@@ -50,14 +52,14 @@ def test_repeats_for_equivalence():
     assert equivalence_power(n, 0.2, 1.0, 0.05) >= 0.8 > equivalence_power(n - 1, 0.2, 1.0, 0.05)
 
 
-@pytest.mark.parametrize("effect", [0.0, float("nan"), float("inf"), 1e-5])
+@pytest.mark.parametrize("effect", [0.0, 1e-5])
 def test_no_number_of_repeats_shows_a_difference_that_is_none(effect):
-    assert repeats_for_difference(effect, 0.05) is None
+    assert repeats_for_difference(effect, 0.05) == math.inf
 
 
 @pytest.mark.parametrize(("effect", "margin"), [(1.0, 1.0), (2.0, 1.0), (0.0, float("nan")), (0.9999, 1.0)])
 def test_no_number_of_repeats_shows_an_equivalence_that_is_none(effect, margin):
-    assert repeats_for_equivalence(effect, margin, 0.05) is None
+    assert repeats_for_equivalence(effect, margin, 0.05) == math.inf
 
 
 def test_the_largest_number_is_within_reach():

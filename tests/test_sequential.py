@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,11 +12,11 @@ from fmnist.statistics.sequential import (
     decide,
     look_levels,
     next_look,
+    nominal_levels,
     open_labels,
     planned_looks,
     reject_at_looks,
 )
-from fmnist.statistics.spending import nominal_levels
 from tests.small_frames import frame_of
 
 ACCURACY = METRICS["test_accuracy"]
@@ -79,8 +77,6 @@ def test_planned_looks():
     assert planned_looks(30) == (5, 10, 15, 20, 25, 30)
     assert planned_looks(6) == (5, 6)
     assert planned_looks(4) == (4,)
-    assert planned_looks(20, first=10, count=3) == (10, 15, 20)
-    assert planned_looks(20, count=1) == (20,)
     with pytest.raises(ValueError, match="looks: got cap 2"):
         planned_looks(2)
 
@@ -113,7 +109,6 @@ def test_a_study_is_decided_pair_by_pair_and_stops():
     frame = frame_of(values)
     early = decide(frame[frame["repeat"] < 4], ACCURACY, 0.002, LOOKS)
     assert {(pair.look, pair.verdict, pair.final) for pair in early} == {(0, "undecided", False)}
-    assert all(math.isnan(pair.difference_level) for pair in early)
     assert (open_labels(early), next_look(early, LOOKS)) == (["a", "b", "c"], 5)
     middle = decide(frame[frame["repeat"] < 10], ACCURACY, 0.002, LOOKS)
     assert [(pair.verdict, pair.look, pair.n) for pair in middle] == [
@@ -123,7 +118,6 @@ def test_a_study_is_decided_pair_by_pair_and_stops():
     late = decide(frame[(frame["repeat"] < 10) | (frame["label"] != "a")], ACCURACY, 0.002, LOOKS)
     assert late[:2] == middle[:2]
     assert (late[2].verdict, late[2].look, late[2].final) == ("equivalent", 3, True)
-    assert late[2].equivalence_p <= late[2].equivalence_level
     assert (open_labels(late), next_look(late, LOOKS)) == ([], None)
 
 
@@ -170,16 +164,21 @@ def test_the_order_of_labels_and_rows_does_not_matter():
     for pair in decide(frame.iloc[::-1], ACCURACY, 0.002, LOOKS, labels=["c", "b", "a"]):
         other = plain[pair.b, pair.a]
         assert pair.verdict == opposite.get(other.verdict, other.verdict)
-        assert (pair.look, pair.difference_p) == (other.look, pytest.approx(other.difference_p))
+        assert pair.look == other.look
 
 
 def test_a_label_without_rows_counts_in_the_family_and_is_not_looked_at():
-    frame = frame_of({label: values_around(0.9, 0.001, 20, seed) for seed, label in enumerate("ab")})
-    alone = decide(frame, ACCURACY, 0.002, LOOKS)[0]
-    with_c = {(pair.a, pair.b): pair for pair in decide(frame, ACCURACY, 0.002, LOOKS, labels=["a", "b", "c"])}
-    assert with_c["a", "b"].equivalence_level < alone.equivalence_level
-    assert with_c["a", "c"].look == 0
-    assert with_c["a", "c"].verdict == "undecided"
+    later = 0
+    for seed in range(10):
+        frame = frame_of({label: values_around(0.9, 0.002, 20, [seed, ord(label)]) for label in "ab"})
+        (alone,) = decide(frame, ACCURACY, 0.002, LOOKS)
+        pair, with_a, with_b = decide(frame, ACCURACY, 0.002, LOOKS, labels=["a", "b", "c"])
+        assert [(one.a, one.b, one.look, one.verdict) for one in (with_a, with_b)] == [
+            (label, "c", 0, "undecided") for label in "ab"
+        ]
+        assert pair.look >= alone.look  # a family of three leaves each pair less of the error
+        later += pair.look > alone.look or (pair.verdict, alone.verdict) == ("undecided", "equivalent")
+    assert later
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,6 @@ def test_a_change_that_is_read_or_is_none_is_taken():
             (lambda name=name: study(name=name), "study: name: got ")
             for name in ("", "a/b", "..", ".hidden", "a\\b", "a\n", "a" * 101, "a\0b", None, 3)
         ),
-        (lambda: seeds_of_repeat(-1), "repeat: got -1, expected a whole number of at least 0"),
     ],
 )
 def test_mistakes_are_named_before_anything_is_computed(action, message):

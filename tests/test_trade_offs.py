@@ -89,10 +89,3 @@ def test_every_point_is_on_the_front_or_beaten_by_one_that_is(points):
         better = (values[front][:, 0] >= point[0]) & (values[front][:, 1] <= point[1])
         strictly = better & (values[front] != point).any(axis=1)
         assert strictly.any() != on_front
-
-
-def test_pareto_front_refuses_what_it_cannot_read():
-    with pytest.raises(ValueError, match=r"got shape \(2,\), expected \(n, 2\)"):
-        pareto_front(np.array([1.0, 2.0]), ["up", "down"])
-    with pytest.raises(ValueError, match="directions: got left, expected up or down"):
-        pareto_front(np.ones((1, 2)), ["up", "left"])

@@ -25,7 +25,8 @@ from fmnist.reporting.claim_checks import (
 )
 from fmnist.reporting.findings import Findings
 from fmnist.reporting.original import OWN_CNN, is_package_study
-from fmnist.statistics.claim_evaluation import FAMILY_ERROR, Reading, Region, read_family
+from fmnist.statistics.claim_evaluation import Reading, Region, read_family
+from fmnist.statistics.intervals import FAMILY_ERROR
 from fmnist.study import DEFAULT_MARGINS
 from fmnist.tables import NOTHING, Table, p_value, records_table
 

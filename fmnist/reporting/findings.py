@@ -133,7 +133,7 @@ class Findings:
         lower, upper = estimate.bounds()
         if np.isnan(lower):
             return None
-        return Interval(lower=lower, upper=upper, confidence=0.95, method="t, two layers")
+        return Interval(lower=lower, upper=upper)
 
     def epochs_of(self, label: str) -> pd.DataFrame:
         """The epochs of one label's runs."""

@@ -68,8 +68,8 @@ def seen_from(pair: PairComparison, label: str) -> PairView:
     turned = pair.b == label
     interval, ratios = pair.interval, pair.ratio_interval
     if turned:
-        interval = Interval(lower=-interval.upper, upper=-interval.lower, confidence=interval.confidence, method="t")
-        ratios = Interval(lower=1 / ratios.upper, upper=1 / ratios.lower, confidence=ratios.confidence, method="t")
+        interval = Interval(lower=-interval.upper, upper=-interval.lower)
+        ratios = Interval(lower=1 / ratios.upper, upper=1 / ratios.lower)
     return PairView(
         label=label,
         other=pair.a if turned else pair.b,

@@ -13,8 +13,7 @@ import pandas as pd
 from fmnist.reporting.claim_checks import common_values
 from fmnist.reporting.epochs import STAGES, stages_of
 from fmnist.reporting.findings import Findings
-from fmnist.statistics.claim_evaluation import FAMILY_ERROR
-from fmnist.statistics.intervals import finite, wilson_interval
+from fmnist.statistics.intervals import FAMILY_ERROR, finite, wilson_interval
 from fmnist.statistics.paired_tests import holm
 from fmnist.statistics.trade_offs import TARGET_ACCURACY
 from fmnist.statistics.trainability import at_epoch_limit, log_spread_ratio, standard_deviation_interval

@@ -14,12 +14,11 @@ from typing import Literal
 import numpy as np
 from scipy import special
 
-from fmnist.statistics.intervals import Array
+from fmnist.statistics.intervals import FAMILY_ERROR, Array, constant, mean_of
 from fmnist.statistics.paired_tests import holm
 from fmnist.statistics.test_set_error import VarianceLayers
 
 Reading = Literal["confirmed", "refuted", "not decidable", "open"]
-FAMILY_ERROR = 0.05  # chance of any false reading among the claims of one table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +62,10 @@ def paired_estimate(differences: Array) -> Estimate:
     """Mean of the differences of common repeats, shape (n,), for new seeds on the same test images: the paired t."""
     n = len(differences)
     return Estimate(
-        value=float(differences.mean()) if n else float("nan"),
-        standard_error=float(differences.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan"),
+        value=mean_of(differences),
+        standard_error=float(differences.std(ddof=1) / np.sqrt(n))
+        if n > 1 and not constant(differences)
+        else float("nan"),
         degrees_of_freedom=n - 1,
         n=n,
     )

@@ -50,11 +50,8 @@ def metric_table(frame: pd.DataFrame, metric: Metric, labels: Sequence[str] | No
     """Arrange a metric as a matrix: index repeat (sorted), one float64 column per label; NaN where there is no value.
 
     `labels` fixes the columns and their order (default: all, sorted). Infinite values count as missing.
-    Raises ValueError for a missing column, an unknown label, and two rows of one label and repeat.
+    Raises UserError for two rows of one label and repeat, and where select_comparable would choose or refuse.
     """
-    missing = [name for name in ("label", "repeat", metric.name) if name not in frame.columns]
-    if missing:
-        raise UserError(f"columns: {', '.join(missing)} missing; got {', '.join(map(str, frame.columns))}")
     twice = frame.duplicated(["label", "repeat"])
     if twice.any():
         first = frame[twice].iloc[0]
@@ -62,13 +59,12 @@ def metric_table(frame: pd.DataFrame, metric: Metric, labels: Sequence[str] | No
             f"label {first['label']!r} has two rows of repeat {first['repeat']}; expected one:"
             " choose by comparable.select_comparable first"
         )
-    _refuse_shared(frame, metric)
+    valued = frame[frame[metric.name].notna()]
+    if metric.kind in MEASURED_KINDS and "placement" in frame and len(select_comparable(valued, metric)) < len(valued):
+        raise UserError(f"{metric.label}: got rows that are not alike, expected those of comparable.select_comparable")
     # pivot, not pivot_table: it keeps labels without any value and never averages rows
     table = frame.pivot(index="repeat", columns="label", values=metric.name).astype(np.float64)  # noqa: PD010
     wanted = sorted(table.columns) if labels is None else list(labels)
-    unknown = [label for label in wanted if label not in table.columns]
-    if unknown:
-        raise UserError(f"label: got {', '.join(unknown)}, expected one of {', '.join(sorted(table.columns))}")
     return table[wanted].where(np.isfinite(table[wanted])).sort_index()
 
 
@@ -92,17 +88,3 @@ def _refuse_mixed_hardware(frame: pd.DataFrame, metric: Metric) -> None:
         raise UserError(
             f"{metric.label}: got exclusive rows of {len(kinds)} kinds of hardware ({'; '.join(kinds)}), expected one"
         )
-
-
-def _refuse_shared(frame: pd.DataFrame, metric: Metric) -> None:
-    """Stop a comparison of time or memory that was not selected first."""
-    if metric.kind not in MEASURED_KINDS or "placement" not in frame.columns:
-        return
-    placed = sorted(frame.loc[frame[metric.name].notna(), "placement"].unique())
-    if placed not in ([], ["exclusive"]):
-        raise UserError(
-            f"{metric.label}: got rows placed {' and '.join(placed)}, expected exclusive ones only:"
-            " choose by comparable.select_comparable"
-        )
-    if set(HARDWARE_COLUMNS) <= set(frame.columns):
-        _refuse_mixed_hardware(frame[frame[metric.name].notna()], metric)

@@ -7,7 +7,7 @@ Pure functions of numpy arrays.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,16 +17,16 @@ Array = npt.NDArray[np.float64]
 
 # values on the scale of an analysis (accuracy, logarithm of a ratio) that differ by less are one value: rounding
 SAME = 1e-12
+FAMILY_ERROR = 0.05  # chance of any false claim in a family of tests, and that an interval misses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
     """A confidence interval in the unit of its estimate; both bounds are NaN where the sample allows none."""
 
+    confidence: ClassVar[float] = 1 - FAMILY_ERROR  # nominal coverage
     lower: float
     upper: float
-    confidence: float  # nominal coverage, e.g. 0.95
-    method: str  # "t", "Wilson", "chi-square", ...
 
     @property
     def known(self) -> bool:
@@ -56,46 +56,51 @@ def finite(values: Any) -> Array:
     return array[np.isfinite(array)]
 
 
-def summarize(values: Any, *, confidence: float = 0.95) -> Summary:
+def mean_of(sample: Array) -> float:
+    """Mean of a sample of shape (n,); NaN for n = 0."""
+    return float(sample.mean()) if len(sample) else float("nan")
+
+
+def summarize(values: Any) -> Summary:
     """Describe a sample of any length, also of none; values that are not finite are left out."""
     sample = finite(values)
     n = len(sample)
     quantiles = np.quantile(sample, [0, 0.25, 0.5, 0.75, 1]) if n else np.full(5, np.nan)
     return Summary(
         n=n,
-        mean=float(sample.mean()) if n else float("nan"),
+        mean=mean_of(sample),
         standard_deviation=float(sample.std(ddof=1)) if n > 1 else float("nan"),
         minimum=float(quantiles[0]),
         lower_quartile=float(quantiles[1]),
         median=float(quantiles[2]),
         upper_quartile=float(quantiles[3]),
         maximum=float(quantiles[4]),
-        mean_t_interval=mean_interval(sample, confidence),
+        mean_t_interval=mean_interval(sample),
     )
 
 
-def mean_interval(sample: Array, confidence: float = 0.95) -> Interval:
-    """Student's t interval of the mean of a sample of shape (n,): mean +- t(n - 1) s / sqrt(n).
+def mean_interval(sample: Array) -> Interval:
+    """Student's 95 % t interval of the mean of a sample of shape (n,): mean +- t(n - 1) s / sqrt(n).
 
     Assumes a normal sample, or an n that makes its mean normal. NaN for n < 2 and where all values are equal.
     """
     n = len(sample)
     lower = upper = float("nan")
     if n > 1 and not constant(sample):
-        half = float(special.stdtrit(n - 1, (1 + confidence) / 2) * sample.std(ddof=1) / np.sqrt(n))
+        half = float(special.stdtrit(n - 1, 1 - FAMILY_ERROR / 2) * sample.std(ddof=1) / np.sqrt(n))
         lower, upper = float(sample.mean()) - half, float(sample.mean()) + half
-    return Interval(lower=lower, upper=upper, confidence=confidence, method="t")
+    return Interval(lower=lower, upper=upper)
 
 
-def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interval:
-    """Wilson score interval of a share, Wilson (1927), JASA 22; it has a width where every trial agrees.
+def wilson_interval(successes: int, n: int) -> Interval:
+    """Wilson 95 % score interval of a share, Wilson (1927), JASA 22; it has a width where every trial agrees.
 
     NaN for n = 0.
     """
     lower = upper = float("nan")
     if n:
-        lower, upper = map(float, stats.binomtest(successes, n).proportion_ci(confidence, "wilson"))
-    return Interval(lower=lower, upper=upper, confidence=confidence, method="Wilson")
+        lower, upper = map(float, stats.binomtest(successes, n).proportion_ci(Interval.confidence, "wilson"))
+    return Interval(lower=lower, upper=upper)
 
 
 def constant(samples: Array) -> npt.NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from fmnist.statistics.intervals import SAME, Array, constant
+from fmnist.statistics.intervals import SAME, Array, constant, mean_of
 
 Alternative = Literal["two-sided", "greater", "less"]
 Basis = Literal["paired t", "signed rank", "none"]  # which test decides on a difference
@@ -35,30 +35,26 @@ def paired_t(differences: Array, shift: float = 0.0, alternative: Alternative = 
     return np.asarray(np.where(flat, np.nan, p_values))
 
 
-def signed_rank(differences: Array, shift: float = 0.0, alternative: Alternative = "two-sided") -> float:
-    """P value of Wilcoxon's signed-rank test that `differences`, shape (n,), are symmetric about `shift`.
+def signed_rank(differences: Array) -> float:
+    """Two-sided p value of Wilcoxon's signed-rank test that `differences`, shape (n,), are symmetric about 0.
 
-    Wilcoxon (1945). Differences equal to `shift` are left out, tied sizes share their mean rank, and the null
+    Wilcoxon (1945). Differences of 0 are left out, tied sizes share their mean rank, and the null
     distribution of the rank sum is the exact one given these ties, up to 100 differences (beyond: normal
     approximation with ties corrected). 1 where no difference is left; NaN for n = 0.
     """
     if len(differences) == 0:
         return float("nan")
-    moved = differences - shift
-    moved = moved[np.abs(moved) > SAME]
+    moved = differences[np.abs(differences) > SAME]
     if len(moved) == 0:
         return 1.0
     # equal differences carry rounding errors of about 1e-17 that must not break their tie
     sizes = np.round(np.abs(moved), 12)
     if len(moved) > MOST_FOR_EXACT:
-        tested = stats.wilcoxon(np.sign(moved) * sizes, alternative=alternative, method="asymptotic")
-        return float(tested.pvalue)
+        return float(stats.wilcoxon(np.sign(moved) * sizes, method="asymptotic").pvalue)
     doubled = np.rint(2 * stats.rankdata(sizes)).astype(np.int64)  # mean ranks are halves at worst
     chances = _sign_flip_distribution(doubled)
     observed = int(doubled[moved > 0].sum())
-    greater, less = chances[observed:].sum(), chances[: observed + 1].sum()
-    p = {"two-sided": 2 * min(greater, less), "greater": greater, "less": less}[alternative]
-    return float(min(1.0, p))
+    return float(min(1.0, 2 * min(chances[observed:].sum(), chances[: observed + 1].sum())))
 
 
 def _sign_flip_distribution(ranks: np.ndarray) -> Array:
@@ -77,15 +73,7 @@ def equivalence_t(differences: Array, margin: float) -> Array:
     Schuirmann (1987), J. Pharmacokinetics and Biopharmaceutics 15: the null hypothesis |mean| >= margin is rejected
     where both one-sided tests reject, so the greater of their p values counts. NaN as in `paired_t`.
     """
-    above = paired_t(differences, -margin, "greater")
-    below = paired_t(differences, margin, "less")
-    return np.maximum(above, below)
-
-
-def equivalence_signed_rank(differences: Array, margin: float) -> float:
-    """The same by signed-rank tests, for differences, shape (n,), without spread; at best 1 / 2**n."""
-    above = signed_rank(differences, -margin, "greater")
-    return max(above, signed_rank(differences, margin, "less"))
+    return np.maximum(paired_t(differences, -margin, "greater"), paired_t(differences, margin, "less"))
 
 
 def holm(p_values: Array) -> Array:
@@ -127,9 +115,9 @@ def cliffs_delta(a: Array, b: Array) -> float:
     return float(below.sum() - above.sum()) / (len(a) * len(b))
 
 
-def wins(differences: Array) -> float:
-    """Number of positive `differences`, shape (n,), those of 0 by half."""
-    return float(np.sum(differences > SAME) + np.sum(np.abs(differences) <= SAME) / 2)
+def win_share(differences: Array) -> float:
+    """Share of `differences`, shape (n,), that are positive, those of 0 counted by half; NaN for n = 0."""
+    return mean_of((differences > SAME) + (np.abs(differences) <= SAME) / 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +139,8 @@ def pair_tests(differences: Array, margin: float | None) -> PairTests:
     The paired t test decides: repeats share one scale, their mean difference is what is asked for, and its verdict,
     interval and equivalence test agree with one another; Demsar (2006, section 3.1) warns against it across data sets,
     whose differences do not share a scale. Where all differences are equal t has no spread to work with (it would give
-    p = 0 at n = 2), and the exact signed-rank test decides. One difference decides nothing.
+    p = 0 at n = 2), and the exact signed-rank test decides: of equivalence with p = 1 / 2**n within the margin, else 1.
+    One difference decides nothing.
     """
     if len(differences) < 2:
         return UNTESTED
@@ -159,7 +148,8 @@ def pair_tests(differences: Array, margin: float | None) -> PairTests:
     rank_p = signed_rank(differences)
     equal_p = float("nan")
     if margin is not None:
-        equal_p = equivalence_signed_rank(differences, margin) if flat else float(equivalence_t(differences, margin))
+        within = 0.5 ** len(differences) if abs(differences.mean()) < margin - SAME else 1.0
+        equal_p = within if flat else float(equivalence_t(differences, margin))
     return PairTests(
         signed_rank_p=rank_p,
         difference_p=rank_p if flat else float(paired_t(differences)),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Callable
 
-import numpy as np
 from scipy import special
 
 POWER = 0.8
@@ -44,18 +44,15 @@ def noncentral_t(t: float, degrees: int, shift: float) -> float:
     return float(special.ndtr((t * (1 - 1 / (4 * degrees)) - shift) / math.sqrt(1 + t**2 / (2 * degrees))))
 
 
-def repeats_for_difference(standardized: float, alpha: float, power: float = POWER) -> int | None:
-    """Fewest repeats at which the difference test reaches `power`; None where more than 10,000, or never."""
-    if not np.isfinite(standardized) or standardized == 0:
-        return None
-    return _fewest(lambda n: difference_power(n, standardized, alpha), power)
+def repeats_for_difference(standardized: float, alpha: float) -> float:
+    """Fewest repeats at which the difference test reaches POWER; infinite where more than 10,000, or never."""
+    return _fewest(lambda n: difference_power(n, standardized, alpha)) if standardized else math.inf
 
 
-def repeats_for_equivalence(standardized: float, margin: float, alpha: float, power: float = POWER) -> int | None:
-    """Fewest repeats at which the equivalence test reaches `power`; None where more than 10,000, or never."""
-    if not (np.isfinite(standardized) and np.isfinite(margin)) or abs(standardized) >= margin:
-        return None
-    return _fewest(lambda n: equivalence_power(n, standardized, margin, alpha), power)
+def repeats_for_equivalence(standardized: float, margin: float, alpha: float) -> float:
+    """Fewest repeats at which the equivalence test reaches POWER; infinite where more than 10,000, or never."""
+    reachable = abs(standardized) < margin  # not where the margin is NaN
+    return _fewest(lambda n: equivalence_power(n, standardized, margin, alpha)) if reachable else math.inf
 
 
 def repeats_range(lower: float, upper: float, margin: float, alpha: float) -> tuple[float, float]:
@@ -70,27 +67,13 @@ def repeats_range(lower: float, upper: float, margin: float, alpha: float) -> tu
     turn = margin * differ / (differ + equal)
     turns = (effect for effect in (0.0, -turn, turn) if lower < effect < upper)
     needed = [
-        min(
-            repeats_for_difference(effect, alpha) or math.inf,
-            repeats_for_equivalence(effect, margin, alpha) or math.inf,
-        )
+        min(repeats_for_difference(effect, alpha), repeats_for_equivalence(effect, margin, alpha))
         for effect in (lower, upper, *turns)
     ]
     return min(needed), max(needed)
 
 
-def _fewest(power_at: Callable[[int], float], power: float) -> int | None:
-    """Smallest n in [2, MOST_REPEATS] with power_at(n) >= power, for a power that grows with n."""
-    high = 2
-    while power_at(high) < power:
-        if high == MOST_REPEATS:
-            return None
-        high = min(2 * high, MOST_REPEATS)
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        if middle >= 2 and power_at(middle) >= power:
-            high = middle
-        else:
-            low = middle
-    return high
+def _fewest(power_at: Callable[[int], float]) -> float:
+    """Smallest n in [2, MOST_REPEATS] with power_at(n) >= POWER, for a power that grows with n; else infinite."""
+    n = 2 + bisect.bisect_left(range(2, MOST_REPEATS + 1), POWER, key=power_at)
+    return n if n <= MOST_REPEATS else math.inf

@@ -2,12 +2,14 @@
 
 Looking at the data after 5, 10, 15 ... repeats and stopping at the first p below 0.05 claims falsely far more often
 than 5 %. Here the looks share the error out: at each look a test may spend as much as the O'Brien-Fleming-type spending
-function of Lan and DeMets allows by then (see spending): little early, so that the last look is nearly a plain test.
-The levels, derived for normal statistics, are applied to p values of t tests, Jennison and Turnbull (2000), section 4.4
-("significance level approach"). Alone that spends up to 12 % too much where repeats are few (measured: 5.6 % instead of
-5 % at looks 5 to 10), since t statistics of few repeats hang together less than normal ones; so the information is
-counted in degrees of freedom, n - 1, and a share 1 / largest n of the error is kept back. `look_levels` does both, and
-tests/test_statistics_simulated.py shows that the error then holds.
+function of Lan and DeMets (1983), Biometrika 70, allows by then: by the share t of the largest number of repeats,
+alpha(t) = 2 - 2 Phi(z(1 - alpha / 2) / sqrt(t)) of a one-sided error alpha; little early, so that the last look is
+nearly a plain test. The levels follow from the joint normal distribution of the statistics at the looks (Armitage,
+McPherson and Rowe 1969, JRSS A 132). Derived for normal statistics, they are applied to p values of t tests, Jennison
+and Turnbull (2000), section 4.4 ("significance level approach"). Alone that spends up to 12 % too much where repeats
+are few (measured: 5.6 % instead of 5 % at looks 5 to 10), since t statistics of few repeats hang together less than
+normal ones; so the information is counted in degrees of freedom, n - 1, and a share 1 / largest n of the error is kept
+back. `look_levels` does both, and tests/test_statistics_simulated.py shows that the error then holds.
 
 Over the pairs Holm's procedure is applied at each look, with the levels of the spending function at alpha / (pairs not
 yet rejected), Maurer and Bretz (2013), Statistics in Biopharmaceutical Research 5: it keeps the family-wise error over
@@ -19,25 +21,29 @@ Estimates after an early stop are a little too far from 0 (the stop favours larg
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import optimize, special
 
 from fmnist.errors import UserError
 from fmnist.schema import Metric
 from fmnist.statistics.comparable import metric_table
-from fmnist.statistics.intervals import Array
-from fmnist.statistics.paired_tests import UNTESTED, PairTests, pair_tests
-from fmnist.statistics.spending import nominal_levels
+from fmnist.statistics.intervals import FAMILY_ERROR, Array, mean_of
+from fmnist.statistics.paired_tests import UNTESTED, pair_tests
 from fmnist.statistics.verdicts import PairSample, Verdict, decide_verdict, pair_samples
 
 Looks = npt.NDArray[np.int64]
 
-FIRST_LOOK, LOOKS = 5, 6  # repeats before the first look, and number of looks, unless said otherwise
+NODES_PER_STEP = 4  # Gauss-Legendre nodes for each standard deviation of an increment
+REACH = 9.0  # standard deviations beyond which nothing is left of a normal distribution
+FIRST_LOOK, LOOKS = 5, 6  # repeats before the first look, and number of looks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,40 +61,32 @@ class Design:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairDecision:
-    """What is known of a pair when the looks so far are done; p values and levels are those of the deciding look.
-
-    For a pair still undecided they are those of its latest look.
-    """
+    """What is known of a pair when the looks so far are done."""
 
     a: str
     b: str
     verdict: Verdict  # of a against b
-    look: int  # number of the look, from 1; 0: the pair has not been looked at
+    look: int  # number, from 1, of the look that decided, else of the latest; 0: the pair has not been looked at
     n: int  # common repeats at that look
-    difference_p: float  # not adjusted; a claim needs at most difference_level
-    difference_level: float
-    equivalence_p: float
-    equivalence_level: float
     final: bool  # decided, or looked at for the last time
 
 
-def planned_looks(cap: int, *, first: int = FIRST_LOOK, count: int = LOOKS) -> tuple[int, ...]:
-    """Spread looks evenly from `first` repeats to `cap`, the last; at most `count` of them, strictly increasing.
+def planned_looks(cap: int) -> tuple[int, ...]:
+    """Spread LOOKS looks evenly from FIRST_LOOK repeats to `cap`, the last; fewer where they would be the same.
 
-    Raises ValueError for a cap below 3: fewer repeats decide nothing.
+    UserError for a cap below 3: fewer repeats decide nothing.
     """
-    if cap < 3 or first < 2 or count < 1:
-        raise UserError(f"looks: got cap {cap}, first {first}, count {count}, expected at least 3, 2 and 1")
-    evenly = np.linspace(min(first, cap), cap, count) if count > 1 else np.array([cap])
-    return tuple(int(n) for n in np.unique(np.rint(evenly)))
+    if cap < 3:
+        raise UserError(f"looks: got cap {cap}, expected at least 3 repeats")
+    return tuple(int(n) for n in np.unique(np.rint(np.linspace(min(FIRST_LOOK, cap), cap, LOOKS))))
 
 
 def look_levels(looks: tuple[int, ...], alpha: float, *, two_sided: bool) -> tuple[float, ...]:
     """Level that the p value of a t test must not exceed at each look (numbers of repeats, at least 2, increasing).
 
-    Raises ValueError for other looks and for an alpha outside (0, 1).
+    UserError for other looks, ValueError for an alpha outside (0, 1).
     """
-    if not looks or min(looks) < 2:
+    if not looks or looks[0] < 2 or any(after <= before for before, after in itertools.pairwise(looks)):
         raise UserError(f"looks: got {looks}, expected increasing numbers of repeats of at least 2, e.g. (5, 10, 20)")
     kept_back = 1 / looks[-1] if len(looks) > 1 else 0.0  # one look is a plain t test, which is exact
     return nominal_levels(tuple(n - 1 for n in looks), alpha * (1 - kept_back), two_sided=two_sided)
@@ -98,9 +96,8 @@ def decide(
     frame: pd.DataFrame,
     metric: Metric,
     margin: float | None,
-    looks: Sequence[int],
+    looks: tuple[int, ...],
     *,
-    confidence: float = 0.95,
     labels: Sequence[str] | None = None,
 ) -> list[PairDecision]:
     """Replay the looks that the rows allow and give each pair's decision; the same rows give the same decisions.
@@ -111,32 +108,24 @@ def decide(
     `margin` and `labels` as in comparison.compare_pairs; a label without any row is not looked at, but counts in the
     family, since the levels are fixed before the first look (compare_pairs counts the tests that were made).
     """
-    there = set(frame["label"])
-    table = metric_table(frame, metric, labels and [label for label in labels if label in there])
+    look_levels(looks, FAMILY_ERROR, two_sided=True)  # refuses looks that are none
+    table = metric_table(frame, metric)
     table = table if labels is None else table.reindex(columns=list(labels))
-    schedule = tuple(int(n) for n in looks)
-    look_levels(schedule, 1 - confidence, two_sided=True)  # refuses looks that are none
-    attempted = {str(label): set(rows) for label, rows in frame.groupby("label")["repeat"]}
-    by_look = [pair_samples(table[table.index < n], metric, margin) for n in schedule]
+    pairs = list(zip(*(pair_samples(table[table.index < n], metric, margin) for n in looks), strict=True))
+    attempted = {label: set(rows) for label, rows in frame.groupby("label")["repeat"]}
+    there = [attempted.get(first.a, set()) & attempted.get(first.b, set()) for first, *_ in pairs]
+    seen = [sum(repeats.issuperset(range(n)) for n in looks) for repeats in there]
     tests = [
-        [
-            pair_tests(sample.differences, sample.limit)
-            if set(range(n)) <= attempted.get(sample.a, set()) & attempted.get(sample.b, set())
-            else None
-            for sample in samples
-        ]
-        for n, samples in zip(schedule, by_look, strict=True)
+        [pair_tests(sample.differences, sample.limit) if look < last else UNTESTED for look, sample in enumerate(pair)]
+        for pair, last in zip(pairs, seen, strict=True)
     ]
-    claims = reject_at_looks(
-        _p_values(tests, "difference_p"), _p_values(tests, "equivalence_p"), schedule, 1 - confidence
+    difference_p, equivalence_p = (
+        np.array([[getattr(test, kind) for test in pair] for pair in tests]).reshape(-1, len(looks)).T
+        for kind in ("difference_p", "equivalence_p")
     )
-    return [
-        _decision(
-            [samples[place] for samples in by_look], [row[place] for row in tests], place, claims, metric, schedule,
-            1 - confidence,
-        )
-        for place in range(len(by_look[0]))
-    ]  # fmt: skip
+    claims = reject_at_looks(difference_p, equivalence_p, looks, FAMILY_ERROR)
+    claimed = zip(claims.difference.tolist(), claims.equivalence.tolist(), strict=True)
+    return [_decision(*given, metric) for given in zip(pairs, seen, claimed, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -192,60 +181,80 @@ def _level_table(looks: tuple[int, ...], pairs: int, alpha: float, *, two_sided:
     return np.array([look_levels(looks, share, two_sided=two_sided) for share in shares]).reshape(pairs, len(looks))
 
 
-def _p_values(tests: Sequence[Sequence[PairTests | None]], name: str) -> Array:
-    return np.array([[math.nan if pair is None else getattr(pair, name) for pair in row] for row in tests])
-
-
-def _decision(
-    samples: Sequence[PairSample],
-    tests: Sequence[PairTests | None],
-    place: int,
-    claims: Claims,
-    metric: Metric,
-    looks: tuple[int, ...],
-    alpha: float,
-) -> PairDecision:
-    """Read one pair's decision; `samples` and `tests` have an entry for each look."""
-    claimed = (int(claims.difference[place]), int(claims.equivalence[place]))
-    look = _deciding_look(tests, claimed)
-    sample, pair = samples[look - 1], (tests[look - 1] if look else None) or UNTESTED
-    difference_level, equivalence_level = (
-        _level_at(look, family, looks, alpha, two_sided=two_sided)
-        for family, two_sided in ((claims.difference, True), (claims.equivalence, False))
-    )
-    verdict = _verdict(sample, pair, claimed, look, metric)
+def _decision(samples: Sequence[PairSample], seen: int, claimed: tuple[int, int], metric: Metric) -> PairDecision:
+    """Read one pair's decision from its sample at each look, the number of looks at it, and those of its claims."""
+    look = max(claimed) or seen  # both claims are of one look, if there are two
+    sample = samples[look - 1]
+    different, equivalent = (number > 0 for number in claimed)
+    verdict = decide_verdict(mean_of(sample.differences), metric, different=different, equivalent=equivalent)
     return PairDecision(
         a=sample.a,
         b=sample.b,
         verdict=verdict,
         look=look,
         n=len(sample.differences) if look else 0,
-        difference_p=pair.difference_p,
-        difference_level=difference_level,
-        equivalence_p=pair.equivalence_p,
-        equivalence_level=equivalence_level,
-        final=verdict != "undecided" or look == len(looks),
+        final=verdict != "undecided" or look == len(samples),
     )
 
 
-def _deciding_look(tests: Sequence[PairTests | None], claimed: tuple[int, int]) -> int:
-    """Number of the look that decided the pair, else of its latest look, else 0."""
-    seen = [number for number, pair in enumerate(tests, start=1) if pair is not None]
-    return min((number for number in claimed if number), default=max(seen, default=0))
+@lru_cache(maxsize=4096)
+def nominal_levels(looks: tuple[int, ...], alpha: float, *, two_sided: bool) -> tuple[float, ...]:
+    """Level that a p value must not exceed at each look, so that the chance to do so at any look is `alpha` in all.
+
+    `looks` are numbers of repeats above 0, strictly increasing, the last one the largest there can be. A two-sided test
+    is two one-sided ones at alpha / 2 each. Raises ValueError for an alpha outside (0, 1).
+    """
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha: got {alpha}, expected a number between 0 and 1")
+    if two_sided:
+        return tuple(2 * level for level in nominal_levels(looks, alpha / 2, two_sided=False))
+    times = np.array(looks) / looks[-1]
+    spent = np.diff(2 * special.ndtr(special.ndtri(alpha / 2) / np.sqrt(times)), prepend=0.0)
+    deviations, steps = np.sqrt(times), np.sqrt(np.diff(times, prepend=0.0))
+    levels = []
+    mass = np.zeros(1), np.ones(1)  # all of it is at 0 before the first look
+    for place, (deviation, step) in enumerate(zip(deviations, steps, strict=True)):
+        boundary = _boundary(mass, step, spent[place], deviation)
+        levels.append(float(special.ndtr(-boundary / deviation)))
+        if place + 1 < len(looks):
+            mass = _mass_below(boundary, deviation, steps[place : place + 2].min(), step, mass)
+    return tuple(levels)
 
 
-def _verdict(sample: PairSample, pair: PairTests, claimed: tuple[int, int], look: int, metric: Metric) -> Verdict:
-    if look == 0 or len(sample.differences) == 0:
-        return "undecided"
-    as_claimed = replace(
-        pair, difference_p=0.0 if claimed[0] == look else 1.0, equivalence_p=0.0 if claimed[1] == look else 1.0
-    )
-    return decide_verdict(float(sample.differences.mean()), as_claimed, metric, alpha=0.5)
+def _nodes(boundary: float, deviation: float, finest: float) -> tuple[Array, Array]:
+    """Gauss-Legendre nodes and weights from far below 0 to the boundary, dense enough for steps of size `finest`."""
+    low, high = -REACH * deviation, min(boundary, REACH * deviation)
+    # a power of two, so that few sets of nodes are ever computed
+    nodes, weights = _gauss_legendre(1 << math.ceil(math.log2(max(64.0, NODES_PER_STEP * (high - low) / finest))))
+    half = (high - low) / 2
+    return low + half * (nodes + 1), half * weights
 
 
-def _level_at(look: int, claimed: Looks, looks: tuple[int, ...], alpha: float, *, two_sided: bool) -> float:
-    """Level with which a family ends a look; NaN for look 0."""
-    if look == 0:
-        return math.nan
-    done = int(((claimed > 0) & (claimed <= look)).sum())
-    return look_levels(looks, alpha / max(claimed.size - done, 1), two_sided=two_sided)[look - 1]
+@lru_cache(maxsize=16)
+def _gauss_legendre(count: int) -> tuple[Array, Array]:
+    return np.polynomial.legendre.leggauss(count)
+
+
+def _mass_below(
+    boundary: float, deviation: float, finest: float, step: float, before: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    """Nodes below the boundary and the probability at each, given those of the look before.
+
+    The statistic is B(t), normal with standard deviation sqrt(t), of a test that has not rejected yet; it grows by
+    independent normal steps.
+    """
+    nodes, weights = _nodes(boundary, deviation, finest)
+    earlier, mass = before
+    density = np.exp(-(((nodes[:, None] - earlier) / step) ** 2) / 2) / math.sqrt(2 * math.pi)
+    return nodes, weights * (density @ mass) / step
+
+
+def _boundary(before: tuple[Array, Array], step: float, spent: float, deviation: float) -> float:
+    """The value that the statistic exceeds with probability `spent` at this look, not having rejected before."""
+    nodes, mass = before
+
+    def excess(boundary: float) -> float:
+        return float(special.ndtr((nodes - boundary) / step) @ mass) - spent
+
+    highest = REACH * deviation + nodes[-1]
+    return highest if excess(highest) >= 0 else float(optimize.brentq(excess, nodes[0], highest, xtol=1e-12))

@@ -20,11 +20,10 @@ class VarianceLayers:
     """The mean score (share right, or difference of two shares) and the two layers of its uncertainty."""
 
     runs: int
-    images: int
     mean: float
     seed_standard_deviation: float  # of one run's score between seeds; NaN for 1 run
     seed_standard_error: float  # of the mean over `runs`: the above / sqrt(runs)
-    test_set_standard_error: float  # of the mean over `images`, however many runs there are; NaN for 1 image
+    test_set_standard_error: float  # of the mean over the images, however many runs there are; NaN for 1 image
     residual_variance: float  # of the mean, by chance of single runs on single images: in both layers; 0 for 1 run
 
     @property
@@ -61,7 +60,6 @@ def variance_layers_of_means(run_means: Array, image_means: Array, mean_square: 
     squares = mean_square - mean**2 - float(run_means.var()) - float(image_means.var())  # / (runs x images)
     return VarianceLayers(
         runs=runs,
-        images=images,
         mean=mean,
         seed_standard_deviation=deviation,
         seed_standard_error=deviation / np.sqrt(runs),

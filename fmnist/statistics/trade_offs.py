@@ -60,13 +60,7 @@ def pareto_front(points: Array, directions: Sequence[Literal["up", "down"]]) -> 
     A row is beaten by one that is at least as good in every metric (`directions` say which way that is) and better in
     one. Equal rows do not beat each other. A row with a NaN is never marked and beats none.
     """
-    values = np.asarray(points, dtype=np.float64)
-    if values.ndim != 2 or values.shape[1] != len(directions):
-        raise ValueError(f"points: got shape {values.shape}, expected (n, {len(directions)}), one column a direction")
-    unknown_directions = sorted(set(directions) - {"up", "down"})
-    if unknown_directions:
-        raise ValueError(f"directions: got {', '.join(unknown_directions)}, expected up or down")
-    better_down = values * np.where(np.array(directions) == "up", -1.0, 1.0)
+    better_down = points * np.where(np.array(directions) == "up", -1.0, 1.0)
     at_least = (better_down[:, None] <= better_down[None]).all(axis=2)  # [i, j]: row i is at least as good as row j
     better = (better_down[:, None] < better_down[None]).any(axis=2)
-    return np.asarray(~np.isnan(values).any(axis=1) & ~(at_least & better).any(axis=0), dtype=np.bool_)
+    return np.asarray(~np.isnan(points).any(axis=1) & ~(at_least & better).any(axis=0), dtype=np.bool_)

@@ -1,10 +1,9 @@
-"""From values to verdicts: the samples of the pairs, their tests adjusted over the family, and what these decide."""
+"""From values to verdicts: the samples of the pairs, and what tests of them decide."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -12,7 +11,6 @@ import pandas as pd
 
 from fmnist.schema import Metric
 from fmnist.statistics.intervals import Array
-from fmnist.statistics.paired_tests import PairTests, holm
 
 Verdict = Literal["better", "worse", "equivalent", "undecided"]
 RELATIVE_KINDS = ("time", "memory", "size")  # compared by ratio: the margin is a fraction
@@ -37,31 +35,14 @@ def pair_samples(table: pd.DataFrame, metric: Metric, margin: float | None) -> l
     return [_pair_sample(table, a, b, metric, margin) for a, b in itertools.combinations(table.columns, 2)]
 
 
-def adjust(tests: Sequence[PairTests]) -> list[PairTests]:
-    """Adjust each of the three kinds of p value over the family of pairs, by Holm's procedure."""
-    signed_rank_p, difference_p, equivalence_p = holm(
-        np.array([[p.signed_rank_p, p.difference_p, p.equivalence_p] for p in tests]).reshape(-1, 3).T
-    )
-    return [
-        replace(
-            pair,
-            signed_rank_p=float(signed_rank_p[place]),
-            difference_p=float(difference_p[place]),
-            equivalence_p=float(equivalence_p[place]),
-        )
-        for place, pair in enumerate(tests)
-    ]
-
-
-def decide_verdict(mean: float, tests: PairTests, metric: Metric, alpha: float) -> Verdict:
-    """Give the verdict on a against b from adjusted p values; `mean` is their mean difference.
+def decide_verdict(mean: float, metric: Metric, *, different: bool, equivalent: bool) -> Verdict:
+    """Give the verdict on a against b from what could be claimed of them; `mean` is their mean difference.
 
     Equivalent goes before better and worse: a difference surely below the smallest one that matters does not matter.
-    A p of NaN claims nothing.
     """
-    if tests.equivalence_p <= alpha:
+    if equivalent:
         return "equivalent"
-    if tests.difference_p <= alpha:
+    if different:
         return "better" if (mean > 0) == (metric.direction == "up") else "worse"
     return "undecided"
 

@@ -8,15 +8,16 @@ compactions at once write the same files or other ones, and what one deletes sta
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fmnist.schema import SCALAR_COLUMNS, SCHEMA
 from fmnist.store.row_files import RowFiles
-from fmnist.store.rows import BestRows, Entry, entries_of
+from fmnist.store.rows import BestRows, Entry, entries_of, parquet_bytes
 from fmnist.store.storage import Storage, StoredFile
 
 COMPACTED = "compacted"
@@ -24,8 +25,10 @@ ROWS_PER_FILE = 2000  # a merged file has at most twice as many; with prediction
 ROWS_PER_GROUP = 256  # what is read at once of a merged file: with predictions 8 MB in memory
 
 # repeated values (names, classes) are stored once, in a dictionary; confidences hardly repeat: their bytes are split
-DICTIONARY_COLUMNS = (*SCALAR_COLUMNS, "test_predicted.list.element", "history.list.element.learning_rate")
-ENCODINGS = {"test_confidence.list.element": "BYTE_STREAM_SPLIT"}
+LAYOUT: dict[str, Any] = {
+    "use_dictionary": [*SCALAR_COLUMNS, "test_predicted.list.element", "history.list.element.learning_rate"],
+    "column_encoding": {"test_confidence.list.element": "BYTE_STREAM_SPLIT"},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +49,7 @@ def compact(storage: Storage, row_files: RowFiles, files: Sequence[StoredFile]) 
     for group in _groups({file: rows for file, rows in entries.items() if file.path not in row_files.newer}):
         table, whole_files = _merge(row_files, group)
         name = f"{COMPACTED}/{_name(entries_of(table))}.parquet"
-        storage.put(name, _compacted_bytes(table))
+        storage.put(name, parquet_bytes(table, row_group_size=ROWS_PER_GROUP, **LAYOUT))
         superseded = [file.path for file in whole_files if file.path != name]
         storage.delete(superseded)
         merged, written, rows = merged + len(superseded), written + 1, rows + table.num_rows
@@ -69,9 +72,7 @@ def _groups(entries: Mapping[StoredFile, list[Entry]]) -> Iterator[list[StoredFi
 def _merge(row_files: RowFiles, group: Sequence[StoredFile]) -> tuple[pa.Table, list[StoredFile]]:
     """Read a group's rows, each once and sorted, and tell which of its files are whole."""
     tables = list(row_files.tables(group, SCHEMA))
-    best = BestRows()
-    for table in tables:
-        best.add(entries_of(table))
+    best = BestRows(itertools.chain.from_iterable(map(entries_of, tables)))
     merged = pa.concat_tables([SCHEMA.empty_table(), *(best.take(table) for table in tables)])
     order = [(name, "ascending") for name in ("configuration_id", "repeat", "placement", "run_id")]
     return merged.sort_by(order), [file for file in group if file.path not in row_files.damaged]
@@ -79,17 +80,3 @@ def _merge(row_files: RowFiles, group: Sequence[StoredFile]) -> tuple[pa.Table, 
 
 def _name(entries: Sequence[Entry]) -> str:
     return hashlib.sha256(repr([tuple(entry) for entry in entries]).encode()).hexdigest()[:16]
-
-
-def _compacted_bytes(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        table,
-        sink,
-        compression="zstd",
-        use_dictionary=list(DICTIONARY_COLUMNS),
-        column_encoding=ENCODINGS,
-        row_group_size=ROWS_PER_GROUP,
-        write_page_checksum=True,
-    )
-    return bytes(sink.getvalue())

@@ -12,13 +12,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fmnist.schema import SCHEMA
-from fmnist.store.row_checks import RANGES, DamagedFileError, conform, has_newer_columns, impossible_values
-from fmnist.store.rows import KEY_COLUMNS, KEY_SCHEMA, Entry, entries_of, is_written_row
+from fmnist.store.rows import (
+    KEY_COLUMNS,
+    KEY_SCHEMA,
+    RANGES,
+    DamagedFileError,
+    Entry,
+    conform,
+    entries_of,
+    has_newer_columns,
+    impossible_values,
+    is_written_row,
+)
 from fmnist.store.storage import THREADS, Storage, StoredFile
 
 WHOLE_BYTES = 2**20  # a file up to this size is read in one request, of a larger one only what is needed
 FILES_AT_ONCE = 256  # small files that make one table
-CHUNK_BYTES = 2**24
 CHECKED = [SCHEMA.field(name) for name in dict.fromkeys([*KEY_COLUMNS, "label", *RANGES])]  # whatever is asked for
 
 log = logging.getLogger(__name__)
@@ -38,15 +47,10 @@ class RowFiles:
         self._known: dict[StoredFile, list[Entry]] = {}
 
     def entries(self, files: Sequence[StoredFile]) -> dict[StoredFile, list[Entry]]:
-        """List the entries of each file. A file is read once: its name changes with its content."""
-        unknown = [file for file in files if file not in self._known]
+        """List the entries of each file. A whole file is read once: its name changes with its content."""
+        unknown = [file for file in files if file not in self._known or file.path in self.damaged]
         with ThreadPoolExecutor(THREADS) as pool:
-            for start in range(0, len(unknown), FILES_AT_ONCE):
-                chunk = unknown[start : start + FILES_AT_ONCE]
-                tables = list(pool.map(self._read_keys, chunk))
-                entries = iter(entries_of(pa.concat_tables(tables)))
-                for file, table in zip(chunk, tables, strict=True):
-                    self._known[file] = list(itertools.islice(entries, table.num_rows))
+            self._known.update(zip(unknown, pool.map(self._read_entries, unknown), strict=True))
         return {file: self._known[file] for file in files}
 
     def tables(
@@ -75,28 +79,20 @@ class RowFiles:
         try:
             content = self.storage.get(path) if whole else None
             with self.storage.open(path) if content is None else pa.BufferReader(content) as source:
-                if content is not None and is_written_row(path, content):  # what is in it was checked then
-                    yield from self._row_groups(path, source, schema, configurations)
-                else:
-                    read = pa.schema([*schema, *(field for field in CHECKED if field.name not in schema.names)])
-                    for table in self._row_groups(path, source, read, configurations):
-                        yield self._possible(path, table).select(schema.names)
+                is_ours = content is not None and is_written_row(path, content)  # what is in it was checked then
+                further = [] if is_ours else [field for field in CHECKED if field.name not in schema.names]
+                for table in self._row_groups(path, source, pa.schema([*schema, *further]), configurations):
+                    yield table if is_ours else self._possible(path, table).select(schema.names)
         except FileNotFoundError:
             raise
         except (DamagedFileError, pa.ArrowException, OSError) as error:
             if not whole:
-                self._require_readable(path)
+                self.storage.get(path)  # OSError if it is the storage that fails, not the file that is damaged
             self._report(path, str(error))
 
-    def _read_keys(self, file: StoredFile) -> pa.Table:
+    def _read_entries(self, file: StoredFile) -> list[Entry]:
         parts = self.parts(file.path, KEY_SCHEMA, whole=file.size <= WHOLE_BYTES)
-        return pa.concat_tables([KEY_SCHEMA.empty_table(), *parts])
-
-    def _require_readable(self, path: str) -> None:
-        """Raise OSError if it is the storage that fails, not the file that is damaged."""
-        with self.storage.open(path) as stream:
-            while stream.read(CHUNK_BYTES):
-                pass
+        return list(itertools.chain.from_iterable(map(entries_of, parts)))
 
     def _row_groups(
         self, path: str, source: pa.NativeFile, schema: pa.Schema, configurations: Collection[str] | None

@@ -1,22 +1,31 @@
-"""One row and many: a dict checked against the schema, its Parquet bytes, and which of several rows of a run counts."""
+"""Rows: a dict or a table checked against the schema, its Parquet bytes, and which of several rows of a run counts."""
 
 from __future__ import annotations
 
 import hashlib
-import numbers
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+import math
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fmnist.schema import SCHEMA, STATUSES
-from fmnist.store.row_checks import impossible_values
+from fmnist.schema import RETIRED_COLUMNS, SCHEMA, STATUSES
 
 RANKS: Mapping[str, int] = {"ok": 2, "diverged": 1, "failed": 0}  # of two rows the higher one counts
 CONVERSION_ERRORS = (TypeError, OverflowError, pa.ArrowInvalid, pa.ArrowNotImplementedError)
+
+_POSITIVE = (0.0, sys.float_info.max)
+_RANGE_OF_SUFFIX = {
+    "_accuracy": (0.0, 1.0),
+    "_loss": (-1e-6, math.inf),  # a sum of float32 numbers may come out a little below 0
+    "_seconds": _POSITIVE,
+    "_bytes": _POSITIVE,
+    "_count": _POSITIVE,
+}
+RANGES = {name: bounds for name in SCHEMA.names for suffix, bounds in _RANGE_OF_SUFFIX.items() if name.endswith(suffix)}
 
 
 class Entry(NamedTuple):
@@ -65,17 +74,16 @@ def row_file(row: Mapping[str, Any]) -> tuple[str, bytes]:
 
     The name holds a hash of the content: no row overwrites another one, and who reads it knows it for what was written.
     """
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        to_table(row),
-        sink,
-        compression="zstd",
-        write_statistics=False,  # of one row, and a footer without them and without pyarrow's schema is read faster
-        store_schema=False,
-        write_page_checksum=True,
-    )
-    content = bytes(sink.getvalue())
+    # statistics are of one row, and a footer without them and without pyarrow's schema is read faster
+    content = parquet_bytes(to_table(row), write_statistics=False, store_schema=False)
     return f"runs/{row['run_id']}.{row['placement']}.{_content_hash(content)}.parquet", content
+
+
+def parquet_bytes(table: pa.Table, **options: Any) -> bytes:
+    """Write a table as a Parquet file in memory; `options` are pyarrow's of `write_table`."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True, **options)
+    return bytes(sink.getvalue())
 
 
 def is_written_row(path: str, content: bytes) -> bool:
@@ -106,44 +114,35 @@ class BestRows:
     """Chooses one row for each run and placement.
 
     A finished row beats a diverged one, that a failed one; of equals the one started last counts.
-    First `add` all entries, then `take` from each table what counts; of rows that are alike the first one is taken.
+    Made of all entries; then `take` from each table what counts; of rows that are alike the first is taken.
     """
 
-    def __init__(self) -> None:
-        self._best: dict[tuple[str, str], Entry] = {}
+    chosen: dict[tuple[str, str], Entry]
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._taken: set[tuple[str, str]] = set()
+        self.compete(entries)
 
-    def add(self, entries: Iterable[Entry]) -> None:
-        """Let rows compete."""
-        for entry in entries:
-            best = self._best.get(entry.key)
-            if best is None or entry.merit > best.merit:
-                self._best[entry.key] = entry
-
-    def chosen(self) -> Collection[Entry]:
-        """The rows that count."""
-        return self._best.values()
+    def compete(self, entries: Iterable[Entry]) -> None:
+        """Choose anew, among `entries`; what was taken before stays taken."""
+        self.chosen = {entry.key: entry for entry in sorted(entries, key=lambda entry: entry.merit)}
 
     def take(self, table: pa.Table) -> pa.Table:
         """Keep the rows of a table with the KEY_COLUMNS that count and were not taken before, in their order."""
         kept = []
         for index, entry in enumerate(entries_of(table)):
-            best = self._best.get(entry.key)
+            best = self.chosen.get(entry.key)
             if best is not None and best.merit == entry.merit and entry.key not in self._taken:
                 self._taken.add(entry.key)
                 kept.append(index)
-        return table if len(kept) == table.num_rows else table.take(pa.array(kept, pa.int64()))
-
-    def compete_again(self) -> None:
-        """Forget what competed, but not what was taken."""
-        self._best.clear()
+        return table.take(pa.array(kept, pa.int64()))
 
 
 def _column(field: pa.Field, value: Any) -> pa.Array:
     if value is None and not field.nullable:
         raise ValueError(f"row: column {field.name}: got nothing, expected {field.type}; it may not be left out")
     try:
-        if not _fits(value, field.type):
+        if not _fits(pa.array([value]).type, field.type):
             raise TypeError("a value of another type")
         return pa.array([value], type=field.type)
     except CONVERSION_ERRORS as error:
@@ -152,27 +151,78 @@ def _column(field: pa.Field, value: Any) -> pa.Array:
         raise ValueError(f"row: column {field.name}: got {shown}, expected {field.type} ({error})") from error
 
 
-def _fits(value: Any, kind: pa.DataType) -> bool:
-    """Tell whether a value is of a type: pyarrow would cut 1.5 to 1 and drop unknown fields without a word."""
-    if value is None:
-        return True
-    if pa.types.is_list(kind):
-        if isinstance(value, np.ndarray):
-            return value.ndim == 1 and _fits(value.dtype.type(), kind.value_type)
-        return isinstance(value, list | tuple) and all(_fits(item, kind.value_type) for item in value)
-    if pa.types.is_struct(kind):
-        known = {field.name: field.type for field in kind}
-        return isinstance(value, Mapping) and all(
-            name in known and _fits(item, known[name]) for name, item in value.items()
-        )
-    return isinstance(value, _python_type(kind)) and (pa.types.is_boolean(kind) or not isinstance(value, bool))
+def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
+    """Tell whether a type may become another: pyarrow would cut 1.5 to 1 and drop unknown fields without a word."""
+    if pa.types.is_list(found) and pa.types.is_list(wanted):
+        return _fits(found.value_type, wanted.value_type)
+    if pa.types.is_struct(found) and pa.types.is_struct(wanted):
+        known = {field.name: field.type for field in wanted}
+        return all(field.name in known and _fits(field.type, known[field.name]) for field in found)
+    if pa.types.is_integer(found):
+        return bool(pa.types.is_integer(wanted) or pa.types.is_floating(wanted))
+    same_kind = (pa.types.is_floating, pa.types.is_boolean, pa.types.is_string, pa.types.is_timestamp)
+    return pa.types.is_null(found) or any(is_kind(found) and is_kind(wanted) for is_kind in same_kind)
 
 
-def _python_type(kind: pa.DataType) -> type | tuple[type, ...]:
-    if pa.types.is_boolean(kind):
-        return (bool, np.bool_)
-    if pa.types.is_integer(kind):
-        return numbers.Integral
-    if pa.types.is_floating(kind):
-        return numbers.Real
-    return datetime if pa.types.is_timestamp(kind) else str
+class DamagedFileError(ValueError):
+    """A file that is not a Parquet file of rows, or not a whole one."""
+
+
+def has_newer_columns(found: pa.Schema) -> bool:
+    """Tell whether a file has columns, or fields of the history, that this code does not know; they are not read.
+
+    DamagedFileError if it does not hold rows. A column that may be null can be missing: the row is older than it.
+    """
+    if found.equals(SCHEMA):  # nearly always, and much faster
+        return False
+    for field in SCHEMA:
+        if field.name not in found.names and not field.nullable:
+            raise DamagedFileError(f"it has no column {field.name}")
+    return bool(_names(found) - _names(SCHEMA) - RETIRED_COLUMNS)
+
+
+def _names(schema: pa.Schema) -> set[str]:
+    """Names of the columns, and of the fields of those that are lists of structs."""
+    inner = {field.name: getattr(getattr(field.type, "value_type", None), "names", []) for field in schema}
+    return set(schema.names) | {f"{column}.{name}" for column, names in inner.items() for name in names}
+
+
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give the columns of `schema` their order and types, those that `table` lacks as null.
+
+    Other programs write whole numbers with more bits and strings as dictionaries: what can be converted without loss
+    is, DamagedFileError names a column that cannot.
+    """
+    return pa.Table.from_arrays([_converted(table, field) for field in schema], schema=schema)
+
+
+def _converted(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
+    if field.name not in table.column_names:
+        return pa.chunked_array([pa.nulls(table.num_rows, field.type)])
+    column = table[field.name]
+    if column.null_count and not field.nullable:
+        raise DamagedFileError(f"column {field.name} has no value in {column.null_count} of {len(column)} rows")
+    try:
+        return column if column.type.equals(field.type) else column.cast(field.type)
+    except pa.ArrowException as error:
+        raise DamagedFileError(f"column {field.name} is {column.type}, expected {field.type} ({error})") from error
+
+
+def impossible_values(table: pa.Table) -> Iterator[tuple[int, str]]:
+    """Name, by the row's place and in words, each value that no run can have: an accuracy of 93, a time below 0."""
+    finished = pc.equal(table["status"], "ok")
+    for name, (low, high) in RANGES.items():
+        if name in table.column_names and table[name].null_count < len(table):
+            column = table[name].cast(pa.float64())
+            outside = pc.or_(pc.less(column, low), pc.greater(column, high))
+            for place in _places(pc.or_(outside, pc.and_(finished, pc.is_nan(column)))):
+                yield place, f"{name} is {column[place]}, expected a number from {max(low, 0):g} to {high:g}"
+    if {"test_predicted", "test_confidence"} <= set(table.column_names):
+        classes, confidences = (pc.list_value_length(table[name]) for name in ("test_predicted", "test_confidence"))
+        for place in _places(pc.not_equal(classes, confidences)):
+            yield place, f"test_predicted has {classes[place]} images, test_confidence {confidences[place]}"
+
+
+def _places(mask: pa.ChunkedArray) -> list[int]:
+    places: list[int] = pc.indices_nonzero(mask.fill_null(False)).to_pylist()
+    return places

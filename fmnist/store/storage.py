@@ -6,7 +6,6 @@ import contextlib
 import os
 import posixpath
 import re
-import time
 import urllib.parse
 import uuid
 from collections.abc import Callable, Iterable
@@ -31,8 +30,7 @@ THREADS = 16  # requests in flight: an object store answers each one late, but m
 
 PUBLIC_OPTIONS = ("region", "scheme", "endpoint_override")  # of a URI; the value of any other may be a secret
 
-TRIES = 5
-FIRST_WAIT_SECONDS = 0.5  # before the second try, doubled before each further one: 7.5 s in all
+TRIES = 5  # of a request to S3, with random pauses of up to 1, 2, 4 and 8 s between them: 7.5 s in the mean
 
 # what an object store answers, and what to do; none of these gets better by trying again
 ANSWERS = {
@@ -57,20 +55,17 @@ class StoredFile:
 class Storage:
     """One folder, local or remote; paths are relative to it.
 
-    A remote one is asked again, with growing pauses, when it does not answer. What is left is an OSError that says
-    what was tried, what the answer was and what to do. `uri` is for readers: it holds no secret.
+    A remote one that does not answer is asked again by its client. What is left is an OSError that says what was tried,
+    what the answer was and what to do. `uri` is for readers: it holds no secret.
     """
 
     def __init__(self, uri: str | Path) -> None:
         self.uri = without_secrets(str(uri))
         self.filesystem, self.root, self.server = _open(str(uri))
 
-    def put(self, path: str, content: bytes, *, patient: bool = True) -> None:
-        """Write a file, replacing what is there; readers see the old one or the new one, never a part.
-
-        A remote storage that does not answer is asked TRIES times, or once if not `patient`.
-        """
-        self._attempt(f"write {path}", lambda: self._put(self._full(path), content), patient)
+    def put(self, path: str, content: bytes) -> None:
+        """Write a file, replacing what is there; readers see the old one or the new one, never a part."""
+        self._attempt(f"write {path}", lambda: self._put(self._full(path), content))
 
     def get(self, path: str) -> bytes:
         """Read a whole file. FileNotFoundError if it is not there."""
@@ -137,48 +132,42 @@ class Storage:
 
     def _put(self, target: str, content: bytes) -> None:
         if self.filesystem.type_name in OBJECT_STORES:
-            with self.filesystem.open_output_stream(target) as stream:
-                stream.write(content)
+            self._write(target, content)
             return
         folder, name = posixpath.split(target)
         temporary = posixpath.join(folder, f"{TEMPORARY_PREFIX}{name}.{uuid.uuid4().hex}")
         self.filesystem.create_dir(folder, recursive=True)
         try:
-            self._write_durably(temporary, content)
+            self._write(temporary, content)
             self.filesystem.move(temporary, target)
-            if self.filesystem.type_name == "local":
-                _sync_folder(folder)
+            self._sync(folder)  # else a crash of the machine can lose a file that was put in place
         except BaseException:
             with contextlib.suppress(OSError):
                 self.filesystem.delete_file(temporary)
             raise
 
-    def _write_durably(self, path: str, content: bytes) -> None:
-        if self.filesystem.type_name == "local":
-            with Path(path).open("wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())  # else a crash of the machine can leave the name without the content
-            return
+    def _write(self, path: str, content: bytes) -> None:
         with self.filesystem.open_output_stream(path) as stream:
             stream.write(content)
+        self._sync(path)  # else a crash of the machine can leave the name without the content
 
-    def _attempt(self, doing: str, action: Callable[[], Result], patient: bool = True) -> Result:
-        remote = self.filesystem.type_name != "local"
-        pauses = TRIES - 1 if patient and remote else 0
-        waits = iter([FIRST_WAIT_SECONDS * 2**pause for pause in range(pauses)])
-        while True:
+    def _sync(self, path: str) -> None:
+        """Have a disk of this machine hold what a file, or the names in a folder, are now."""
+        if self.filesystem.type_name == "local":
+            descriptor = os.open(path, os.O_RDONLY)
             try:
-                return action()
-            except FileNotFoundError:
-                raise
-            except OSError as error:
-                known = next((answer for answer in ANSWERS if answer in str(error)), None)
-                wait = next(waits, None)
-                if known or wait is None:
-                    reason = ANSWERS[known] if known else error
-                    raise OSError(f"results: cannot {doing} at {self.uri}: {reason}") from error
-                time.sleep(wait)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def _attempt(self, doing: str, action: Callable[[], Result]) -> Result:
+        try:
+            return action()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            reason = next((advice for answer, advice in ANSWERS.items() if answer in str(error)), error)
+            raise OSError(f"results: cannot {doing} at {self.uri}: {reason}") from error
 
 
 def without_secrets(uri: str) -> str:
@@ -190,15 +179,6 @@ def without_secrets(uri: str) -> str:
     options = urllib.parse.parse_qsl(query)
     shown = "&".join(f"{name}={value if name in PUBLIC_OPTIONS else '...'}" for name, value in options)
     return f"{place}?{shown}" if shown else place
-
-
-def _sync_folder(folder: str) -> None:
-    """Have the disk hold the names in a folder: else a crash of the machine can lose a file that was put in place."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _open(uri: str) -> tuple[fs.FileSystem, str, str]:
@@ -232,7 +212,8 @@ def _open_s3(parts: urllib.parse.SplitResult) -> tuple[fs.FileSystem, str, str]:
         with contextlib.suppress(OSError):  # the first request will tell what is wrong
             options["region"] = fs.resolve_s3_region(parts.netloc)
     try:
-        filesystem = fs.S3FileSystem(allow_delayed_open=True, **options)
+        retries = fs.AwsStandardS3RetryStrategy(max_attempts=TRIES)
+        filesystem = fs.S3FileSystem(allow_delayed_open=True, retry_strategy=retries, **options)
     except TypeError as error:
         shown = without_secrets(parts.geturl())
         raise UserError(f"results: {shown}: {error}; expected options of pyarrow.fs.S3FileSystem") from error

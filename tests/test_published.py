@@ -1,4 +1,4 @@
-"""The published rows give the results of README and docs/results.md and the published report's tables: nothing there is written by hand."""
+"""The published rows give README's and docs/results.md's results and the published report's tables."""
 
 from __future__ import annotations
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import pandas as pd
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
@@ -22,13 +21,13 @@ from fmnist.reporting import original_tables, study_tables, training_tables, unc
 from fmnist.reporting.appearance import Look, figure_savers, looks_of
 from fmnist.reporting.claims import claims_table
 from fmnist.reporting.findings import Findings, find_data, gather
-from fmnist.reporting.gallery import Picture, pictures
+from fmnist.reporting.gallery import pictures
 from fmnist.reporting.methods import measurement, methods
 from fmnist.reporting.original import REPEATING_STUDY
 from fmnist.reporting.selection import read_rows, select_studies, tell_apart
 from fmnist.reporting.words import answer, missing_words
 from fmnist.results import Store
-from fmnist.tables import Table, counted, is_text
+from fmnist.tables import Table, counted
 
 CHAPTERS: Mapping[str, str] = {
     "comparison": "Comparison",
@@ -40,12 +39,9 @@ CHAPTERS: Mapping[str, str] = {
     "original": "Beside the original report",
     "runs": "Runs and metrics",
 }
-Tables = Mapping[str, list[Table]]  # of one study, by the chapter they stand in; KEY-first: before its figures
 Save = Callable[[Figure, Path], Future[str]]
 log = logging.getLogger(__name__)
 
-LONG_WORDS = 40  # characters from which a column of a page's table may break into lines
-WIDE = 4.0  # inches from which a figure has a row of its own and scrolls on a narrow window
 LONGEST_NAME = 100  # characters of a file's name; file systems take some 250 bytes
 
 
@@ -100,148 +96,91 @@ def build_report(
             runs = f"{counted(len(item.finished), 'finished run')} of {counted(len(item.labels), 'configuration')}"
             tell(f"Study {item.name}: {runs}")
             findings = gather(item, store, loaded, data_problem)
-            tables = _tables(findings)
-            pages.append(study_page(findings, name, tables, looks, folder, save))
-            results.append(study_result(findings, tables))
+            tables = tables_of(findings)
+            for table in tables:
+                table.write(folder / "tables" / name)
+            result = study_result(findings, tables)
+            chapters = chapters_of(findings, name, tables, draw(findings, looks, name, folder, save))
+            pages.append({**vars(result), "anchor": name, "chapters": chapters, "methods": methods(findings)})
+            results.append(result)
     title = f"Fashion-MNIST: study {selected[0].name}" if len(selected) == 1 else "Fashion-MNIST: studies"
     path = folder / "index.html"
+    command = ["python", "jobs/aggregate.py", "--results", store.uri, *(["--study", *studies] if studies else [])]
     html = render(
         title=title,
         studies=pages,
         store=store.uri,
         damaged=store.damaged,
         row_count=f"{len(rows):,}",
-        command=_command(store, studies),
+        command=shlex.join(command),
     )
     path.write_text(html, encoding="utf-8")
     return ReportResult(path=path, studies=tuple(results))
 
 
-def study_result(findings: Findings, tables: Tables) -> StudyResult:
+def study_result(findings: Findings, tables: Sequence[Table]) -> StudyResult:
     """Take the short of a study's report."""
+    beside = [table for table in tables if table.chapter == "original"]
     return StudyResult(
         name=findings.study.name,
         question=findings.study.question,
         answer=answer(findings),
         missing=tuple(missing_words(findings)),
-        results=tables["comparison-first"][0],
-        original=tuple(
-            table for table in tables["original"] if table.name == "claims" or findings.study.name == REPEATING_STUDY
-        ),
+        results=next(table for table in tables if table.leads),
+        original=tuple(table for table in beside if table.name == "claims" or findings.study.name == REPEATING_STUDY),
         measurement=measurement(findings),
     )
 
 
-def study_page(
-    findings: Findings, name: str, tables: Tables, looks: Mapping[str, Look], folder: Path, save: Save
-) -> dict[str, Any]:
-    """Write one study's tables and figures below `folder`, under its `name`; return what the page shows of it."""
-    written = {key: [_written(table, folder, name) for table in some] for key, some in tables.items()}
-    shown: dict[str, list[dict[str, Any]]] = {key: [] for key in CHAPTERS}
-    target = folder / "figures" / name
-    target.mkdir(parents=True, exist_ok=True)
+def tables_of(findings: Findings) -> list[Table]:
+    """Make all tables of a study, those of a chapter in their order."""
+    makers = (
+        study_tables.results_table, uncertainty_tables.layers_table, training_tables.target_table,
+        training_tables.epochs_table, training_tables.trainability_table, uncertainty_tables.calibration_table,
+        study_tables.recall_table, study_tables.mistakes_table, original_tables.original_table,
+        original_tables.original_epochs_table, claims_table, study_tables.counts_table, study_tables.failures_table,
+    )  # fmt: skip
+    made = (make(findings) for make in makers)
+    every = [*study_tables.pair_tables(findings), *made, *study_tables.metric_tables(findings)]
+    return [table for table in every if table is not None]
+
+
+def draw(findings: Findings, looks: Mapping[str, Look], study: str, folder: Path, save: Save) -> list[dict[str, Any]]:
+    """Draw a study's figures below `folder`, under the study's file name; return what the page shows of each."""
+    (folder / "figures" / study).mkdir(parents=True, exist_ok=True)
     drawn = list(pictures(findings, looks))
-    paths = [target / file for file in file_names(picture.name for picture in drawn)]
-    saved = [save(picture.figure, path) for picture, path in zip(drawn, paths, strict=True)]
-    for picture, path, svg in zip(drawn, paths, saved, strict=True):
-        shown[picture.section].append(_shown(picture, svg.result(), path.relative_to(folder).as_posix()))
+    paths = [f"figures/{study}/{name}" for name in file_names(picture.name for picture in drawn)]
+    saved = [save(picture.figure, folder / path) for picture, path in zip(drawn, paths, strict=True)]
+    return [
+        {
+            "picture": picture,
+            "path": path,
+            "inches": picture.figure.get_figwidth(),
+            "source": "data:image/svg+xml;base64," + base64.b64encode(svg.result().encode()).decode(),
+        }
+        for picture, path, svg in zip(drawn, paths, saved, strict=True)
+    ]
+
+
+def chapters_of(
+    findings: Findings, study: str, tables: Sequence[Table], figures: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Put a study's tables and figures into chapters; one without any is left out."""
+    no_images = (
+        "There are no confusion matrices, no recall and no example images here, since the test images could not be"
+        f" read: {findings.data_problem}"
+    )
     chapters = [
-        {"title": title, "anchor": f"{key}-{name}", "text": _chapter_text(key, findings),
-         "pictures": [picture for picture in shown[key] if not picture["folded"]],
-         "folded": [picture for picture in shown[key] if picture["folded"]],
-         "leading_tables": written.get(f"{key}-first", []), "tables": written.get(key, [])}
+        {
+            "title": title,
+            "anchor": f"{key}-{study}",
+            "text": no_images if key == "classes" and findings.data is None else "",
+            "figures": [figure for figure in figures if figure["picture"].section == key],
+            "tables": [table for table in tables if table.chapter == key],
+        }
         for key, title in CHAPTERS.items()
-    ]  # fmt: skip
-    parts = ("text", "pictures", "leading_tables", "tables")
-    return {
-        "name": findings.study.name,
-        "anchor": name,
-        "question": findings.study.question,
-        "answer": answer(findings),
-        "missing": missing_words(findings),
-        "chapters": [chapter for chapter in chapters if any(chapter[part] for part in parts)],
-        "methods": methods(findings),
-    }
-
-
-def _tables(findings: Findings) -> Tables:
-    """Make all tables of a study."""
-    pairs = {table.name: table for table in study_tables.pair_tables(findings)}
-    costs = [name for name in pairs if findings.metrics[name.removeprefix("pairs-")].metric.kind in ("time", "memory")]
-    return {
-        "comparison-first": [study_tables.results_table(findings)],
-        "comparison": [
-            *(table for name, table in pairs.items() if name not in costs),
-            *_present(uncertainty_tables.layers_table(findings)),
-        ],
-        "costs": [*(pairs[name] for name in costs), *_present(training_tables.target_table(findings))],
-        "curves": _present(training_tables.epochs_table(findings), training_tables.trainability_table(findings)),
-        "confidence": _present(uncertainty_tables.calibration_table(findings)),
-        "classes": _present(study_tables.recall_table(findings), study_tables.mistakes_table(findings)),
-        "original": _present(
-            original_tables.original_table(findings),
-            original_tables.original_epochs_table(findings),
-            claims_table(findings),
-        ),
-        "runs": [
-            study_tables.counts_table(findings),
-            *_present(study_tables.failures_table(findings)),
-            *study_tables.metric_tables(findings),
-        ],
-    }
-
-
-def _present(*tables: Table | None) -> list[Table]:
-    return [table for table in tables if table is not None]
-
-
-def _chapter_text(chapter: str, findings: Findings) -> str:
-    if chapter == "classes" and findings.data is None:
-        return (
-            "There are no confusion matrices, no recall and no example images here, since the test images could not be"
-            f" read: {findings.data_problem}"
-        )
-    return ""
-
-
-def _written(table: Table, folder: Path, study: str) -> dict[str, Any]:
-    target = folder / "tables" / study
-    target.mkdir(parents=True, exist_ok=True)
-    table.write(target)
-    kinds = [_kind(table.shown[column]) for column in table.shown.columns]
-    return {
-        "anchor": f"table-{study}-{table.name}",
-        "title": table.title,
-        "note": table.note,
-        "headings": list(table.shown.columns),
-        "kinds": kinds,
-        "rows": table.shown.astype(str).to_numpy().tolist(),
-        "csv": f"tables/{study}/{table.name}.csv",
-        "tex": f"tables/{study}/{table.name}.tex",
-    }
-
-
-def _kind(column: pd.Series) -> str:
-    if not is_text(column):
-        return "figure"
-    return "long" if column.astype(str).str.len().max() > LONG_WORDS else "text"
-
-
-def _shown(picture: Picture, svg: str, path: str) -> dict[str, Any]:
-    width = picture.figure.get_figwidth()
-    return {
-        "anchor": path.replace("/", "-"),
-        "title": picture.title,
-        "caption": picture.caption,
-        "seen": picture.seen,
-        "folded": picture.folded,
-        "inches": f"{width:.2f}",
-        "pixels": round(96 * width),
-        "wide": width > WIDE,
-        "source": "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode(),
-        "svg": f"{path}.svg",
-        "pdf": f"{path}.pdf",
-    }
+    ]
+    return [chapter for chapter in chapters if any(chapter[part] for part in ("text", "figures", "tables"))]
 
 
 def render(**values: Any) -> str:
@@ -267,8 +206,3 @@ def file_names(names: Iterable[str]) -> list[str]:
 def file_name(name: str) -> str:
     """Make a file's name of any label: letters, digits, points, dashes and underscores stay."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:LONGEST_NAME].strip("-.") or "unnamed"
-
-
-def _command(store: Store, studies: Sequence[str]) -> str:
-    chosen = ["--study", *studies] if studies else []
-    return shlex.join(["python", "jobs/aggregate.py", "--results", store.uri, *chosen])

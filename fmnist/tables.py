@@ -1,9 +1,9 @@
-"""Tables of a report: raw numbers for CSV, the same numbers as text with n, spread and unit for HTML and LaTeX."""
+"""Tables of a report: rows of raw numbers for CSV, and columns that write them as text, with n, spread and unit."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,46 +11,86 @@ from typing import Any
 import pandas as pd
 
 from fmnist.schema import Metric
-from fmnist.statistics.intervals import Interval, Summary
+from fmnist.statistics.intervals import Summary
 
 NOTHING = "\N{EN DASH}"  # what a table shows where a value is not available
-LABEL_HEADINGS = ("configuration", "against")  # of shown columns that hold labels
 NEVER = "never"  # and where a time is infinite
+LABEL_HEADINGS = ("configuration", "against")  # of shown columns that hold labels
 MINUS = "\N{MINUS SIGN}"
 DIGITS = {"%": 2, "nats": 4, "s": 1, "MiB": 1, "": 0}  # after the point, by the unit a metric is shown in
+LONG_WORDS = 40  # characters from which a column of a page's table may break into lines
+
+Row = Mapping[Any, Any]  # raw values by the names of the CSV's columns
+Write = Callable[[Row], str]  # how a row is shown under one heading
+Columns = Mapping[str, str | Write]  # by heading: what writes a row, or the name of a value, see figure
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
     """One table. `frame` holds raw numbers in stored units; `shown` has its rows as text, under headings with units."""
 
+    chapter: str  # of the report, a key of report.CHAPTERS
     name: str  # of its files
     title: str
     frame: pd.DataFrame
     shown: pd.DataFrame
     note: str = ""  # what a reader must know: basis, definition, caveat
+    leads: bool = False  # whether it stands before its chapter's figures
+
+    @property
+    def kinds(self) -> list[str]:
+        """What each shown column holds, see kind_of."""
+        return [kind_of(self.shown[heading]) for heading in self.shown.columns]
 
     def write(self, directory: Path) -> None:
-        """Write NAME.csv (raw numbers) and NAME.tex (text, booktabs) into `directory`."""
+        """Write NAME.csv (raw numbers) and NAME.tex (text, booktabs) into `directory`, which is made."""
+        directory.mkdir(parents=True, exist_ok=True)
         self.frame.to_csv(directory / f"{self.name}.csv", index=False)
         (directory / f"{self.name}.tex").write_text(self.latex(), encoding="utf-8")
 
     def latex(self) -> str:
         """Give a LaTeX table with caption and label, for the package booktabs."""
-        escaped = self.shown.map(latex_text)
-        escaped.columns = pd.Index([latex_text(name) for name in self.shown.columns])
-        align = "".join("l" if is_text(self.shown[name]) else "r" for name in self.shown.columns)
         caption = " ".join(latex_text(text) for text in (f"{self.title}.", self.note) if text)
         return str(
-            escaped.to_latex(
+            self.shown.map(latex_text)
+            .rename(columns=latex_text)
+            .to_latex(
                 index=False,
                 escape=False,
-                column_format=align,
+                column_format="".join("r" if kind == "figure" else "l" for kind in self.kinds),
                 caption=caption,
                 label=f"tab:{self.name}",
                 position="tbp",
             )
         )
+
+
+def make_table(chapter: str, name: str, title: str, rows: Sequence[Row], columns: Columns,
+               note: str = "", *, leads: bool = False) -> Table | None:  # fmt: skip
+    """Make a table of rows and columns; None where there is no row. Of a column that is a name, numbers are whole."""
+    if not rows:
+        return None
+    writers = {heading: figure(item) if isinstance(item, str) else item for heading, item in columns.items()}
+    shown = [{heading: write(row) for heading, write in writers.items()} for row in rows]
+    return Table(chapter, name, title, pd.DataFrame(list(rows)), pd.DataFrame(shown), note, leads)
+
+
+def figure(name: str, scale: float = 1, digits: int = 0, *, signed: bool = False) -> Write:
+    """Show a value times `scale` ± its standard deviation [its interval], each where the row has it; text as it is.
+
+    The row has them under the name with _standard_deviation, _lower and _upper behind it.
+    """
+
+    def write(row: Row) -> str:
+        value = row.get(name)
+        if isinstance(value, str):
+            return value or NOTHING
+        text = with_spread(value, row.get(f"{name}_standard_deviation", math.nan), scale, digits, signed=signed)
+        ends = [number(row.get(f"{name}_{end}"), digits, scale=scale, signed=signed) for end in ("lower", "upper")]
+        interval = NOTHING if NOTHING in ends else "[{}, {}]".format(*ends)
+        return " ".join(part for part in (text, interval) if part != NOTHING) or NOTHING
+
+    return write
 
 
 _LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -63,16 +103,16 @@ def latex_text(text: str) -> str:
     return "".join(_LATEX.get(character, character) for character in str(text))
 
 
-def is_text(column: pd.Series) -> bool:
-    """Whether a shown column holds words (set flush left), as labels always are, not figures."""
-    if column.name in LABEL_HEADINGS:
-        return True
-    starts = [str(value).lstrip(f"+-{MINUS}[<≥≤ ")[:1] for value in column if str(value) not in (NOTHING, NEVER)]
-    return not all(start.isdigit() for start in starts)
+def kind_of(column: pd.Series) -> str:
+    """Tell what a shown column holds: a figure, or text, as labels always are, or long text, which may break."""
+    starts = [value.lstrip(f"+-{MINUS}[<≥≤ ")[:1] for value in column if value not in (NOTHING, NEVER)]
+    if column.name not in LABEL_HEADINGS and all(start.isdigit() for start in starts):
+        return "figure"
+    return "long" if column.str.len().max() > LONG_WORDS else "text"
 
 
-def number(value: Any, digits: int, *, signed: bool = False) -> str:
-    """Write a number with thousands separated; an unavailable one as a dash, an infinite time as never.
+def number(value: Any, digits: int, *, scale: float = 1, signed: bool = False) -> str:
+    """Write a number times `scale` with thousands separated; an unavailable one as a dash, an infinite time as never.
 
     What rounds to nothing has no sign.
     """
@@ -80,33 +120,20 @@ def number(value: Any, digits: int, *, signed: bool = False) -> str:
         return NOTHING
     if math.isinf(value):
         return NEVER
-    steady = round(float(value), digits + 6)  # one figure summed in two ways is one text, also just between two digits
+    steady = round(float(value * scale), digits + 6)  # one figure summed in two ways is one text, also between digits
     text = f"{steady:{'+' if signed else ''},.{digits}f}"
     return text.replace("-", MINUS) if any(digit in "123456789" for digit in text) else text.lstrip("+-")
 
 
 def in_unit(value: Any, metric: Metric, *, signed: bool = False, more_digits: int = 0) -> str:
     """Write a stored value of a metric in the unit it is shown in, without the unit."""
-    missing = value is None or value is pd.NA
-    return number(value if missing else value * metric.scale, DIGITS[metric.unit] + more_digits, signed=signed)
+    return number(value, DIGITS[metric.unit] + more_digits, scale=metric.scale, signed=signed)
 
 
-def with_spread(mean: float, standard_deviation: float, scale: float, digits: int) -> str:
+def with_spread(mean: Any, standard_deviation: float, scale: float, digits: int, *, signed: bool = False) -> str:
     """Write mean ± standard deviation, each times `scale`; the mean alone where one value has no spread."""
-    text = number(mean * scale, digits)
-    return text if math.isnan(standard_deviation) else f"{text} ± {number(standard_deviation * scale, digits)}"
-
-
-def mean_and_spread(summary: Summary, metric: Metric) -> str:
-    """Write a summary's mean ± standard deviation in the unit of its metric, without the unit."""
-    return with_spread(summary.mean, summary.standard_deviation, metric.scale, DIGITS[metric.unit])
-
-
-def bounds(interval: Interval, metric: Metric, *, signed: bool = False) -> str:
-    """Write an interval in the unit of its metric: [low, high]."""
-    if not interval.known:
-        return NOTHING
-    return f"[{in_unit(interval.lower, metric, signed=signed)}, {in_unit(interval.upper, metric, signed=signed)}]"
+    text = number(mean, digits, scale=scale, signed=signed)
+    return text if math.isnan(standard_deviation) else f"{text} ± {number(standard_deviation, digits, scale=scale)}"
 
 
 def p_value(p: float) -> str:
@@ -127,8 +154,7 @@ def p_words(p: float) -> str:
 
 def p_bound(p: float) -> str:
     """Write the largest of some p values into a sentence: p at most 0.013, p below 0.001."""
-    text = p_value(p)
-    return f"p below {text[1:]}" if text.startswith("<") else f"p at most {text}"
+    return p_words(p).replace("<", "below").replace("=", "at most")
 
 
 def counted(count: int, noun: str) -> str:
@@ -146,37 +172,34 @@ def heading(metric: Metric) -> str:
     return f"{metric.label}, {metric.unit}" if metric.unit else metric.label
 
 
-def metric_table(metric: Metric, summaries: Mapping[str, Summary], basis: str) -> Table:
+def metric_table(metric: Metric, summaries: Mapping[str, Summary], basis: str) -> Table | None:
     """One metric of every configuration: n, mean, standard deviation, median, quartiles, extremes, interval.
 
     `basis` says in words what rows the figures are from.
     """
-    raw, shown = [], []
-    for label, item in summaries.items():
-        interval = item.mean_t_interval
-        raw.append(
-            {"label": label, "n": item.n, "mean": item.mean, "standard_deviation": item.standard_deviation,
-             "median": item.median, "minimum": item.minimum, "lower_quartile": item.lower_quartile,
-             "upper_quartile": item.upper_quartile, "maximum": item.maximum, "interval_lower": interval.lower,
-             "interval_upper": interval.upper, "confidence": interval.confidence}
-        )  # fmt: skip
-        shown.append(
-            {
-                "configuration": label,
-                "n": f"{item.n:,}",
-                "mean": in_unit(item.mean, metric),
-                "std. dev.": in_unit(item.standard_deviation, metric, more_digits=1),
-                "median": in_unit(item.median, metric),
-                "minimum": in_unit(item.minimum, metric),
-                "maximum": in_unit(item.maximum, metric),
-                f"{100 * interval.confidence:g} % interval of the mean": bounds(interval, metric),
-            }
-        )
+    figures = ("n", "mean", "standard_deviation", "median", "minimum", "lower_quartile", "upper_quartile", "maximum")
+    rows = [
+        {
+            "label": label,
+            **{name: getattr(item, name) for name in figures},
+            **{f"interval_{name}": getattr(item.mean_t_interval, name) for name in ("lower", "upper")},
+            "confidence": item.mean_t_interval.confidence,
+        }
+        for label, item in summaries.items()
+    ]
+    unit = (metric.scale, DIGITS[metric.unit])
+    columns: Columns = {
+        "configuration": "label",
+        "n": "n",
+        "mean": figure("mean", *unit),
+        "std. dev.": figure("standard_deviation", metric.scale, DIGITS[metric.unit] + 1),
+        **{name: figure(name, *unit) for name in ("median", "minimum", "maximum")},
+        "95 % interval of the mean": figure("interval", *unit),
+    }
     better = "higher is better" if metric.direction == "up" else "lower is better"
-    unit = f" ({metric.unit}, {better})" if metric.unit else f" ({better})"
-    title = f"{metric.label.capitalize()}{unit}"
-    note = " ".join(text for text in (metric.meaning, basis, sample_words(summaries)) if text)
-    return Table(f"metric-{metric.name}", title, pd.DataFrame(raw), pd.DataFrame(shown), note)
+    title = f"{metric.label.capitalize()} ({', '.join(filter(None, (metric.unit, better)))})"
+    note = " ".join(filter(None, (metric.meaning, basis, sample_words(summaries))))
+    return make_table("runs", f"metric-{metric.name}", title, rows, columns, note)
 
 
 def sample_words(summaries: Mapping[str, Summary]) -> str:
@@ -189,9 +212,3 @@ def sample_words(summaries: Mapping[str, Summary]) -> str:
         for remark, labels in remarks.items()
         if labels
     )
-
-
-def records_table(name: str, title: str, raw: Sequence[Mapping[str, Any]], shown: Sequence[Mapping[str, str]],
-                  note: str = "") -> Table:  # fmt: skip
-    """Make a table of rows given twice: raw numbers for CSV, text for reading."""
-    return Table(name, title, pd.DataFrame(list(raw)), pd.DataFrame(list(shown)), note)

@@ -12,7 +12,7 @@ from fmnist.tables import Table
 
 def table(note=""):
     shown = pd.DataFrame({"configuration": ["a|b", "c"], "n": ["3", "4"]})
-    return Table("results", "Results", shown, shown, note)
+    return Table("comparison", "results", "Results", shown, shown, note)
 
 
 @pytest.fixture

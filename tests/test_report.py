@@ -293,7 +293,7 @@ def test_a_terminal_cuts_no_figure_off(width):
         }
     )
     short = StudyResult(name="s", question="", answer="", missing=(), original=(), measurement="",
-                        results=Table("results", "Results", shown, shown))  # fmt: skip
+                        results=Table("comparison", "results", "Results", shown, shown))  # fmt: skip
     console = Console(width=width)
     with console.capture() as captured:
         print_results(ReportResult(path=Path("index.html"), studies=(short,)), console)

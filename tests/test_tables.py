@@ -14,10 +14,11 @@ from fmnist.tables import (
     NEVER,
     NOTHING,
     Table,
-    bounds,
+    figure,
     in_unit,
-    is_text,
+    kind_of,
     latex_text,
+    make_table,
     metric_table,
     number,
     p_bound,
@@ -82,8 +83,23 @@ def test_p_value_in_a_sentence(p, text):
     assert p_words(p) == text
 
 
-def test_bounds_of_one_value_are_not_available():
-    assert bounds(summarize([0.9]).mean_t_interval, ACCURACY) == NOTHING
+def test_a_column_shows_a_value_with_the_spread_and_the_interval_that_its_row_has():
+    show, row = figure("gap", 100, 1, signed=True), {"gap": 0.1234}
+    assert show(row) == "+12.3"
+    assert show(row | {"gap_standard_deviation": 0.02}) == "+12.3 ± 2.0"
+    assert show(row | {"gap_lower": 0.1, "gap_upper": 0.15}) == "+12.3 [+10.0, +15.0]"
+    assert show(row | {"gap_lower": math.nan, "gap_upper": math.nan}) == "+12.3"
+    assert show({"gap_lower": 0.1, "gap_upper": 0.15}) == "[+10.0, +15.0]"
+    assert show({}) == show({"gap": ""}) == NOTHING
+
+
+def test_a_table_is_made_of_rows_and_columns():
+    rows = [{"label": "a", "n": 1234, "error": None}, {"label": "", "n": None, "error": "no"}]
+    columns = {"who": "label", "runs": "n", "why": "error", "both": lambda row: f"{row['label']}{row['n']}"}
+    table = make_table("runs", "t", "T", rows, columns)
+    assert table.frame.to_dict("list")["label"] == ["a", ""]
+    assert table.shown.to_numpy().tolist() == [["a", "1,234", NOTHING, "a1234"], [NOTHING, NOTHING, "no", "None"]]
+    assert make_table("runs", "t", "T", [], columns) is None
 
 
 def test_metric_table_holds_pandas_figures():
@@ -99,13 +115,13 @@ def test_metric_table_holds_pandas_figures():
     assert tuple(raw.loc["a", ["interval_lower", "interval_upper"]]) == pytest.approx((student.low, student.high))
     shown = table.shown.set_index("configuration")
     assert shown.loc["a", "mean"] == f"{100 * values['a'].mean():.2f}"
-    assert shown.loc["b", "std. dev."] == NOTHING
+    assert shown.loc["b", "std. dev."] == shown.loc["b", "95 % interval of the mean"] == NOTHING
     assert "One value only, without spread and interval: b." in table.note
     assert "higher is better" in table.title
 
 
 def test_written_csv_gives_the_raw_numbers_back(tmp_path):
-    table = Table("t", "Title", pd.DataFrame({"label": ["a"], "mean": [0.1 + 0.2]}), pd.DataFrame({"x": ["1"]}))
+    table = Table("runs", "t", "Title", pd.DataFrame({"label": ["a"], "mean": [0.1 + 0.2]}), pd.DataFrame({"x": ["1"]}))
     table.write(tmp_path)
     assert pd.read_csv(tmp_path / "t.csv")["mean"].iloc[0] == 0.1 + 0.2
     assert "\\toprule" in (tmp_path / "t.tex").read_text()
@@ -113,7 +129,7 @@ def test_written_csv_gives_the_raw_numbers_back(tmp_path):
 
 def test_latex_prints_every_character():
     assert latex_text("own_v3 50 % & ± {x}") == r"own\_v3 50 \% \& $\pm$ \{x\}"
-    table = Table("t", "A_b", pd.DataFrame(), pd.DataFrame({"a_b, %": ["x_y"]}), "p < 0.05")
+    table = Table("runs", "t", "A_b", pd.DataFrame(), pd.DataFrame({"a_b, %": ["x_y"]}), "p < 0.05")
     latex = table.latex()
     assert r"x\_y" in latex
     assert r"a\_b, \%" in latex
@@ -121,8 +137,10 @@ def test_latex_prints_every_character():
 
 
 def test_figures_are_told_from_words():
-    assert not is_text(pd.Series(["92.1 ± 0.2", NOTHING, "\N{MINUS SIGN}1.0", "<0.001", "[1, 2]"]))
-    assert not is_text(pd.Series([NEVER, "3.0"]))
-    assert is_text(pd.Series(["own_v3", "lenet5"]))
-    assert is_text(pd.Series(["32", "128"], name="configuration"))
-    assert not is_text(pd.Series([NOTHING, NOTHING]))
+    def kind(*values, heading=""):
+        return kind_of(pd.Series(values, name=heading))
+
+    assert kind("92.1 ± 0.2", NOTHING, "\N{MINUS SIGN}1.0", "<0.001", "[1, 2]") == "figure"
+    assert kind(NEVER, "3.0") == kind(NOTHING, NOTHING) == "figure"
+    assert kind("own_v3", "lenet5") == kind("32", "128", heading="configuration") == "text"
+    assert kind("word " * 9) == "long"

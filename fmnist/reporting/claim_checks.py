@@ -1,15 +1,14 @@
-"""What a claim speaks of, measured on a study's runs: each quantity gives its parts as estimates of plain arrays.
+"""What a claim speaks of, measured on a study's runs: each function gives parts as estimates of plain arrays.
 
 Accuracy, recall and gaps carry both layers of uncertainty, of seeds and of test images (see
-fmnist.statistics.test_set_error); times, memory, spreads and epochs that of the seeds.
+fmnist.statistics.test_set_error); times, memory, spreads and epochs that of the seeds. Each gives at least one part, or
+raises UndecidableError where the runs do not allow it.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -43,11 +42,11 @@ class Unit:
     logarithm: bool = False  # the estimate is that of a ratio
 
     def text(self, estimate: Estimate) -> str:
-        """Write an estimate with its 95 % interval: +0.25 [-0.10, +0.60] points."""
+        """Write an estimate with its 95 % interval and n: +0.25 [-0.10, +0.60] points (n = 10)."""
         values = np.array([estimate.value, *estimate.bounds()])
-        shown = np.exp(values) if self.logarithm else self.scale * values
-        texts = (number(value, self.digits, signed=not self.logarithm) for value in shown)
-        return "{} [{}, {}] ".format(*texts) + self.name
+        shown = np.exp(values) if self.logarithm else values
+        texts = (number(value, self.digits, scale=self.scale, signed=not self.logarithm) for value in shown)
+        return "{} [{}, {}] ".format(*texts) + f"{self.name} (n = {estimate.n})"
 
 
 POINTS = Unit(name="points", digits=2, scale=100)
@@ -64,154 +63,86 @@ class Part:
     group: str = ""
 
 
-class Quantity(ABC):
-    """What a claim is about: how it is written, what it generalises to, and how it is measured."""
+def accuracy_gap(findings: Findings, label: str, *others: str) -> list[Part]:
+    """Test accuracy of a configuration less that of each other one.
 
-    unit: ClassVar[Unit] = POINTS
-    generalises_to: ClassVar[str] = NEW_IMAGES
-
-    @abstractmethod
-    def parts(self, findings: Findings) -> list[Part]:
-        """Estimate every part, at least one; raises UndecidableError where the runs do not allow it."""
-
-
-@dataclass(frozen=True)
-class AccuracyDifference(Quantity):
-    """Test accuracy of a configuration less that of each other one."""
-
-    label: str
-    others: Sequence[str] = ()  # empty: all others of the study, of which evidence shows the nearest
-
-    def parts(self, findings: Findings) -> list[Part]:
-        """See Quantity."""
-        others = self.others or [label for label in findings.study.labels if label != self.label]
-        sums = _predictions(findings, [self.label, *others])
-        return [
-            Part(
-                group=other if self.others else "",
-                words=f"{self.label} less {other}",
-                estimate=accuracy_difference(sums[self.label], sums[other]),
-            )
-            for other in others
-        ]
+    Without `others` of all others of the study, of which evidence shows the nearest.
+    """
+    every = others or [name for name in findings.study.labels if name != label]
+    sums = _predictions(findings, [label, *every])
+    return [
+        Part(
+            group=other if others else "",
+            words=f"{label} less {other}",
+            estimate=accuracy_difference(sums[label], sums[other]),
+        )
+        for other in every
+    ]
 
 
-@dataclass(frozen=True)
-class CostRatio(Quantity):
-    """A time or memory of one configuration as a multiple of another's."""
-
-    label: str
-    other: str
-    metric: str
-    unit: ClassVar[Unit] = TIMES
-    generalises_to: ClassVar[str] = NEW_SEEDS
-
-    def parts(self, findings: Findings) -> list[Part]:
-        """See Quantity."""
-        _require_finished(findings, self.label, self.other)
-        found, name = findings.metrics.get(self.metric), METRICS[self.metric].label
-        if found is None or found.refusal:
-            raise UndecidableError(found.refusal if found else f"no run has a value of {name}")
-        a, b = common_values(found.samples[self.label], found.samples[self.other])
-        words = f"{name} of {self.label} to that of {self.other}"
-        return [Part(words=words, estimate=paired_estimate(np.log(a / b)))]
+def cost_ratio(findings: Findings, label: str, other: str, metric: str) -> list[Part]:
+    """A time or memory of one configuration as a multiple of another's, as a logarithm."""
+    _require_finished(findings, label, other)
+    found, name = findings.metrics.get(metric), METRICS[metric].label
+    if found is None or found.refusal:
+        raise UndecidableError(found.refusal if found else f"no run has a value of {name}")
+    a, b = common_values(found.samples[label], found.samples[other])
+    return [Part(words=f"{name} of {label} to that of {other}", estimate=paired_estimate(np.log(a / b)))]
 
 
-@dataclass(frozen=True)
-class SpreadRatio(Quantity):
-    """The spread of a configuration's test accuracy between repeats as a multiple of another's."""
-
-    label: str
-    other: str
-    unit: ClassVar[Unit] = TIMES
-    generalises_to: ClassVar[str] = NEW_SEEDS
-
-    def parts(self, findings: Findings) -> list[Part]:
-        """See Quantity."""
-        samples = [rows["test_accuracy"] for rows in _rows(findings, self.label, self.other)]
-        words = f"mean deviation from the median, {self.label} to {self.other}"
-        return [Part(words=words, estimate=log_spread_ratio(*common_values(*samples)))]
+def spread_ratio(findings: Findings, label: str, other: str) -> list[Part]:
+    """The spread of a configuration's test accuracy between repeats as a multiple of another's, as a logarithm."""
+    samples = [rows["test_accuracy"] for rows in _rows(findings, label, other)]
+    words = f"mean deviation from the median, {label} to {other}"
+    return [Part(words=words, estimate=log_spread_ratio(*common_values(*samples)))]
 
 
-@dataclass(frozen=True)
-class GeneralisationGap(Quantity):
+def generalisation_gap(findings: Findings, label: str, other: str) -> list[Part]:
     """Training less test accuracy: a configuration's less another's."""
-
-    label: str
-    other: str
-
-    def parts(self, findings: Findings) -> list[Part]:
-        """See Quantity."""
-        sums = _predictions(findings, [self.label, self.other])
-        rows = _rows(findings, self.label, self.other)
-        a, b = common_values(*(item["train_accuracy"] - item["test_accuracy"] for item in rows))
-        difference = right_difference(sums[self.label], sums[self.other])
-        layers = [variance_layers(difference)] if len(difference) else []
-        words = f"gap of {self.label} less that of {self.other}"
-        return [Part(words=words, estimate=layered_estimate(a - b, *layers))]
+    sums = _predictions(findings, [label, other])
+    a, b = common_values(*(rows["train_accuracy"] - rows["test_accuracy"] for rows in _rows(findings, label, other)))
+    difference = right_difference(sums[label], sums[other])
+    layers = [variance_layers(difference)] if len(difference) else []
+    return [Part(words=f"gap of {label} less that of {other}", estimate=layered_estimate(a - b, *layers))]
 
 
-@dataclass(frozen=True)
-class BestEpoch(Quantity):
+def best_epoch_gap(findings: Findings, label: str, other: str) -> list[Part]:
     """Epoch of the lowest validation loss: a configuration's less another's. Not read where the limit decides it."""
-
-    label: str
-    other: str
-    unit: ClassVar[Unit] = EPOCHS
-    generalises_to: ClassVar[str] = NEW_SEEDS
-
-    def parts(self, findings: Findings) -> list[Part]:
-        """See Quantity."""
-        rows = _rows(findings, self.label, self.other)
-        ended = [at_epoch_limit(item) for item in rows]
-        if any(count > MOST_CENSORED * len(item) for count, item in zip(ended, rows, strict=True)):
-            first, second = (f"{count} of {len(item)}" for count, item in zip(ended, rows, strict=True))
-            raise UndecidableError(
-                f"the best epoch is censored by the limit of epochs in {first} runs of {self.label} and {second} of"
-                f" {self.other}"
-            )
-        a, b = common_values(*(item["best_epoch"] for item in rows))
-        words = f"best epoch of {self.label} less that of {self.other}"
-        return [Part(words=words, estimate=paired_estimate(a - b))]
+    both = _rows(findings, label, other)
+    ended = [at_epoch_limit(rows) for rows in both]
+    if any(count > MOST_CENSORED * len(rows) for count, rows in zip(ended, both, strict=True)):
+        first, second = (f"{count} of {len(rows)}" for count, rows in zip(ended, both, strict=True))
+        raise UndecidableError(
+            f"the best epoch is censored by the limit of epochs in {first} runs of {label} and {second} of {other}"
+        )
+    a, b = common_values(*(rows["best_epoch"] for rows in both))
+    return [Part(words=f"best epoch of {label} less that of {other}", estimate=paired_estimate(a - b))]
 
 
-@dataclass(frozen=True)
-class RecallGap(Quantity):
+def recall_gap(findings: Findings, *classes: str) -> list[Part]:
     """Recall of each class named less that of each class not named, in every configuration of the study."""
-
-    classes: Sequence[str]
-
-    def parts(self, findings: Findings) -> list[Part]:
-        """See Quantity."""
-        named = [CLASS_NAMES.index(name) for name in self.classes]
-        others = [number for number in range(len(CLASS_NAMES)) if number not in named]
-        return [
-            Part(group=label, words=f"{label}: {CLASS_NAMES[a]} less {CLASS_NAMES[b]}", estimate=estimate)
-            for label, sums in _predictions(findings, findings.study.labels).items()
-            for a, b, estimate in recall_gaps(sums, named, others)
-        ]
+    named = [CLASS_NAMES.index(name) for name in classes]
+    others = [number for number in range(len(CLASS_NAMES)) if number not in named]
+    return [
+        Part(group=label, words=f"{label}: {CLASS_NAMES[a]} less {CLASS_NAMES[b]}", estimate=estimate)
+        for label, sums in _predictions(findings, findings.study.labels).items()
+        for a, b, estimate in recall_gaps(sums, named, others)
+    ]
 
 
-@dataclass(frozen=True)
-class MistakeGap(Quantity):
+def mistake_gap(findings: Findings, true_class: str, taken_for: str) -> list[Part]:
     """Share of a class taken for one other class less that taken for each further one, in every configuration."""
-
-    true: str
-    predicted: str
-
-    def parts(self, findings: Findings) -> list[Part]:
-        """See Quantity."""
-        true, predicted = CLASS_NAMES.index(self.true), CLASS_NAMES.index(self.predicted)
-        others = [number for number in range(len(CLASS_NAMES)) if number not in (true, predicted)]
-        return [
-            Part(
-                group=label,
-                words=f"{label}: taken for {self.predicted} less for {CLASS_NAMES[other]}",
-                estimate=mistake_gap(sums, true, predicted, other),
-            )
-            for label, sums in _predictions(findings, findings.study.labels).items()
-            for other in others
-        ]
+    true, predicted = CLASS_NAMES.index(true_class), CLASS_NAMES.index(taken_for)
+    return [
+        Part(
+            group=label,
+            words=f"{label}: taken for {taken_for} less for {CLASS_NAMES[other]}",
+            estimate=share_gap(sums, true, predicted, other),
+        )
+        for label, sums in _predictions(findings, findings.study.labels).items()
+        for other in range(len(CLASS_NAMES))
+        if other not in (true, predicted)
+    ]
 
 
 def recall_gaps(
@@ -225,7 +156,7 @@ def recall_gaps(
             yield a, b, layered_estimate(recall[:, a] - recall[:, b], layers[a], layers[b])
 
 
-def mistake_gap(sums: PredictionSums, true: int, predicted: int, other: int) -> Estimate:
+def share_gap(sums: PredictionSums, true: int, predicted: int, other: int) -> Estimate:
     """Share of the images of class `true` taken for `predicted` less that taken for `other`, within runs."""
     images = sums.true_classes == true
     counts = sums.confusion_by_run[:, true]

@@ -39,9 +39,8 @@ def update_section(file: Path, result: ReportResult) -> None:
 
 def markdown_table(table: Table) -> str:
     """Write a table as Markdown, with its title before and its note after it."""
-    columns = [table.shown[name].astype(str) for name in table.shown.columns]
-    lines = [list(table.shown.columns), ["---"] * len(columns), *map(list, zip(*columns, strict=True))]
-    rows = ["| " + " | ".join(str(cell).replace("|", r"\|") for cell in line) + " |" for line in lines]
+    lines = [list(table.shown.columns), ["---"] * len(table.shown.columns), *table.shown.to_numpy().tolist()]
+    rows = ["| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines]
     return "\n".join([f"**{table.title}**", "", *rows, *(["", table.note] if table.note else [])])
 
 

@@ -26,53 +26,25 @@ class OriginalFigure:
     measured_alike: bool = True  # False: how or on what it was measured is not said, and no difference means anything
 
 
-ORIGINAL_FIGURES: tuple[OriginalFigure, ...] = (
+ORIGINAL_FIGURES = (
     OriginalFigure(architecture="lenet5", metric="test_accuracy", value=0.89),
     OriginalFigure(architecture="brownlee", metric="test_accuracy", value=0.88),
     OriginalFigure(architecture="own_v1", metric="test_accuracy", value=0.90),
-    OriginalFigure(
-        architecture="own_v3",
-        metric="test_accuracy",
-        value=0.92,
-        remark="range 89.872 to 91.835 %; most runs, it says, 91.6 to 92.0 %",
-    ),
+    OriginalFigure(architecture="own_v3", metric="test_accuracy", value=0.92,
+                   remark="range 89.872 to 91.835 %; most runs, it says, 91.6 to 92.0 %"),
     OriginalFigure(architecture="efficientnet_small", metric="test_accuracy", value=0.928),
-    OriginalFigure(
-        architecture=OWN_CNN,
-        metric="train_accuracy",
-        value=0.9033,
-        remark="own CNN; mean of its runs, +- 0.642 points",
-    ),
+    OriginalFigure(architecture=OWN_CNN, metric="train_accuracy", value=0.9033,
+                   remark="own CNN; mean of its runs, +- 0.642 points"),
     OriginalFigure(architecture="efficientnet_small", metric="train_accuracy", value=0.9475),
-    OriginalFigure(
-        architecture=OWN_CNN,
-        metric="train_seconds",
-        value=2100,
-        remark="about; own CNN; hardware not named",
-        measured_alike=False,
-    ),
-    OriginalFigure(
-        architecture="efficientnet_small",
-        metric="train_seconds",
-        value=2623.94,
-        remark="hardware not named",
-        measured_alike=False,
-    ),
-    OriginalFigure(
-        architecture=OWN_CNN,
-        metric="host_allocated_bytes",
-        value=25 * MEGABYTE,
-        remark="own CNN, 20 to 30 MB; how it was measured is not said",
-        measured_alike=False,
-    ),
-    OriginalFigure(
-        architecture="efficientnet_small",
-        metric="host_allocated_bytes",
-        value=19.95 * MEGABYTE,
-        remark="19.95 MB; how it was measured is not said",
-        measured_alike=False,
-    ),
-)
+    OriginalFigure(architecture=OWN_CNN, metric="train_seconds", value=2100,
+                   remark="about; own CNN; hardware not named", measured_alike=False),
+    OriginalFigure(architecture="efficientnet_small", metric="train_seconds", value=2623.94,
+                   remark="hardware not named", measured_alike=False),
+    OriginalFigure(architecture=OWN_CNN, metric="host_allocated_bytes", value=25 * MEGABYTE,
+                   remark="own CNN, 20 to 30 MB; how it was measured is not said", measured_alike=False),
+    OriginalFigure(architecture="efficientnet_small", metric="host_allocated_bytes", value=19.95 * MEGABYTE,
+                   remark="19.95 MB; how it was measured is not said", measured_alike=False),
+)  # fmt: skip
 
 # the EfficientNet-style net's epochs 1, 15 and 30: training accuracy, validation accuracy, losses, learning rate
 ORIGINAL_EPOCHS: Mapping[str, tuple[Mapping[str, float], ...]] = {
@@ -92,16 +64,12 @@ def is_package_study(study: StudyRows) -> bool:
 
     It has the same question and the same architectures under the same labels.
     """
-    for own in (comparison.STUDY, timing.STUDY):
-        if study.name == own.name:
-            architectures = {item.label: item.architecture for item in own.configurations}
-            return study.question == own.question and study.architectures == architectures
-    return False
+    own = {item.name: item for item in (comparison.STUDY, timing.STUDY)}.get(study.name)
+    architectures = {item.label: item.architecture for item in own.configurations} if own else {}
+    return own is not None and study.question == own.question and study.architectures == architectures
 
 
 def original_value(architecture: str, metric: str) -> float:
     """Give the original report's figure in stored units; nan where it gives none."""
-    for figure in ORIGINAL_FIGURES:
-        if (figure.architecture, figure.metric) == (architecture, metric):
-            return figure.value
-    return float("nan")
+    values = {(figure.architecture, figure.metric): figure.value for figure in ORIGINAL_FIGURES}
+    return values.get((architecture, metric), float("nan"))

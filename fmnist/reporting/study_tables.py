@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -16,17 +15,17 @@ from fmnist.statistics.comparable import MEASURED_KINDS
 from fmnist.statistics.intervals import Interval
 from fmnist.statistics.verdicts import RELATIVE_KINDS
 from fmnist.tables import (
+    DIGITS,
     NOTHING,
+    Columns,
     Table,
-    bounds,
+    figure,
     heading,
     in_unit,
-    mean_and_spread,
+    make_table,
     metric_table,
     names,
-    number,
     p_value,
-    records_table,
     with_spread,
 )
 
@@ -34,37 +33,41 @@ RESULT_COSTS = ("train_seconds", "host_allocated_bytes")
 MISTAKES_SHOWN = 3
 
 
-def results_table(findings: Findings) -> Table:
+def results_table(findings: Findings) -> Table | None:
     """The overview: label, n, accuracy with spread and interval, time, memory and verdict; the best first."""
-    study = findings.study
-    main = findings.metrics.get(study.primary_metric)
-    columns = list(dict.fromkeys([study.primary_metric, "test_accuracy", *RESULT_COSTS, "parameter_count"]))
-    raw, shown = [], []
+    main = findings.primary
+    wanted = (findings.study.primary_metric, "test_accuracy", *RESULT_COSTS, "parameter_count")
+    metrics = [METRICS[name] for name in dict.fromkeys(wanted)]
+    columns: Columns = {
+        "configuration": "label",
+        "n": "n",
+        **{heading(metric): figure(metric.name, metric.scale, DIGITS[metric.unit]) for metric in metrics},
+        **({f"against {findings.ordered[0]}": "against_best"} if main and main.pairs else {}),
+    }
+    rows: list[dict[str, object]] = []
     for label in findings.every_label:
         summary = main.summaries.get(label) if main else None
-        raw_row: dict[str, object] = {"label": label, "n": summary.n if summary else 0}
-        row = {"configuration": label, "n": f"{raw_row['n']:,}"}
-        for name in columns:
-            raw_values, text = _result_cell(findings, name, label)
-            raw_row |= raw_values
-            row[heading(METRICS[name])] = text
+        row: dict[str, object] = {"label": label, "n": summary.n if summary else 0}
+        for metric in metrics:
+            row |= _result_values(findings, metric, label)
         if main and main.pairs:
-            raw_row["against_best"] = row[f"against {findings.ordered[0]}"] = _against_best(findings, main, label)
-        raw.append(raw_row)
-        shown.append(row)
-    return records_table("results", "Results", raw, shown, _results_note(findings))
+            row["against_best"] = _against_best(findings, main, label)
+        rows.append(row)
+    return make_table("comparison", "results", "Results", rows, columns, _results_note(findings), leads=True)
 
 
-def _result_cell(findings: Findings, name: str, label: str) -> tuple[dict[str, float], str]:
-    metric, found = METRICS[name], findings.metrics.get(name)
-    summary = found.summaries.get(label) if found else None
-    if found is None or summary is None:
-        return {name: float("nan")}, NOTHING
-    text = in_unit(summary.mean, metric) if metric.kind == "size" else mean_and_spread(summary, metric)
-    raw = {name: summary.mean, f"{name}_standard_deviation": summary.standard_deviation}
-    if metric.kind == "accuracy" and summary.n > 1:
-        text += f" {bounds(summary.mean_t_interval, metric)}"
-    return raw, text
+def _result_values(findings: Findings, metric: Metric, label: str) -> dict[str, float]:
+    """Give the mean of a metric; with its spread where it can have one, of accuracies also with its interval."""
+    name, found = metric.name, findings.metrics.get(metric.name)
+    if found is None or label not in found.summaries:
+        return {name: float("nan")}
+    summary = found.summaries[label]
+    values = {name: summary.mean}
+    if metric.kind != "size":
+        values[f"{name}_standard_deviation"] = summary.standard_deviation
+    if metric.kind == "accuracy":
+        values |= {f"{name}_lower": summary.mean_t_interval.lower, f"{name}_upper": summary.mean_t_interval.upper}
+    return values
 
 
 def _against_best(findings: Findings, main: MetricFindings, label: str) -> str:
@@ -108,44 +111,45 @@ def placement_mark(found: MetricFindings) -> str:
     return "Mixed hardware: not compared" if found.is_mixed else "Disturbed or resumed runs: not compared"
 
 
-def counts_table(findings: Findings) -> Table:
+def counts_table(findings: Findings) -> Table | None:
     """Runs wanted and there, by status: what failed or diverged is counted."""
     counts = findings.study.counts().reindex(findings.every_label).reset_index(names="label")
-    shown = counts.rename(columns={"label": "configuration", "ok": "finished"})
-    shown = shown.map(lambda value: value if isinstance(value, str) else number(value, 0))
-    return Table("runs", "Runs", counts, shown)
+    columns = {{"label": "configuration", "ok": "finished"}.get(name, name): name for name in counts.columns}
+    return make_table("runs", "runs", "Runs", counts.to_dict("records"), columns)
 
 
 def failures_table(findings: Findings) -> Table | None:
     """Each run that failed or diverged, with its error; None if there is none."""
     rows = findings.study.outcomes
-    columns = ["label", "repeat", "status", "attempts", "error"]
-    bad = rows.loc[rows["status"] != "ok", columns]
-    if bad.empty:
-        return None
-    shown = bad.fillna({"error": NOTHING}).astype(str).rename(columns={"label": "configuration"})
-    return Table("failures", "Runs that did not finish", bad, shown)
+    columns = {"configuration": "label", "repeat": "repeat", "status": "status", "attempts": "attempts",
+               "error": "error"}  # fmt: skip
+    bad = rows.loc[rows["status"] != "ok", list(columns.values())].to_dict("records")
+    return make_table("runs", "failures", "Runs that did not finish", bad, columns)
 
 
-def metric_tables(findings: Findings) -> Iterator[Table]:
+def metric_tables(findings: Findings) -> list[Table | None]:
     """One table a metric."""
-    for found in findings.metrics.values():
-        summaries = {label: found.summaries[label] for label in findings.every_label if label in found.summaries}
-        yield metric_table(found.metric, summaries, basis_words(found))
+    return [
+        metric_table(
+            found.metric,
+            {label: found.summaries[label] for label in findings.every_label if label in found.summaries},
+            basis_words(found),
+        )
+        for found in findings.metrics.values()
+    ]
 
 
-def pair_tables(findings: Findings) -> Iterator[Table]:
+def pair_tables(findings: Findings) -> list[Table | None]:
     """One table for each metric whose pairs were compared: the verdict on each, with what it stands on."""
-    for found in findings.metrics.values():
-        if found.pairs:
-            yield _pair_table(found, findings)
+    return [_pair_table(found, findings) for found in findings.metrics.values() if found.pairs]
 
 
-def _pair_table(found: MetricFindings, findings: Findings) -> Table:
+def _pair_table(found: MetricFindings, findings: Findings) -> Table | None:
     metric, order = found.metric, findings.ordered
     views = [seen_from(pair, min((pair.a, pair.b), key=order.index)) for pair in found.pairs]
     views.sort(key=lambda view: (order.index(view.label), order.index(view.other)))
-    layers = [_layers(view, findings) for view in views]
+    layered = metric.name == "test_accuracy"
+    layers = [findings.layered_interval(view.label, view.other) if layered else None for view in views]
     margin = views[0].pair.margin
     relative = metric.kind in RELATIVE_KINDS
     title = f"Pairs by {metric.label} ({'ratio' if relative else difference_unit(metric)})"
@@ -167,14 +171,10 @@ def _pair_table(found: MetricFindings, findings: Findings) -> Table:
     }
     note = " ".join(words for words, holds in parts.items() if holds)
     note += f"{_design_note(found)}{_remarks(views, layers, found)}"
-    rows = list(zip(views, layers, strict=True))
-    raw, shown = [_raw_pair(*row) for row in rows], [_shown_pair(*row, found) for row in rows]
-    return records_table(f"pairs-{metric.name}", title, raw, shown, note)
-
-
-def _layers(view: PairView, findings: Findings) -> Interval | None:
-    is_accuracy = view.pair.metric == "test_accuracy"
-    return findings.layered_interval(view.label, view.other) if is_accuracy else None
+    rows = [_pair_row(view, both) for view, both in zip(views, layers, strict=True)]
+    chapter = "costs" if metric.kind in ("time", "memory") else "comparison"
+    columns = _pair_columns(found, views, has_layers=any(layers))
+    return make_table(chapter, f"pairs-{metric.name}", title, rows, columns, note)
 
 
 def _spoken_of(metric: Metric) -> str:
@@ -208,53 +208,44 @@ def _remarks(views: list[PairView], layers: list[Interval | None], found: Metric
     )
 
 
-def _raw_pair(view: PairView, layered: Interval | None) -> dict[str, object]:
+def _pair_row(view: PairView, layered: Interval | None) -> dict[str, object]:
     pair = view.pair
     flipped = view.label != pair.a
     fewest, most = pair.repeats_to_decide or (None, None)
-    both = {} if layered is None else {"layered_lower": layered.lower, "layered_upper": layered.upper}
     return {
-        "label": view.label,
-        "other": view.other,
-        "n": pair.n,
-        "verdict": view.verdict,
+        "label": view.label, "other": view.other, "n": pair.n, "verdict": view.verdict,
         "look": pair.decision and pair.decision.look,
-        "difference": view.difference,
-        "difference_lower": view.lower,
-        "difference_upper": view.upper,
-        **both,
-        "ratio": view.ratio,
-        "ratio_lower": view.ratio_lower,
-        "ratio_upper": view.ratio_upper,
-        "difference_p_holm": pair.difference_p_holm,
-        "signed_rank_p_holm": pair.signed_rank_p_holm,
-        "equivalence_p_holm": pair.equivalence_p_holm,
-        "margin": pair.margin,
+        "difference": view.difference, "difference_lower": view.lower, "difference_upper": view.upper,
+        **({"layered_lower": layered.lower, "layered_upper": layered.upper} if layered else {}),
+        "ratio": view.ratio, "ratio_lower": view.ratio_lower, "ratio_upper": view.ratio_upper,
+        "difference_p_holm": pair.difference_p_holm, "signed_rank_p_holm": pair.signed_rank_p_holm,
+        "equivalence_p_holm": pair.equivalence_p_holm, "margin": pair.margin,
         "d_z": -pair.d_z if flipped else pair.d_z,
         "cliffs_delta": -pair.cliffs_delta if flipped else pair.cliffs_delta,
         "probability_better": 1 - pair.probability_a_better if flipped else pair.probability_a_better,
-        "fewest_repeats_to_decide": fewest,
-        "most_repeats_to_decide": most,
-    }
+        "fewest_repeats_to_decide": fewest, "most_repeats_to_decide": most,
+    }  # fmt: skip
 
 
-def _shown_pair(view: PairView, layered: Interval | None, found: MetricFindings) -> dict[str, str]:
-    raw, pair = _raw_pair(view, layered), view.pair
-    both = {} if layered is None else {"seeds and test set": bounds(layered, found.metric, signed=True)}
+def _pair_columns(found: MetricFindings, views: list[PairView], *, has_layers: bool) -> Columns:
+    metric, by_labels = found.metric, {(view.label, view.other): view for view in views}
+    both = figure("layered", metric.scale, DIGITS[metric.unit], signed=True)
     return {
-        "configuration": view.label,
-        "against": view.other,
-        "ratio" if found.metric.kind in RELATIVE_KINDS else "difference": difference_text(view, found.metric),
-        "verdict": view.verdict,
-        "n": f"{pair.n:,}",
-        **both,
-        "p (difference)": p_value(pair.difference_p_holm),
-        "p (signed rank)": p_value(pair.signed_rank_p_holm),
-        "p (equivalence)": p_value(pair.equivalence_p_holm),
-        "d_z": number(raw["d_z"], 2, signed=True),
-        "Cliff's δ": number(raw["cliffs_delta"], 2, signed=True),
-        "P(better)": number(raw["probability_better"], 2),
-        "repeats to decide": repeats_text(pair, found.looks),
+        "configuration": "label",
+        "against": "other",
+        "ratio" if metric.kind in RELATIVE_KINDS else "difference": lambda row: difference_text(
+            by_labels[row["label"], row["other"]], metric
+        ),
+        "verdict": "verdict",
+        "n": "n",
+        **({"seeds and test set": both} if has_layers else {}),
+        "p (difference)": lambda row: p_value(row["difference_p_holm"]),
+        "p (signed rank)": lambda row: p_value(row["signed_rank_p_holm"]),
+        "p (equivalence)": lambda row: p_value(row["equivalence_p_holm"]),
+        "d_z": figure("d_z", digits=2, signed=True),
+        "Cliff's δ": figure("cliffs_delta", digits=2, signed=True),
+        "P(better)": figure("probability_better", digits=2),
+        "repeats to decide": lambda row: repeats_text(by_labels[row["label"], row["other"]].pair, found.looks),
     }
 
 
@@ -269,23 +260,21 @@ def recall_table(findings: Findings) -> Table | None:
         cells = {name: with_spread(means[name], spreads[name], 100, 1) for name in CLASS_NAMES}
         shown.append({"configuration": label, **cells})
     note = "Share of each class's test images classified rightly, in %, mean ± standard deviation over runs."
-    return records_table("recall", "Recall by class", raw, shown, note) if raw else None
+    frames = pd.DataFrame(raw), pd.DataFrame(shown)
+    return Table("classes", "recall", "Recall by class", *frames, note) if raw else None
 
 
 def mistakes_table(findings: Findings) -> Table | None:
     """The most frequent mistakes of each configuration, all runs together."""
-    raw = []
+    rows = []
     for label in findings.predicted:
         counts = findings.predictions[label].confusion
         wrong = np.where(np.eye(len(counts), dtype=bool), 0, counts)
         for place in np.argsort(-wrong, axis=None, kind="stable")[:MISTAKES_SHOWN]:
             true, predicted = divmod(int(place), len(counts))
             share = counts[true, predicted] / max(counts[true].sum(), 1)
-            raw.append({"label": label, "true": CLASS_NAMES[true], "predicted": CLASS_NAMES[predicted],
-                        "count": int(counts[true, predicted]), "share": share})  # fmt: skip
-    shown = [
-        {"configuration": row["label"], "true class": row["true"], "taken for": row["predicted"],
-         "times": f"{row['count']:,}", "share of the class, %": number(100 * row["share"], 1)}
-        for row in raw
-    ]  # fmt: skip
-    return records_table("mistakes", "Most frequent mistakes", raw, shown, "All runs together.") if raw else None
+            rows.append({"label": label, "true": CLASS_NAMES[true], "predicted": CLASS_NAMES[predicted],
+                         "count": int(counts[true, predicted]), "share": share})  # fmt: skip
+    columns: Columns = {"configuration": "label", "true class": "true", "taken for": "predicted", "times": "count",
+                        "share of the class, %": figure("share", 100, 1)}  # fmt: skip
+    return make_table("classes", "mistakes", "Most frequent mistakes", rows, columns, "All runs together.")

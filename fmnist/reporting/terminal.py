@@ -8,7 +8,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from fmnist.report import ReportResult
-from fmnist.tables import Table, is_text
+from fmnist.tables import Table
 
 MOST_ROWS = 30
 COLUMNS = 5  # configuration, n, accuracy, time, memory: what 80 characters hold
@@ -38,12 +38,13 @@ def rich_table(title: str, table: Table, *, intervals_below: bool = False) -> Ri
     """
     shown = RichTable(title=Text(title), title_justify="left", caption=Text(table.note), caption_justify="left",
                       box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)  # fmt: skip
-    for place, name in enumerate(table.shown.columns[:COLUMNS]):
-        text = is_text(table.shown[name])
-        shown.add_column(Text(two_lines(str(name))), justify="left" if text else "right", no_wrap=place < UNBROKEN)
-    for row in table.shown.astype(str).to_numpy().tolist()[:MOST_ROWS]:
-        cells = row[:COLUMNS]
-        shown.add_row(*(Text(cell.replace(" [", "\n[") if intervals_below else cell) for cell in cells))
+    first = table.shown.iloc[:MOST_ROWS, :COLUMNS]
+    for place, (name, kind) in enumerate(zip(first.columns, table.kinds, strict=False)):
+        shown.add_column(
+            Text(two_lines(name)), justify="right" if kind == "figure" else "left", no_wrap=place < UNBROKEN
+        )
+    for row in first.to_numpy().tolist():
+        shown.add_row(*(Text(cell.replace(" [", "\n[") if intervals_below else cell) for cell in row))
     return shown
 
 

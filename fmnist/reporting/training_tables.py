@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,16 @@ from fmnist.statistics.intervals import FAMILY_ERROR, finite, wilson_interval
 from fmnist.statistics.paired_tests import holm
 from fmnist.statistics.trade_offs import TARGET_ACCURACY
 from fmnist.statistics.trainability import at_epoch_limit, log_spread_ratio, standard_deviation_interval
-from fmnist.tables import NOTHING, Table, number, p_words, records_table, with_spread
+from fmnist.tables import NOTHING, Columns, Row, Table, figure, make_table, number, p_words
 
 EPOCH_QUANTITIES = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss", "learning_rate")
+EPOCH_COLUMNS: Columns = {
+    "training accuracy, %": figure("train_accuracy", 100, 2),
+    "validation accuracy, %": figure("validation_accuracy", 100, 2),
+    "training loss": figure("train_loss", digits=4),
+    "validation loss": figure("validation_loss", digits=4),
+    "learning rate": lambda row: NOTHING if pd.isna(row["learning_rate"]) else f"{row['learning_rate']:.2g}",
+}
 EPOCH_NOTE = (
     "Training figures are means over the epoch's steps, with dropout and augmentation on; learning rates are means."
 )
@@ -27,27 +34,17 @@ EPOCH_NOTE = (
 
 def epochs_table(findings: Findings) -> Table | None:
     """First, middle and last epoch of each configuration, over its runs."""
-    if findings.epochs.empty:
-        return None
     stages = stages_of(findings.epochs)
     stages["stage"] = pd.Categorical(stages["stage"], STAGES, ordered=True)
     stages["label"] = pd.Categorical(stages["label"], findings.ordered, ordered=True)
-    raw = over_runs(stages, ["label", "stage"], ("epoch", *EPOCH_QUANTITIES))
-    shown = [
-        {
-            "configuration": str(row["label"]),
-            "n": str(row["n"]),
-            "stage": str(row["stage"]),
-            "epoch": _figure(row, "epoch", 1, 1),
-            **shown_epoch(row),
-        }
-        for row in raw
-    ]
+    rows = over_runs(stages, ["label", "stage"], ("epoch", *EPOCH_QUANTITIES))
+    columns: Columns = {"configuration": "label", "n": "n", "stage": "stage", "epoch": figure("epoch", digits=1),
+                        **EPOCH_COLUMNS}  # fmt: skip
     note = (
         "Mean ± standard deviation over n runs, each with its own last epoch; the middle one of k is (k + 1) / 2,"
         f" rounded down. {EPOCH_NOTE}"
     )
-    return records_table("epochs", "First, middle and last epoch", raw, shown, note)
+    return make_table("curves", "epochs", "First, middle and last epoch", rows, columns, note)
 
 
 def over_runs(epochs: pd.DataFrame, by: list[str], quantities: Sequence[str]) -> list[dict[Any, Any]]:
@@ -60,39 +57,37 @@ def over_runs(epochs: pd.DataFrame, by: list[str], quantities: Sequence[str]) ->
     return frame.reset_index().to_dict("records")
 
 
-def shown_epoch(row: Mapping[Any, Any]) -> dict[str, str]:
-    """Write the quantities of a group of epochs, with their spread where there is one."""
-    return {
-        "training accuracy, %": _figure(row, "train_accuracy", 100, 2),
-        "validation accuracy, %": _figure(row, "validation_accuracy", 100, 2),
-        "training loss": _figure(row, "train_loss", 1, 4),
-        "validation loss": _figure(row, "validation_loss", 1, 4),
-        "learning rate": NOTHING if pd.isna(row["learning_rate"]) else f"{row['learning_rate']:.2g}",
-    }
-
-
-def _figure(row: Mapping[Any, Any], quantity: str, scale: float, digits: int) -> str:
-    """Write a quantity with its spread; a single value, and one quoted, has none."""
-    return with_spread(row[quantity], row.get(f"{quantity}_standard_deviation", math.nan), scale, digits)
-
-
 def trainability_table(findings: Findings) -> Table | None:
     """Which configuration was hardest to train: divergence, overfitting, the epoch it peaked at, spread of seeds."""
     outcomes = findings.study.outcomes
     tried = set(outcomes["label"])
-    raw = [
+    rows = [
         {"label": label, **trainability(outcomes[outcomes["label"] == label])}
         for label in findings.every_label
         if label in tried
     ]
+    columns: Columns = {
+        "configuration": "label",
+        "n": "n",
+        "diverged": _diverged,
+        "generalisation gap, points": figure("generalisation_gap", 100, 2),
+        "best epoch": figure("best_epoch", digits=1),
+        "ended by the limit of epochs": "at_epoch_limit",
+        "epochs run": figure("epochs_run", digits=1),
+        "spread of seeds, points": figure("seed_spread", 100, 3),
+    }
     note = (
         "Generalisation gap: training accuracy, dropout and augmentation off, less test accuracy. Best epoch: that of"
         " the lowest validation loss; it might have come later in runs that their limit of epochs ended. Spread of"
         " seeds: standard deviation of the test accuracy between repeats, with Bonett's 95 % interval."
         f" {spread_words(findings)}"
     )
-    shown = [_shown_trainability(row) for row in raw]
-    return records_table("trainability", "How hard it was to train", raw, shown, note)
+    return make_table("curves", "trainability", "How hard it was to train", rows, columns, note)
+
+
+def _diverged(row: Row) -> str:
+    share = [number(100 * row[f"diverged_{end}"], 0) for end in ("lower", "upper")]
+    return "{} of {} [{}, {} %]".format(row["diverged"], row["runs"], *share) if row["runs"] else NOTHING
 
 
 def trainability(rows: pd.DataFrame) -> dict[str, Any]:
@@ -110,11 +105,10 @@ def trainability(rows: pd.DataFrame) -> dict[str, Any]:
         "diverged_lower": share.lower, "diverged_upper": share.upper,
         "n": len(trained), "at_epoch_limit": at_epoch_limit(trained),
     }  # fmt: skip
-    columns = trained.assign(generalisation_gap=trained["train_accuracy"] - trained["test_accuracy"])
-    for name in ("generalisation_gap", "best_epoch", "epochs_run"):
-        values = columns[name].dropna().astype(float)
-        figures |= {name: values.mean(), f"{name}_standard_deviation": values.std()}
-    accuracy = trained["test_accuracy"].dropna().astype(float)
+    quantities = trained.assign(generalisation_gap=trained["train_accuracy"] - trained["test_accuracy"])
+    for name, values in quantities[["generalisation_gap", "best_epoch", "epochs_run"]].astype(float).items():
+        figures |= {str(name): values.mean(), f"{name}_standard_deviation": values.std()}
+    accuracy = trained["test_accuracy"].astype(float)
     spread = standard_deviation_interval(finite(accuracy))
     return {**figures, "seed_spread": accuracy.std(), "seed_spread_lower": spread.lower,
             "seed_spread_upper": spread.upper}  # fmt: skip
@@ -142,22 +136,6 @@ def spread_words(findings: Findings) -> str:
     return f"{'; '.join(parts) or 'No two spreads differ surely'} ({basis})."
 
 
-def _shown_trainability(row: Mapping[str, Any]) -> dict[str, str]:
-    share = [number(100 * row[f"diverged_{end}"], 0) for end in ("lower", "upper")]
-    bounds = [number(100 * row[f"seed_spread_{end}"], 3) for end in ("lower", "upper")]
-    return {
-        "configuration": row["label"],
-        "n": f"{row['n']:,}",
-        "diverged": "{} of {} [{}, {} %]".format(row["diverged"], row["runs"], *share) if row["runs"] else NOTHING,
-        "generalisation gap, points": _figure(row, "generalisation_gap", 100, 2),
-        "best epoch": _figure(row, "best_epoch", 1, 1),
-        "ended by the limit of epochs": f"{row['at_epoch_limit']:,}",
-        "epochs run": _figure(row, "epochs_run", 1, 1),
-        "spread of seeds, points": number(100 * row["seed_spread"], 3)
-        + ("" if NOTHING in bounds else " [{}, {}]".format(*bounds)),
-    }
-
-
 def target_table(findings: Findings) -> Table | None:
     """Training time until the validation accuracy first reaches the target; None where times may not be compared.
 
@@ -165,27 +143,24 @@ def target_table(findings: Findings) -> Table | None:
     infinite time there is nothing.
     """
     times = findings.target_times
-    if times.empty or findings.timing_refusal:
+    if findings.timing_refusal:
         return None
-    raw: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for label in (label for label in findings.ordered if label in times):
         known = times[label].dropna().to_numpy(dtype=float)
         quartiles = np.quantile(known, [0.25, 0.5, 0.75], method="inverted_cdf") if len(known) else [math.nan] * 3
-        raw.append(
+        rows.append(
             {"label": label, "n": len(known), "reached": int(np.isfinite(known).sum()),
              **dict(zip(("lower_quartile", "median", "upper_quartile"), quartiles, strict=True))}
         )  # fmt: skip
-    shown = [
-        {
-            "configuration": row["label"],
-            "n": f"{row['n']:,}",
-            "reach it": f"{row['reached']:,}",
-            "median, s": number(row["median"], 1),
-            "lower quartile, s": number(row["lower_quartile"], 1),
-            "upper quartile, s": number(row["upper_quartile"], 1),
-        }
-        for row in raw
-    ]
+    columns: Columns = {
+        "configuration": "label",
+        "n": "n",
+        "reach it": "reached",
+        "median, s": figure("median", digits=1),
+        "lower quartile, s": figure("lower_quartile", digits=1),
+        "upper quartile, s": figure("upper_quartile", digits=1),
+    }
     title = f"Time to {100 * TARGET_ACCURACY:g} % validation accuracy"
     note = "Training time until the end of the first epoch that reaches it. Exclusive rows of one hardware."
-    return records_table("time-to-target", title, raw, shown, note)
+    return make_table("costs", "time-to-target", title, rows, columns, note)

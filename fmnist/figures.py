@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
-from fmnist.reporting.appearance import INK, QUIET, Look, in_lines
+from fmnist.reporting.appearance import INK, QUIET, WARNING, Look, in_lines
 from fmnist.schema import Metric
 
 Numbers = npt.NDArray[np.float64]
@@ -39,28 +39,33 @@ def draw_distribution(
 
     `values` maps labels to stored values of `metric`, shape (n,); from 20 runs on a box stands behind the points
     (median, quartiles, whiskers to 1.5 times their distance). `means` has the labels as index and the columns mean,
-    low, high, in stored units; an interval that is nan is not drawn.
+    low, high and, if the original report's figures are to be drawn as hollow diamonds, original, in stored units; what
+    is nan is not drawn.
     """
-    rows = (means.loc[list(values)] * metric.scale).iterrows()
-    for place, ((label, stored), (_, mean)) in enumerate(zip(values.items(), rows, strict=True)):
-        shown, look = stored * metric.scale, looks[label]
-        if len(shown) >= FEWEST_FOR_A_BOX:
-            _draw_box(axes, shown, place, look)
-        _draw_points(axes, shown, place, look)
-        draw_mean(axes, mean, place + 0.26, "|", INK)
-    name_rows(axes, [f"{label} (n={len(stored):,})" for label, stored in values.items()])
+    shown = means.loc[list(values)] * metric.scale
+    for place, ((label, stored), (_, row)) in enumerate(zip(values.items(), shown.iterrows(), strict=True)):
+        look, below = looks[label], place + 0.26
+        if len(stored) >= FEWEST_FOR_A_BOX:
+            _draw_box(axes, stored * metric.scale, place, look)
+        _draw_points(axes, stored * metric.scale, place, look)
+        axes.plot([row["low"], row["high"]], [below, below], color=INK, linewidth=1.4)
+        axes.plot(row["mean"], below, marker="|", color=INK, markersize=6, linestyle="")
+        if "original" in row:
+            axes.plot(row["original"], below, marker="d", color=INK, markersize=7, fillstyle="none", linestyle="")
+    axes.set_yticks(range(len(values)), [in_lines(f"{label} (n={len(stored):,})") for label, stored in values.items()])
+    axes.set_ylim(len(values) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.5)
     axes.set_xlabel(with_unit(metric))
-    drawn = np.concatenate([*values.values(), *means[["low", "high"]].to_numpy()]) * metric.scale
+    drawn = np.concatenate([*values.values(), *means.to_numpy(dtype=float)]) * metric.scale
     fit_axis(axes, "x", drawn, stretch=metric.kind != "accuracy")
-    if note:
-        axes.set_title(note, color="#a03000", fontsize=7.5)
+    return mark(axes, note)
+
+
+def mark(axes: Axes, note: str) -> Axes:
+    """Say above a figure what a reader must know first."""
+    axes.set_title(note, color=WARNING, fontsize=7.5)
     return axes
-
-
-def draw_mean(axes: Axes, row: pd.Series, place: float, marker: str, colour: str) -> None:
-    """Draw a mean as a marker over its interval, a line; `row` holds mean, low and high in the axis' unit."""
-    axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=1.4)
-    axes.plot(row["mean"], place, marker=marker, color=colour, markersize=6, linestyle="")
 
 
 def _draw_box(axes: Axes, values: Numbers, place: int, look: Look) -> None:
@@ -84,26 +89,9 @@ def _draw_points(axes: Axes, values: Numbers, place: int, look: Look) -> None:
     if len(values) > MOST_POINTS:
         values = random.choice(values, MOST_POINTS, replace=False)
     heights = place - 0.12 + random.uniform(-0.16, 0.16, len(values)) * (len(values) > 1)
-    many = len(values) > 50
-    axes.scatter(
-        values,
-        heights,
-        s=6 if many else 14,
-        marker=look.marker,
-        color=look.colour,
-        alpha=0.5 if many else 0.9,
-        edgecolor="white",
-        linewidth=0.2 if many else 0.5,
-        zorder=3,
-    )
-
-
-def name_rows(axes: Axes, names: Sequence[str]) -> None:
-    """Name the rows of a figure that has one for each configuration, the first above."""
-    axes.set_yticks(range(len(names)), map(in_lines, names))
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color="#dddddd", linewidth=0.5)
+    size, alpha, edge = (6, 0.5, 0.2) if len(values) > 50 else (14, 0.9, 0.5)
+    axes.scatter(values, heights, s=size, marker=look.marker, color=look.colour, alpha=alpha, edgecolor="white",
+                 linewidth=edge, zorder=3)  # fmt: skip
 
 
 def fit_axis(axes: Axes, which: Literal["x", "y"], values: Numbers, *, stretch: bool = False) -> None:
@@ -145,10 +133,8 @@ def draw_curves(axes: Axes, epochs: pd.DataFrame, quantity: str, look: Look) -> 
     """
     scale = 100 if quantity == "accuracy" else 1
     curves = {}
-    for part, name, line, colour in (
-        ("train", "training", "--", QUIET),
-        ("validation", "validation", "-", look.colour),
-    ):
+    parts = (("train", "training", "--", QUIET), ("validation", "validation", "-", look.colour))
+    for part, name, line, colour in parts:
         curve = curves[name] = mean_curve(epochs, f"{part}_{quantity}").fillna({"std": 0})
         curve[["mean", "std"]] *= scale
         _draw_curve(axes, curve, linestyle=line, color=colour, label=name)
@@ -181,23 +167,21 @@ def count_epochs(axes: Axes, last: int) -> None:
 def look_past_first_epoch(axes: Axes, curves: Mapping[str, pd.Series]) -> None:
     """Let the y axis span the later epochs where the first would take most of it, and write what lies outside.
 
-    `curves` are the drawn means by epoch; with fewer than four there is no course to look at.
+    `curves` are the drawn means by epoch; with fewer than four epochs there is no course to look at.
     """
-    curves = {name: curve for name, curve in curves.items() if len(curve)}
-    if max(map(len, curves.values()), default=0) < FEWEST_FOR_A_COURSE:
+    means = pd.DataFrame(curves)
+    if len(means) < FEWEST_FOR_A_COURSE:
         return
-    later = pd.concat([curve.iloc[1:] for curve in curves.values()])
-    span = later.max() - later.min()
-    first = {name: curve.iloc[0] for name, curve in curves.items()}
-    whole = max(later.max(), *first.values()) - min(later.min(), *first.values())
-    if not span > 0 or whole <= FIRST_EPOCH_TAKES * span:
+    first, later = means.iloc[0], means.iloc[1:]
+    low, high = np.nanmin(later.to_numpy()), np.nanmax(later.to_numpy())
+    whole = max(high, first.max()) - min(low, first.min())
+    if not high > low or whole <= FIRST_EPOCH_TAKES * (high - low):
         return
-    low, high = later.min() - MARGIN * span, later.max() + MARGIN * span
+    beyond = MARGIN * (high - low)
+    low, high = low - beyond, high + beyond
     axes.set_ylim(low, high)
-    below = [name for name, value in first.items() if value < low]
-    above = [name for name, value in first.items() if value > high]
-    for names, height, side in ((below, 0.03, "bottom"), (above, 0.97, "top")):
-        words = "\n".join(f"{name}, epoch {curves[name].index[0]}: {first[name]:#.3g}" for name in names)
+    for outside, height, side in ((first[first < low], 0.03, "bottom"), (first[first > high], 0.97, "top")):
+        words = "\n".join(f"{name}, epoch {means.index[0]}: {value:#.3g}" for name, value in outside.items())
         axes.text(0.14, height, words, transform=axes.transAxes, verticalalignment=side, fontsize=7)
 
 
@@ -228,11 +212,8 @@ def draw_validation(axes: Axes, epochs: Mapping[str, pd.DataFrame], looks: Mappi
     """Draw the mean validation accuracy by epoch of every configuration together; thin once runs have stopped."""
     curves = {label: mean_curve(frame, "validation_accuracy") for label, frame in epochs.items()}
     for label, curve in curves.items():
-        look, every = looks[label], max(len(curve) // 6, 1)
         curve["mean"] *= 100
-        _draw_curve(
-            axes, curve, color=look.colour, linestyle=look.line, marker=look.marker, markevery=every, label=label
-        )
+        _draw_curve(axes, curve, **looks[label].style, markevery=max(len(curve) // 6, 1), label=label)
     look_past_first_epoch(axes, {label: curve["mean"] for label, curve in curves.items()})
     count_epochs(axes, max(int(curve.index.max()) for curve in curves.values()))
     axes.set_ylabel("validation accuracy (%)")
@@ -243,18 +224,12 @@ def draw_confusion(axes: Axes, counts: npt.NDArray[np.int64], class_names: Seque
     """Draw counts of shape (true, predicted) as percent of each true class; shares under 0.05 % are left blank."""
     totals = counts.sum(axis=1, keepdims=True)
     percent = 100 * counts / np.maximum(totals, 1)
-    axes.imshow(np.sqrt(percent), cmap="Blues", vmin=0, vmax=10.5)  # the root shows the mistakes beside the diagonal
-    for (true, predicted), value in np.ndenumerate(percent):
-        if value >= 0.05:
-            text = f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
-            colour = "white" if value > 40 else INK
-            axes.text(predicted, true, text, ha="center", va="center", fontsize=7, color=colour)
+    one, none = np.strings.mod("%.1f", percent), np.strings.mod("%.0f", percent)  # digits after the point
+    texts = np.where(percent < 0.05, "", np.where(percent < 9.95, one, none))
+    _draw_shaded(axes, np.sqrt(percent), (0, 10.5), texts)  # the root shows the mistakes beside the diagonal
     axes.set_xticks(range(len(class_names)), class_names, rotation=90)
     axes.set_yticks(range(len(class_names)), class_names)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    axes.set_xlabel("predicted class")
-    axes.set_ylabel("true class")
+    axes.set(xlabel="predicted class", ylabel="true class")
     return axes
 
 
@@ -262,24 +237,31 @@ def draw_recall(axes: Axes, recall: pd.DataFrame) -> Axes:
     """Draw the mean recall (rows configurations, columns classes, in [0, 1]) as a table shaded by its value."""
     percent = recall.to_numpy(dtype=float) * 100
     lowest = float(np.floor(np.nanmin(percent)))
-    axes.imshow(percent, cmap="Blues", vmin=lowest - 0.3 * (100 - lowest), vmax=105, aspect="auto")
-    for (row, column), value in np.ndenumerate(percent):
-        dark = value > lowest + 0.72 * (100 - lowest)
-        axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=7, color="white" if dark else INK)
+    _draw_shaded(axes, percent, (lowest - 0.3 * (100 - lowest), 105), np.strings.mod("%.1f", percent))
+    axes.set_aspect("auto")
     axes.set_xticks(range(recall.shape[1]), list(recall.columns), rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(recall.shape[0]), map(in_lines, recall.index))
+    return axes
+
+
+def _draw_shaded(axes: Axes, shade: Numbers, span: tuple[float, float], texts: npt.NDArray[np.str_]) -> None:
+    """Draw a table of texts, each cell shaded by where its value lies in the span; on dark cells they are white."""
+    axes.imshow(shade, cmap="Blues", vmin=span[0], vmax=span[1])
+    dark_from = span[0] + 0.6 * (span[1] - span[0])
+    for (row, column), text in np.ndenumerate(texts):
+        if text:
+            colour = "white" if shade[row, column] > dark_from else INK
+            axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    return axes
 
 
 def draw_example(axes: Axes, image: npt.NDArray[np.uint8], true: str, predicted: str, confidence: float) -> Axes:
     """Draw one image, shape (28, 28), with the class predicted, its probability, and the true class."""
     axes.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(xticks=[], yticks=[])
     right = true == predicted
-    axes.spines[:].set(visible=True, color=QUIET if right else "#a03000", linewidth=0.8 if right else 1.4)
+    axes.spines[:].set(visible=True, color=QUIET if right else WARNING, linewidth=0.8 if right else 1.4)
     verdict = f"{predicted}\n{100 * confidence:.1f} %" + ("" if right else f"\ntrue: {true}")
     axes.set_xlabel(verdict, fontsize=7, labelpad=2)
     return axes
@@ -295,8 +277,7 @@ def draw_reliability(axes: Axes, confidence: Numbers, accuracy: Numbers, share: 
     axes.bar(edges[:-1], share, width=np.diff(edges), align="edge", color="#dddddd", edgecolor="white", linewidth=0.5)
     axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.8, linestyle=":")
     there = np.isfinite(confidence)
-    axes.plot(confidence[there], accuracy[there], color=look.colour, linestyle=look.line, marker=look.marker,
-              clip_on=False)  # fmt: skip
+    axes.plot(confidence[there], accuracy[there], **look.style, clip_on=False)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share right (bars: share of predictions)")
     axes.set_aspect("equal")
     return axes

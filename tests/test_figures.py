@@ -298,17 +298,18 @@ def test_verdicts_have_a_sign_besides_their_colour_and_the_interval():
     assert centres == [(1, 0), (2, 0), (2, 1)]
 
 
-def test_trade_off_draws_each_point_with_its_spread_and_the_front():
-    costs = pd.DataFrame(
-        {"cost": [10.0, 60], "cost_std": [1.0, np.nan], "gain": [0.9, 0.92], "gain_std": [0.001, np.nan]}, ["a", "b"]
-    )
-    axes = comparison_figures.draw_trade_off(new_axes(), costs, SECONDS, ACCURACY, looks_of("ab"), ["a", "b"])
+def test_trade_off_draws_each_point_with_its_intervals_and_the_front():
+    nan = np.nan
+    costs = pd.DataFrame({"mean": [10.0, 60], "low": [9.0, nan], "high": [11.0, nan]}, ["a", "b"])
+    gains = pd.DataFrame({"mean": [0.9, 0.92], "low": [0.899, nan], "high": [0.901, nan]}, ["a", "b"])
+    arguments = (costs, gains, (SECONDS, ACCURACY), looks_of("ab"))
+    axes = comparison_figures.draw_trade_off(new_axes(), *arguments, ["a", "b"])
     assert sorted(axes.get_legend_handles_labels()[1]) == ["Pareto front", "a", "b"]
     assert axes.get_xscale() == "log"
     assert drawn_lines(axes) == [[[10, 90]], [[60, 92]], [[10, 90], [60, 92]]]
     across, up = (bars.get_segments()[0].round(6).tolist() for bars in axes.collections[:2])
     assert (across, up) == ([[9, 90], [11, 90]], [[10, 89.9], [10, 90.1]])
-    without = comparison_figures.draw_trade_off(new_axes(), costs, SECONDS, ACCURACY, looks_of("ab"))
+    without = comparison_figures.draw_trade_off(new_axes(), *arguments)
     assert sorted(without.get_legend_handles_labels()[1]) == ["a", "b"]
 
 
@@ -321,21 +322,21 @@ def test_profile_draws_every_share_and_can_be_read(largest, ticks):
     assert axes.get_xticks().tolist() == ticks
 
 
-def test_intervals_means_and_the_original_figures_are_drawn():
-    summary = pd.DataFrame(
-        {"mean": [0.9, 0.92], "low": [0.89, np.nan], "high": [0.91, np.nan], "original": [0.88, np.nan]}, ["a", "b"]
-    )
-    axes = comparison_figures.draw_intervals(new_axes(), summary, ACCURACY, looks_of("ab"))
-    lines = [line for line in drawn_lines(axes) if not np.isnan(line).any()]
-    assert lines == [[[89, 0], [91, 0]], [[90, 0]], [[88, 0]], [[92, 1]]]
+def test_the_original_figures_are_drawn_as_hollow_diamonds():
+    values = {"a": np.array([0.9]), "b": np.array([0.92])}
+    means = means_of(values, np.nan).assign(original=[0.88, np.nan])
+    axes = figures.draw_distribution(new_axes(), values, means, ACCURACY, looks_of("ab"))
+    (diamond,) = (line for line in axes.lines if line.get_marker() == "d" and not np.isnan(line.get_xdata()).any())
+    assert diamond.get_xydata().round(6).tolist() == [[88, 0.26]]
+    assert diamond.get_fillstyle() == "none"
     assert axes.get_xlim()[0] <= 88
 
 
 @pytest.mark.parametrize("length", [1, 20, 60])
 def test_a_legend_is_whole_and_covers_nothing(length):
     values = {label * length: np.array([0.9, 0.91]) for label in "abcde"}
-    costs = pd.DataFrame({"cost": 10.0, "cost_std": 1.0, "gain": 0.9, "gain_std": 0.01}, list(values))
-    axes = comparison_figures.draw_trade_off(new_axes(), costs, SECONDS, ACCURACY, looks_of(values))
+    means = means_of(values)
+    axes = comparison_figures.draw_trade_off(new_axes(), means, means, (SECONDS, ACCURACY), looks_of(values))
     figure = legend_below(axes)
     figure.canvas.draw()
     (legend,) = figure.legends

@@ -134,7 +134,7 @@ CASES = [
          says=("b (one common repeat shows no spread to judge by)", "a lacks 1 repeat of 4 (3)",
                "b lacks 2 repeats of 4 (0, 1)")),
     Case(name="unlike n", accuracies={label: [*values, *([0.93] * 5 if label == "c01" else [None] * 5)]
-                                  for label, values in around((0, 0.005), 10).items()}, repeats=10,
+                                  for label, values in around((0, 0.005), 10).items()}, repeats=15,
          says=("(n = 10 common repeats)",)),
     Case(name="equivalent", accuracies=around((0, 0, 0), 30), repeats=30, says=("It is practically equivalent to",)),
     Case(name="sure but small", accuracies=around((0, 0.0008), 30, 0.0002), repeats=30,
@@ -330,19 +330,15 @@ def check_verdicts(text: str, case: Case, truth: Truth) -> None:
 def check_other_pairs(text: str, truth: Truth) -> None:
     leader = truth.means.index[0]
     rest = truth.pairs[(truth.pairs["b"] != leader) & (truth.pairs["a"] != leader)]
-    total, still_open = len(rest) // 2, int((rest["verdict"] == "undecided").sum()) // 2
-    if (stated := re.search(r"Of the (\d+) other pairs (\d+) (?:is|are) undecided", text)) is not None:
-        assert (int(stated[1]), int(stated[2])) == (total, still_open)
-        assert 0 < still_open < total
-    if (stated := re.search(r"All (\d+) other pairs are undecided", text)) is not None:
-        assert int(stated[1]) == total == still_open
-    assert ("every one is decided" in text or "The other pair is decided" in text) == (total > 0 == still_open)
+    stated = re.search(r"Other pairs: (.*?)\.", text)
+    words = {"better": "told apart", "worse": "told apart", "equivalent": "practically equivalent"}
+    counts = rest["verdict"].replace(words).value_counts() // 2  # each pair stands there in both orders
+    claimed = re.findall(r"(\d+) ([a-z ]+)", stated[1]) if stated else []
+    assert {verdict: int(count) for count, verdict in claimed} == counts.to_dict()
 
 
-def check_plans(text: str, findings: Findings) -> None:
-    """A plan stands only beside an undecided pair of five common repeats or more, and names its chance."""
-    for sentence in re.findall(r"([^;(]*would decide it[^;)]*)", text):
-        assert "with a chance of 0.8" in sentence
+def check_plans(findings: Findings) -> None:
+    """A plan stands only beside an undecided pair of five common repeats or more."""
     for found in findings.metrics.values():
         for pair in found.pairs:
             if pair.repeats_to_decide is not None:
@@ -429,7 +425,7 @@ def test_every_sentence_holds(case, tmp_path):
     check_numbers("\n".join(cell for table in tables_of(findings) for cell in table.shown.to_numpy().ravel()))
     check_tests_named(text, findings)
     check_runs(text, case, rows)
-    check_plans(text, findings)
+    check_plans(findings)
     check_pair_tables(findings)
     truth = truth_of(case, findings, rows)
     if len(truth.means):

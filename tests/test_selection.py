@@ -64,7 +64,7 @@ def test_rows_of_no_manifest_are_reported_under_their_study(store):
     studies = {study.name: study for study in select_studies(store)}
     assert set(studies) == {"made_up", "orphan"}
     assert studies["orphan"].repeats is None
-    assert studies["orphan"].missing_repeats("own_v1") == []
+    assert studies["orphan"].missing_repeats["own_v1"] == []
 
 
 def test_the_study_with_the_latest_run_comes_first(store):
@@ -81,7 +81,7 @@ def test_every_run_is_counted_and_missing_repeats_are_named(store):
     (study,) = select_studies(store)
     counts = study.counts().loc["lenet5"].to_dict()
     assert counts == {"wanted": 5, "ok": 2, "failed": 1, "diverged": 1, "missing": 1}
-    assert study.missing_repeats("lenet5") == [4]
+    assert study.missing_repeats["lenet5"] == [4]
 
 
 def earlier(makers):
@@ -243,6 +243,6 @@ def test_values_search_the_rows_once_and_not_once_a_label(store, monkeypatch):
     (study,) = select_studies(store)
     whole, compared, plain = study.finished, [], pd.Series._cmp_method
     monkeypatch.setattr(pd.Series, "_cmp_method", lambda *args: compared.append(len(args[0])) or plain(*args))
-    assert len(study.values("test_accuracy", whole)) == 30
-    assert study.missing_repeats("net7") == study.missing_repeats("net8") == []
+    assert len(study.values("test_accuracy")) == 30
+    assert study.missing_repeats["net7"] == study.missing_repeats["net8"] == []
     assert sum(compared) <= len(whole)

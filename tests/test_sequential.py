@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fmnist.comparison import compare_pairs
-from fmnist.reporting.pair_text import plan_words, remarks, seen_from
+from fmnist.reporting.pair_text import remarks, repeats_text, seen_from
 from fmnist.schema import METRICS
 from fmnist.statistics.sequential import (
     Design,
@@ -17,6 +17,7 @@ from fmnist.statistics.sequential import (
     planned_looks,
     reject_at_looks,
 )
+from fmnist.tables import NOTHING
 from tests.small_frames import frame_of
 
 ACCURACY = METRICS["test_accuracy"]
@@ -193,8 +194,7 @@ def described(values, looks, margin=0.0001):
     frame = frame_of(values)
     decisions = decide(frame, ACCURACY, margin, looks)
     (pair,) = compare_pairs(frame, ACCURACY, margin, decisions=decisions)
-    view = seen_from(pair, "a")
-    return pair, remarks(view, ACCURACY, looks, 1), plan_words(view, looks)
+    return pair, remarks(seen_from(pair, "a"), ACCURACY, looks, 1), repeats_text(pair, looks)
 
 
 def test_an_undecided_pair_of_a_design_says_its_next_look_and_plans_nothing():
@@ -202,10 +202,12 @@ def test_an_undecided_pair_of_a_design_says_its_next_look_and_plans_nothing():
     pair, words, plan = described(values, LOOKS)
     assert (pair.verdict, pair.repeats_to_decide) == ("undecided", None)
     assert words.startswith("Undecided at look 2 of 3 (n = 10); the next look is at 20 repeats.")
-    assert plan == "the next look is at 20 repeats"
+    assert plan == "look at 20"
     pair, words, _ = described({label: column[:3] for label, column in values.items()}, LOOKS)
     assert words == "Not looked at yet: the first look is at 5 repeats."
-    assert described(values, (5, 10))[2] == "that was the last look"
+    _, words, plan = described(values, (5, 10))
+    assert words.startswith("Undecided at look 2 of 2 (n = 10); that was the last look.")
+    assert plan == NOTHING
 
 
 def test_a_sure_plain_difference_that_the_design_leaves_open_is_explained():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from multiprocessing import get_context
@@ -35,6 +35,7 @@ LINE_CHARACTERS = 28  # of a label in a figure
 
 INK = "#222222"
 QUIET = "#8a8a8a"
+WARNING = "#a03000"
 
 SETTINGS: dict[Any, Any] = {
     "font.size": 8.0,
@@ -70,6 +71,11 @@ class Look:
     marker: str
     line: LineStyle
 
+    @property
+    def style(self) -> dict[str, Any]:
+        """What a call that draws a line takes."""
+        return {"color": self.colour, "marker": self.marker, "linestyle": self.line}
+
 
 def looks_of(labels: Iterable[str]) -> dict[str, Look]:
     """Give each label its look. An architecture's name always gets the same one; other labels take what is left.
@@ -92,11 +98,9 @@ def _look(place: int) -> Look:
     )
 
 
-@contextmanager
-def house_style() -> Iterator[None]:
+def house_style() -> AbstractContextManager[None]:
     """Draw and save within this: the settings hold inside and nowhere else."""
-    with mpl.rc_context(SETTINGS):
-        yield
+    return mpl.rc_context(SETTINGS)
 
 
 def new_axes(width: float = COLUMN_INCHES, height: float = 2.6) -> Axes:
@@ -116,11 +120,6 @@ def figure_of(axes: Axes) -> Figure:
     if not isinstance(axes.figure, Figure):
         raise TypeError(f"axes: got one in a {type(axes.figure).__name__}, expected one in a Figure")
     return axes.figure
-
-
-def rows_height(rows: int, each: float = 0.26, around: float = 0.75) -> float:
-    """Inches that a figure with one line for each configuration needs."""
-    return around + each * max(rows, 2)
 
 
 def in_lines(label: str) -> str:
@@ -157,20 +156,12 @@ def figure_savers(processes: int) -> Iterator[Callable[[Figure, Path], Future[st
     With more than one process it goes on beside the caller, as saving takes longer than drawing. Each process imports
     the script that started Python: without a main guard (`if __name__ == "__main__":`) that would run again.
     """
-    with house_style():
-        if processes > 1:
-            spawn = get_context("spawn")
-            with ProcessPoolExecutor(min(processes, MOST_SAVERS), spawn, _keep_house_style) as pool:
-                yield lambda figure, path: pool.submit(save_figure, figure, path)
-        else:
-            yield _save_now
+    pool: Executor = ThreadPoolExecutor(1)
+    if processes > 1:
+        pool = ProcessPoolExecutor(min(processes, MOST_SAVERS), get_context("spawn"), _keep_house_style)
+    with house_style(), pool:
+        yield lambda figure, path: pool.submit(save_figure, figure, path)
 
 
 def _keep_house_style() -> None:
     mpl.rcParams.update(SETTINGS)
-
-
-def _save_now(figure: Figure, path: Path) -> Future[str]:
-    done: Future[str] = Future()
-    done.set_result(save_figure(figure, path))
-    return done

@@ -9,31 +9,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-from fmnist.figures import Numbers, draw_mean, fit_axis, name_rows, with_unit
+from fmnist.figures import Numbers, fit_axis, with_unit
 from fmnist.reporting.appearance import INK, QUIET, Look, in_lines
 from fmnist.schema import Metric
 
 VERDICT_COLOURS = {"better": "#9ecae1", "worse": "#fdae6b", "equivalent": "#d9d9d9", "undecided": "white"}
 VERDICT_SIGNS = {"better": "▲", "worse": "▼", "equivalent": "=", "undecided": "?"}
-
-
-def draw_intervals(axes: Axes, summary: pd.DataFrame, metric: Metric, looks: Mapping[str, Look]) -> Axes:
-    """Draw mean and interval of each configuration beside the figure the original report gives, a hollow diamond.
-
-    `summary` has the labels as index and the columns mean, low, high and original, in stored units; nan is left out.
-    """
-    shown = summary * metric.scale
-    for place, (label, row) in enumerate(shown.iterrows()):
-        look = looks[str(label)]
-        draw_mean(axes, row, place, look.marker, look.colour)
-        axes.plot(row["original"], place, marker="d", markersize=7, markerfacecolor="none", markeredgecolor=INK,
-                  linestyle="")  # fmt: skip
-    axes.plot([], [], marker="o", color=INK, linestyle="-", label="here: mean, 95 % interval")
-    axes.plot([], [], marker="d", markerfacecolor="none", markeredgecolor=INK, linestyle="", label="original report")
-    name_rows(axes, [str(label) for label in summary.index])
-    axes.set_xlabel(with_unit(metric))
-    fit_axis(axes, "x", shown.to_numpy(dtype=float))
-    return axes
 
 
 def draw_critical_difference(axes: Axes, ranks: Mapping[str, float], cliques: Sequence[Sequence[str]]) -> Axes:
@@ -97,31 +78,32 @@ def draw_verdicts(axes: Axes, labels: Sequence[str], cells: Mapping[tuple[str, s
 
 
 def draw_trade_off(
-    axes: Axes, costs: pd.DataFrame, cost: Metric, gain: Metric, looks: Mapping[str, Look], front: Sequence[str] = ()
+    axes: Axes,
+    costs: pd.DataFrame,
+    gains: pd.DataFrame,
+    metrics: tuple[Metric, Metric],
+    looks: Mapping[str, Look],
+    front: Sequence[str] = (),
 ) -> Axes:
-    """Draw the gain against the cost, means with bars of one standard deviation, and the Pareto front as steps.
+    """Draw the gain against the cost, means with their intervals, and the Pareto front as steps.
 
-    `costs` has the labels as index and the columns cost, cost_std, gain, gain_std in stored units.
+    `costs` and `gains` have the labels as index and the columns mean, low, high in stored units of `metrics`, of the
+    cost and the gain; an interval that is nan is not drawn.
     """
-    for label, row in costs.iterrows():
+    across, up = costs * metrics[0].scale, gains * metrics[1].scale
+    reach = [np.nan_to_num((shown["high"] - shown["low"]) / 2) for shown in (across, up)]
+    for label, x, y, dx, dy in zip(costs.index, across["mean"], up["mean"], *reach, strict=True):
         look = looks[str(label)]
-        x, dx = row["cost"] * cost.scale, np.nan_to_num(row["cost_std"]) * cost.scale
-        y, dy = row["gain"] * gain.scale, np.nan_to_num(row["gain_std"]) * gain.scale
         axes.errorbar(x, y, xerr=dx, yerr=dy, fmt=look.marker, color=look.colour, markersize=6, elinewidth=0.8,
                       label=str(label))  # fmt: skip
     if front:
-        best = costs.loc[list(front)].sort_values("cost")
-        axes.step(best["cost"] * cost.scale, best["gain"] * gain.scale, where="post", color=QUIET, linewidth=0.9,
-                  linestyle="--", zorder=0, label="Pareto front")  # fmt: skip
-    fit_axis(axes, "x", _with_spread(costs, "cost") * cost.scale, stretch=True)
-    fit_axis(axes, "y", _with_spread(costs, "gain") * gain.scale)
-    axes.set(xlabel=with_unit(cost), ylabel=with_unit(gain))
+        best = across["mean"][list(front)].sort_values()
+        axes.step(best, up["mean"][best.index], where="post", color=QUIET, linewidth=0.9, linestyle="--", zorder=0,
+                  label="Pareto front")  # fmt: skip
+    fit_axis(axes, "x", across.to_numpy(dtype=float), stretch=True)
+    fit_axis(axes, "y", up.to_numpy(dtype=float))
+    axes.set(xlabel=with_unit(metrics[0]), ylabel=with_unit(metrics[1]))
     return axes
-
-
-def _with_spread(costs: pd.DataFrame, name: str) -> Numbers:
-    spread = costs[f"{name}_std"].fillna(0)
-    return np.concatenate([costs[name] - spread, costs[name] + spread])
 
 
 def draw_profile(axes: Axes, ratios: Numbers, shares: Mapping[str, Numbers], looks: Mapping[str, Look]) -> Axes:
@@ -130,15 +112,12 @@ def draw_profile(axes: Axes, ratios: Numbers, shares: Mapping[str, Numbers], loo
     `ratios` has the shape (points,), from 1; `shares` maps labels to the same shape. After Dolan and More (2002).
     """
     for place, (label, share) in enumerate(shares.items()):
-        look = looks[label]
-        axes.step(ratios, share, where="post", color=look.colour, linestyle=look.line, marker=look.marker,
-                  markevery=(place, max(len(ratios) // 6, 1)), label=label)  # fmt: skip
+        every = (place, max(len(ratios) // 6, 1))
+        axes.step(ratios, share, where="post", **looks[label].style, markevery=every, label=label)
     axes.set_xscale("log")
     ticks = (1, 1.2, 1.5, 2, 3) if ratios.max() <= 4 else (1, 2, 5, 10, 20, 50, 100)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("ratio to the fastest of the repeat")
-    axes.set_ylabel("share of repeats")
-    axes.set_ylim(-0.03, 1.03)
+    axes.set(xlabel="ratio to the fastest of the repeat", ylabel="share of repeats", ylim=(-0.03, 1.03))
     return axes

@@ -66,15 +66,9 @@ class MetricFindings:
         """How many pairs were tested, over which Holm's procedure adjusts."""
         return sum(pair.basis != "none" for pair in self.pairs)
 
-    @property
-    def frame(self) -> pd.DataFrame:
-        """All values as the statistics take them: label, repeat and the metric's value."""
-        return long_frame(self.metric.name, self.samples)
-
     def pair(self, a: str, b: str) -> PairComparison | None:
         """Find the comparison of two labels, in whichever order it was made."""
-        found = (pair for pair in self.pairs if {pair.a, pair.b} == {a, b})
-        return next(found, None)
+        return next((pair for pair in self.pairs if {pair.a, pair.b} == {a, b}), None)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -153,15 +147,14 @@ def gather(study: StudyRows, store: Store, data: Dataset | None, data_problem: s
     timed, refusal = study.rows_for("train_seconds")
     timed = timed[timed["label"].isin(shown)]
     same = set(timed["run_id"] + timed["placement"]) == set(rows["run_id"] + rows["placement"])
-    timed_epochs = epochs if same else read_epochs(store, timed)
     return Findings(
         study=study,
         shown=shown,
         metrics=metrics,
         epochs=epochs,
-        target_times=target_times(timed_epochs, TARGET_ACCURACY),
+        target_times=target_times(epochs if same else read_epochs(store, timed), TARGET_ACCURACY),
         timing_refusal=refusal,
-        friedman=_friedman(metrics.get(study.primary_metric), shown),
+        friedman=_friedman(study, metrics.get(study.primary_metric), shown),
         predictions={} if data is None else sum_predictions(store, rows, data.test_labels),
         data=data,
         data_problem=data_problem,
@@ -201,30 +194,23 @@ def target_times(epochs: pd.DataFrame, target: float) -> pd.DataFrame:
     return pd.pivot_table(first, index="repeat", columns="label", values="seconds", aggfunc="first", dropna=False)
 
 
-def long_frame(name: str, values: Mapping[str, pd.Series]) -> pd.DataFrame:
-    """Lay the values of all labels in one frame: label, repeat and the metric's value."""
-    parts = [column.rename(name).rename_axis("repeat").reset_index() for column in values.values()]
-    return pd.concat(parts, ignore_index=True).assign(label=np.repeat(list(values), [len(part) for part in parts]))
-
-
-def _friedman(primary: MetricFindings | None, shown: list[str]) -> Friedman | None:
+def _friedman(study: StudyRows, primary: MetricFindings | None, shown: list[str]) -> Friedman | None:
     if primary is None or not primary.pairs:
         return None
-    return friedman(primary.frame, primary.metric, list(primary.of(shown)))
+    rows, _ = study.rows_for(primary.metric.name)
+    return friedman(rows, primary.metric, list(primary.of(shown)))
 
 
 def _metric_findings(study: StudyRows, name: str, shown: list[str]) -> MetricFindings:
     metric = METRICS[name]
     rows, refusal = study.rows_for(name)
-    values = study.values(name, rows)
+    values = study.values(name)
     compared = [label for label in shown if label in values]
     pairs: list[PairComparison] = []
     design = study.design if study.design and study.design.metric == name else None
     if len(compared) > 1 and not refusal and (design or name in {study.primary_metric, *study.margins}):
         decisions = study.decisions(design) if design else []
-        pairs = compare_pairs(
-            long_frame(name, values), metric, study.margins.get(name), labels=compared, decisions=decisions
-        )
+        pairs = compare_pairs(rows, metric, study.margins.get(name), labels=compared, decisions=decisions)
     has_value = set(study.finished.loc[study.finished[name].notna(), "label"])
     return MetricFindings(
         study=study.name,

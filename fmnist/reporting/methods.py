@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import pandas as pd
 
-from fmnist.reporting.findings import Findings, MetricFindings
+from fmnist.reporting.findings import Findings
+from fmnist.reporting.pair_text import margin_words
 from fmnist.schema import METRICS
 from fmnist.statistics.comparable import hardware_of
+from fmnist.statistics.sequential import Design
 from fmnist.statistics.verdicts import RELATIVE_KINDS
 from fmnist.tables import counted, names
 
@@ -30,17 +31,15 @@ def _data_and_training(findings: Findings) -> str:
     each = " each" if len(counts) > 1 else ""
     runs = f"n = {low:,} to {high:,} finished runs" if low < high else f"n = {counted(low, 'finished run')}"
     named = names(study.labels) if len(study.labels) <= MOST_NAMED else f"{', '.join(study.labels[:MOST_NAMED])}, ..."
+    were = "was" if len(counts) == 1 else "were"
     return (
-        f"{counted(len(counts), 'configuration')} of neural networks ({named})"
-        f" {'was' if len(counts) == 1 else 'were'} trained on"
-        " Fashion-MNIST"
-        f" (Xiao, Rasul and Vollgraf 2017; content fingerprint {_listed(study.rows['data_fingerprint'])}),"
-        f" {runs}{each}. In"
-        " every repeat 5,000 of the 60,000 training images were drawn, stratified by class, as"
-        " validation set; the other 55,000 were trained on. Early stopping, learning-rate reduction and the choice of"
-        " weights saw the validation set only; the 10,000 test images were scored once, after training. Repeat r used"
-        " the same split, data order and seeds (initialisation, order, dropout, augmentation) for every configuration,"
-        " so that repeats are blocks and runs pair."
+        f"{counted(len(counts), 'configuration')} of neural networks ({named}) {were} trained on Fashion-MNIST (Xiao,"
+        f" Rasul and Vollgraf 2017; content fingerprint {_listed(study.rows['data_fingerprint'])}), {runs}{each}. In"
+        " every repeat 5,000 of the 60,000 training images were drawn, stratified by class, as validation set; the"
+        " other 55,000 were trained on. Early stopping, learning-rate reduction and the choice of weights saw the"
+        " validation set only; the 10,000 test images were scored once, after training. Repeat r used the same split,"
+        " data order and seeds (initialisation, order, dropout, augmentation) for every configuration, so that repeats"
+        " are blocks and runs pair."
     )
 
 
@@ -48,17 +47,15 @@ def measurement(findings: Findings) -> str:
     """Say when, with what software, commit and hardware, and in what placement the runs were made."""
     rows = findings.study.rows
     software = [f"{name} {_listed(rows[column])}" for column, name in _VERSIONS.items() if rows[column].notna().any()]
-    hardware = hardware_of(rows)
     started = rows["started_at"].dropna()
-    days = [f"{started.min():%Y-%m-%d}", f"{started.max():%Y-%m-%d}"] if len(started) else []
-    when = "" if not days else f" on {days[0]}" if days[0] == days[1] else f" from {days[0]} to {days[1]}"
-    dirty = rows["dirty"].fillna(False).astype(bool).any()
+    days = sorted({f"{day:%Y-%m-%d}" for day in (started.min(), started.max()) if len(started)})
+    when = f" from {' to '.join(days)}" if len(days) > 1 else f" on {days[0]}" if days else ""
     placements = ", ".join(f"{count:,} {placement}" for placement, count in rows["placement"].value_counts().items())
+    changed = " (partly with uncommitted changes)" if rows["dirty"].fillna(False).astype(bool).any() else ""
     return (
         f"Runs were made{when} with {', '.join(software) or 'unrecorded versions'}, commit"
-        f" {_listed(rows['commit'].str[:10])}"
-        f"{' (partly with uncommitted changes)' if dirty else ''}, computed in {_listed(rows['compute_dtype'])} on"
-        f" {'; '.join(hardware) or 'unrecorded hardware'}. Placement of the rows: {placements}. Time and"
+        f" {_listed(rows['commit'].str[:10])}{changed}, computed in {_listed(rows['compute_dtype'])} on"
+        f" {'; '.join(hardware_of(rows)) or 'unrecorded hardware'}. Placement of the rows: {placements}. Time and"
         " memory, as their tables define them, are compared on exclusive runs (alone on the machine, never resumed) of"
         " one hardware only."
     )
@@ -67,24 +64,20 @@ def measurement(findings: Findings) -> str:
 def _statistics(findings: Findings) -> str:
     """Name the tests that were made, and no other."""
     compared = [found for found in findings.metrics.values() if any(pair.basis != "none" for pair in found.pairs)]
-    pairs = [pair for found in compared for pair in found.pairs]
-    margins = _margins(compared)
-    ranked = findings.friedman is not None and not math.isnan(findings.friedman.p)
+    pairs, kinds = [pair for found in compared for pair in found.pairs], {found.metric.kind for found in compared}
+    margins = {found.metric: found.pairs[0].margin for found in compared}
+    each = ", ".join(f"{metric.label} {margin_words(metric, value)}" for metric, value in margins.items() if value)
+    design, ranked = findings.study.design, findings.friedman is not None and not math.isnan(findings.friedman.p)
     made = {
         f"The study's primary metric is {METRICS[findings.study.primary_metric].label}. Means carry 95 % intervals by"
         " Student's t.": True,
         "Pairs of configurations were compared over their common repeats by the paired t test, beside it Wilcoxon's"
-        " exact signed-rank test, which decides where all differences are equal.": bool(pairs),
-        "Times and memory were compared as logarithms, that is by ratio.": any(
-            found.metric.kind in RELATIVE_KINDS for found in compared
-        ),
-        f"Equivalence was tested by two one-sided t tests (Schuirmann 1987), the margins being {margins}.": any(
-            pair.margin for pair in pairs
-        ),
+        " exact signed-rank test, which decides where all differences are equal. P values are rounded up.": bool(pairs),
+        "Times and memory were compared as logarithms, that is by ratio.": bool(kinds & set(RELATIVE_KINDS)),
+        f"Equivalence was tested by two one-sided t tests (Schuirmann 1987), the margins being {each}.": bool(each),
         "Both families of p values were adjusted by Holm's (1979) procedure over all pairs of a metric, at a"
         " family-wise level of 0.05 each.": any(found.family > 1 for found in compared),
-        "P values are rounded up.": bool(pairs),
-        _sequential(findings): findings.study.design is not None,
+        _sequential(design) if design else "": design is not None,
         "All configurations together were ranked by Friedman's test with repeats as blocks (Iman and Davenport's"
         " F).": ranked,
         "The repeats that would decide a pair are those at which its test has a power of 0.8 with the spread observed,"
@@ -97,28 +90,13 @@ def _statistics(findings: Findings) -> str:
     return " ".join(words for words, holds in made.items() if holds)
 
 
-def _margins(compared: Sequence[MetricFindings]) -> str:
-    margins = {found.metric.name: found.pairs[0].margin for found in compared}
-    return ", ".join(f"{METRICS[name].label} {_margin(name, value)}" for name, value in margins.items() if value)
-
-
-def _sequential(findings: Findings) -> str:
-    design = findings.study.design
-    if design is None:
-        return ""
+def _sequential(design: Design) -> str:
     return (
         f"Repeats were added until every pair was decided on {METRICS[design.metric].label}, by a group-sequential"
         f" design with {design.describe()}: at each look Holm's procedure over the open pairs with O'Brien-Fleming-type"
         " alpha spending (Lan and DeMets 1983; Maurer and Bretz 2013), which keeps the family-wise level over pairs and"
         " looks; its verdicts are the ones given. Estimates after an early stop are a little too far from 0."
     )
-
-
-def _margin(name: str, value: float) -> str:
-    metric = METRICS[name]
-    if metric.kind == "accuracy":
-        return f"{value * metric.scale:g} {'points' if metric.unit == '%' else metric.unit}"
-    return f"{100 * value:g} %"
 
 
 def _listed(column: pd.Series) -> str:

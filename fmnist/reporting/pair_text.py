@@ -6,9 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fmnist.comparison import FEWEST_TO_PLAN, PairComparison
+from fmnist.comparison import PairComparison
 from fmnist.schema import Metric
-from fmnist.statistics.intervals import Interval
 from fmnist.statistics.power import MOST_REPEATS
 from fmnist.statistics.verdicts import RELATIVE_KINDS, Verdict
 from fmnist.tables import DIGITS, NOTHING, counted, number, p_words
@@ -66,20 +65,19 @@ class PairView:
 def seen_from(pair: PairComparison, label: str) -> PairView:
     """Turn a pair so that it speaks of `label`, which must be one of its two."""
     turned = pair.b == label
-    interval, ratios = pair.interval, pair.ratio_interval
-    if turned:
-        interval = Interval(lower=-interval.upper, upper=-interval.lower)
-        ratios = Interval(lower=1 / ratios.upper, upper=1 / ratios.lower)
+    sign = -1 if turned else 1
+    lower, upper = sorted((sign * pair.interval.lower, sign * pair.interval.upper))
+    ratio_lower, ratio_upper = sorted((pair.ratio_interval.lower**sign, pair.ratio_interval.upper**sign))
     return PairView(
         label=label,
         other=pair.a if turned else pair.b,
         verdict=OPPOSITE[pair.verdict] if turned else pair.verdict,
-        difference=-pair.mean_difference if turned else pair.mean_difference,
-        lower=interval.lower,
-        upper=interval.upper,
-        ratio=1 / pair.ratio if turned else pair.ratio,
-        ratio_lower=ratios.lower,
-        ratio_upper=ratios.upper,
+        difference=sign * pair.mean_difference,
+        lower=lower,
+        upper=upper,
+        ratio=pair.ratio**sign,
+        ratio_lower=ratio_lower,
+        ratio_upper=ratio_upper,
         pair=pair,
     )
 
@@ -91,7 +89,7 @@ def difference_unit(metric: Metric) -> str:
     return "points" if metric.unit == "%" else metric.unit
 
 
-def difference_text(view: PairView, metric: Metric, *, interval: bool = True) -> str:
+def difference_text(view: PairView, metric: Metric) -> str:
     """Write the difference with its interval, without unit: +0.31 [+0.12, +0.50], or as a ratio 1.25 [1.21, 1.30].
 
     A bound that leaves out no difference is written with the digits that show it.
@@ -101,7 +99,7 @@ def difference_text(view: PairView, metric: Metric, *, interval: bool = True) ->
     if relative:
         values = [view.ratio, view.ratio_lower, view.ratio_upper]
     digits, none = (2, 1.0) if relative else (DIGITS[metric.unit], 0.0)
-    if view.leaves_out_none and interval:
+    if view.leaves_out_none:
         enough = (
             more
             for more in range(digits, digits + MOST_DIGITS)
@@ -109,7 +107,19 @@ def difference_text(view: PairView, metric: Metric, *, interval: bool = True) ->
         )
         digits = next(enough, digits)
     middle, low, high = (number(value, digits, signed=not relative) for value in values)
-    return middle if not interval or NOTHING in (low, high) else f"{middle} [{low}, {high}]"
+    return middle if NOTHING in (low, high) else f"{middle} [{low}, {high}]"
+
+
+def difference_words(view: PairView, metric: Metric) -> str:
+    """Write the difference with its interval and unit: +0.31 [+0.12, +0.50] points, 1.25 [1.21, 1.30] times."""
+    return f"{difference_text(view, metric)} {difference_unit(metric)}"
+
+
+def margin_words(metric: Metric, margin: float) -> str:
+    """Write a margin of equivalence with its unit: 0.2 points, 5 %."""
+    if metric.kind in RELATIVE_KINDS:
+        return f"{100 * margin:g} %"
+    return f"{margin * metric.scale:g} {difference_unit(metric)}"
 
 
 def is_turned(view: PairView, metric: Metric) -> bool:
@@ -174,7 +184,8 @@ def _decision_words(view: PairView, metric: Metric, looks: Sequence[int]) -> str
     look = f"at look {decision.look} of {len(looks)} (n = {decision.n})"
     if view.verdict == "undecided":
         own = " The interval does not allow for the looks." * view.leaves_out_none
-        return f"Undecided {look}; {_next_look(view, looks)}.{own}"
+        then = "that was the last look" if decision.final else f"the next look is at {looks[decision.look]} repeats"
+        return f"Undecided {look}; {then}.{own}"
     if view.verdict == "equivalent":
         at_odds = "reach beyond the margin" * view.is_beyond_margin
     elif is_turned(view, metric):
@@ -186,34 +197,11 @@ def _decision_words(view: PairView, metric: Metric, looks: Sequence[int]) -> str
     return f"Decided {look}; {figures}{since}." if since or n != decision.n else f"Decided {look}."
 
 
-def _next_look(view: PairView, looks: Sequence[int]) -> str:
-    decision = view.pair.decision
-    if decision is None or decision.final:
-        return "that was the last look"
-    return f"the next look is at {looks[decision.look]} repeats"
-
-
-def plan_words(view: PairView, looks: Sequence[int]) -> str:
-    """Say what would decide an undecided pair: the design's next look, or a range of repeats with its chance."""
-    planned, n = repeats_text(view.pair, looks), view.pair.n
-    if view.pair.decision:
-        return _next_look(view, looks)
-    if planned != NOTHING:
-        return f"{planned} repeats would decide it with a chance of 0.8, by where in its interval the true one lies"
-    if n < FEWEST_TO_PLAN:
-        return f"{counted(n, 'common repeat')} {'is' if n == 1 else 'are'} too few to plan by"
-    return "without a spread no number of repeats can be planned"
-
-
 def repeats_text(pair: PairComparison, looks: Sequence[int]) -> str:
     """Write the repeats that would decide a pair: 12 to 340, 12 or more, the next look of a design, or a dash."""
     if pair.decision:
         return NOTHING if pair.decision.final else f"look at {looks[pair.decision.look]}"
     if pair.repeats_to_decide is None:
         return NOTHING
-    fewest, most = pair.repeats_to_decide
-    if math.isinf(fewest):
-        return f"more than {MOST_REPEATS:,}"
-    if math.isinf(most):
-        return f"{fewest:,.0f} to more than {MOST_REPEATS:,}"
-    return f"{fewest:,.0f}" if fewest == most else f"{fewest:,.0f} to {most:,.0f}"
+    ends = (f"more than {MOST_REPEATS:,}" if math.isinf(end) else f"{end:,.0f}" for end in pair.repeats_to_decide)
+    return " to ".join(dict.fromkeys(ends))

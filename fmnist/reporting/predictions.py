@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +20,7 @@ from fmnist.statistics.test_set_error import variance_layers
 Counts = npt.NDArray[np.int64]
 Classes = npt.NDArray[np.uint8]
 
-RUNS_AT_ONCE = 128  # some MB of predictions; at most 255, what a count of one byte holds
-_COLUMNS = ["run_id", "placement", "test_predicted", "test_confidence"]
+_KEYS, _PREDICTIONS = ["run_id", "placement"], ["test_predicted", "test_confidence"]  # columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +30,14 @@ class Example:
     repeat: int
     predicted: Classes  # (images,)
     confidence: npt.NDArray[np.float16]  # (images,)
+
+
+def choose_examples(example: Example, true_classes: Classes, most: int) -> tuple[Counts, Counts]:
+    """Choose images of one run, at most so many of each: the surest mistakes, and right ones at random (seed 0)."""
+    is_right = example.predicted == true_classes
+    wrong, right = np.flatnonzero(~is_right), np.flatnonzero(is_right)
+    surest = wrong[np.argsort(-example.confidence[wrong].astype(float), kind="stable")[:most]]
+    return surest, np.random.default_rng(0).choice(right, min(most, len(right)), replace=False)
 
 
 @dataclass(eq=False)
@@ -51,24 +57,20 @@ class PredictionSums:
 
     def add(self, predicted: Classes, confidence: npt.NDArray[np.float16], repeats: Counts) -> None:
         """Add runs: `predicted` and `confidence` have the shape (runs, images), `repeats` (runs,)."""
-        for start in range(0, len(repeats), RUNS_AT_ONCE):
-            part = slice(start, start + RUNS_AT_ONCE)
-            self._add_some(predicted[part], confidence[part])
+        images, right = len(self.true_classes), predicted == self.true_classes
+        self.votes += _counts(predicted * np.int64(images) + np.arange(images), CLASS_COUNT * images).reshape(
+            -1, images
+        )
+        cell = predicted + CLASS_COUNT * self.true_classes.astype(np.int64)
+        size = CLASS_COUNT**2
+        counts = _counts(cell + size * np.arange(len(cell))[:, None], size * len(cell))
+        self._confusions.append(counts.reshape(-1, CLASS_COUNT, CLASS_COUNT))
+        self._right.append(np.packbits(right, axis=1))
+        self._bins.append(calibration_bins(confidence, right))
         self._repeats.append(repeats)
         first = int(np.argmin(repeats))
         if self.example is None or repeats[first] < self.example.repeat:
             self.example = Example(int(repeats[first]), predicted[first].copy(), confidence[first].copy())
-
-    def _add_some(self, predicted: Classes, confidence: npt.NDArray[np.float16]) -> None:
-        right = predicted == self.true_classes
-        for number in range(CLASS_COUNT):
-            self.votes[number] += np.add.reduce(predicted == number, axis=0, dtype=np.uint8)
-        cell = predicted + CLASS_COUNT * self.true_classes.astype(np.int64)
-        size = CLASS_COUNT**2
-        counts = np.bincount((cell + size * np.arange(len(cell))[:, None]).ravel(), minlength=size * len(cell))
-        self._confusions.append(counts.reshape(-1, CLASS_COUNT, CLASS_COUNT))
-        self._right.append(np.packbits(right, axis=1))
-        self._bins.append(calibration_bins(confidence, right))
 
     @property
     def runs(self) -> int:
@@ -114,6 +116,11 @@ class PredictionSums:
         return CalibrationBins(*(np.concatenate([getattr(bins, part) for bins in self._bins]) for part in parts))
 
 
+def _counts(cells: Counts, size: int) -> Counts:
+    """Count how often each number below `size` is in `cells`, shape (size,)."""
+    return np.bincount(cells.ravel(), minlength=size)
+
+
 def right_difference(a: PredictionSums, b: PredictionSums) -> npt.NDArray[np.int8]:
     """Say of each common repeat and image whether only a (1), only b (-1) or both or neither (0) are right."""
     _, place_a, place_b = np.intersect1d(a.repeats, b.repeats, return_indices=True)
@@ -136,40 +143,17 @@ def sum_predictions(store: Store, rows: pd.DataFrame, true_classes: Classes) -> 
 
     Rows without predictions, or for another number of images, are left out, and so are labels without any.
     """
-    wanted = {
-        (run_id, placement): (label, repeat)
-        for run_id, placement, label, repeat in zip(
-            rows["run_id"], rows["placement"], rows["label"], rows["repeat"], strict=True
-        )
-    }
+    wanted, images = rows.set_index(_KEYS)[["label", "repeat"]], len(true_classes)
     sums: dict[str, PredictionSums] = {}
-    for batch in store.batches(_COLUMNS, set(rows["configuration_id"])):
-        places: dict[str, list[tuple[int, int]]] = {}
-        for place, key in enumerate(_keys_of(batch, len(true_classes))):
-            if key in wanted:
-                label, repeat = wanted.pop(key)
-                places.setdefault(label, []).append((place, repeat))
-        for label, chosen in places.items():
-            total = sums.get(label) or sums.setdefault(label, PredictionSums(true_classes))
-            numbers = [place for place, _ in chosen]
+    for batch in store.batches([*_KEYS, *_PREDICTIONS], set(rows["configuration_id"])):
+        own = wanted.reindex(pd.MultiIndex.from_frame(batch.select(_KEYS).to_pandas())).reset_index(drop=True)
+        for name in _PREDICTIONS:
+            own = own[(pc.list_value_length(batch[name]).to_numpy() == images)[own.index]]
+        for label, chosen in own.groupby("label"):
+            lists = batch.take(pa.array(chosen.index))
             predicted, confidence = (
-                _rows_at(batch[name], numbers, len(true_classes)) for name in ("test_predicted", "test_confidence")
+                lists[name].combine_chunks().flatten().to_numpy().reshape(-1, images) for name in _PREDICTIONS
             )
-            total.add(predicted, confidence, np.array([repeat for _, repeat in chosen]))
+            total = sums.setdefault(str(label), PredictionSums(true_classes))
+            total.add(predicted, confidence, chosen["repeat"].to_numpy(np.int64))
     return sums
-
-
-def _keys_of(batch: pa.Table, images: int) -> list[tuple[str, str] | None]:
-    """Name the run and placement of each row; None for a row that lacks predictions of this many images."""
-    lengths = [pc.list_value_length(batch[name]).to_pylist() for name in ("test_predicted", "test_confidence")]
-    keys = zip(batch["run_id"].to_pylist(), batch["placement"].to_pylist(), strict=True)
-    return [
-        key if both == (images, images) else None for key, both in zip(keys, zip(*lengths, strict=True), strict=True)
-    ]
-
-
-def _rows_at(column: pa.ChunkedArray, places: list[int], images: int) -> npt.NDArray[Any]:
-    """Copy the lists at `places`, each of `images` values, into an array of shape (places, images)."""
-    lists = column.combine_chunks()
-    values, starts = lists.values.to_numpy(), lists.offsets.to_numpy()[places]  # noqa: PD011 (Arrow's, not pandas')
-    return np.stack([values[start : start + images] for start in starts])

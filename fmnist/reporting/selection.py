@@ -31,7 +31,6 @@ class StudyRows:
     primary_metric: str
     margins: Mapping[str, float]
     repeats: int | None  # wanted for each configuration; None where no manifest says it
-    placement: str
     architectures: Mapping[str, str]  # label -> architecture, in the study's order
     outcomes: pd.DataFrame  # one row for each label and repeat that the study asks for, whatever its status
     rows: pd.DataFrame  # every row: a repeat may be there shared and exclusive, or on several kinds of hardware
@@ -68,13 +67,9 @@ class StudyRows:
         except ValueError as error:
             return self.finished, str(error)
 
-    def values(self, metric: str, rows: pd.DataFrame | None = None) -> dict[str, pd.Series]:
-        """Give each label's finite values of a metric by repeat, in stored units; labels without any left out.
-
-        `rows` are those that `rows_for` gives, where they are known already.
-        """
-        rows = self.rows_for(metric)[0] if rows is None else rows
-        numbers = rows.set_index("repeat").sort_index().astype({metric: float})
+    def values(self, metric: str) -> dict[str, pd.Series]:
+        """Give each label's finite values of a metric by repeat, in stored units; labels without any left out."""
+        numbers = self.rows_for(metric)[0].set_index("repeat").sort_index().astype({metric: float})
         by_label = dict(iter(numbers[np.isfinite(numbers[metric])].groupby("label")[metric]))
         return {label: by_label[label] for label in self.labels if label in by_label}
 
@@ -88,17 +83,14 @@ class StudyRows:
         """Count, for each label, the runs wanted, those of each status, and the repeats that have no row."""
         table = pd.crosstab(self.outcomes["label"], self.outcomes["status"])
         table = table.reindex(index=self.labels, columns=list(STATUSES), fill_value=0)
-        missing = {label: len(self.missing_repeats(label)) for label in self.labels}
         table.insert(0, "wanted", [self.repeats] * len(table))
-        return table.assign(missing=pd.Series(missing))
-
-    def missing_repeats(self, label: str) -> list[int]:
-        """List the wanted repeats of a label without any row."""
-        return sorted(set(range(self.repeats or 0)) - self._repeats_there.get(label, set()))
+        return table.assign(missing=[len(self.missing_repeats[label]) for label in self.labels])
 
     @cached_property
-    def _repeats_there(self) -> dict[str, set[int]]:
-        return {str(label): set(repeats) for label, repeats in self.outcomes.groupby("label")["repeat"]}
+    def missing_repeats(self) -> dict[str, list[int]]:
+        """The wanted repeats of each label without any row."""
+        there = self.outcomes.groupby("label")["repeat"].agg(set)
+        return {label: sorted(set(range(self.repeats or 0)) - there.get(label, set())) for label in self.labels}
 
 
 def read_rows(store: Store) -> pd.DataFrame:
@@ -131,17 +123,13 @@ def select_studies(store: Store, names: Sequence[str] = (), rows: pd.DataFrame |
             raise UserError(f"study: got {name!r}, expected one with results in {store.uri}: {', '.join(by_name)}")
     earlier = orphans["study"].value_counts()
     studies = [_select(rows, by_name[name], int(earlier.get(name, 0))) for name in dict.fromkeys(names) or by_name]
-    without_rows = [study for study in studies if study.outcomes.empty]
-    if without_rows and (names or len(without_rows) == len(studies)):
-        name, remarks = without_rows[0].name, "".join(f" {remark}" for remark in without_rows[0].remarks)
+    there, lacking = ([study for study in studies if study.outcomes.empty == empty] for empty in (False, True))
+    if lacking and (names or not there):
         raise UserError(
-            f"study {name!r}: its configurations have no run in {store.uri}: run `python jobs/study.py {name}` first."
-            f"{remarks}"
+            f"study {lacking[0].name!r}: its configurations have no run in {store.uri}: run"
+            f" `python jobs/study.py {lacking[0].name}` first. {' '.join(lacking[0].remarks)}".rstrip()
         )
-    if names:
-        return studies
-    with_rows = [study for study in studies if not study.outcomes.empty]
-    return sorted(with_rows, key=lambda study: study.outcomes["started_at"].max(), reverse=True)
+    return studies if names else sorted(there, key=lambda study: study.outcomes["started_at"].max(), reverse=True)
 
 
 def _manifests_of_rows(orphans: pd.DataFrame, known: Collection[str]) -> list[dict[str, Any]]:
@@ -188,7 +176,8 @@ def _select(rows: pd.DataFrame, manifest: Mapping[str, Any], earlier: int) -> St
         label=own["configuration_id"].map({key: item["label"] for key, item in configurations.items()}),
         of_study=own["study"] == manifest["name"],
     )
-    design = _design(manifest)
+    described = manifest.get("sequential_design")
+    design = described and Design(metric=described["metric"], looks=tuple(described["looks"]))
     most = design.looks[-1] if design else manifest["repeats"]
     asked = own if most is None else own[own["repeat"] < most]
     primary = manifest["primary_metric"]
@@ -199,7 +188,6 @@ def _select(rows: pd.DataFrame, manifest: Mapping[str, Any], earlier: int) -> St
         primary_metric=primary if primary in METRICS else FALLBACK_METRIC,
         margins={name: margin for name, margin in margins.items() if name in METRICS},
         repeats=manifest["repeats"],
-        placement=manifest["placement"],
         architectures={item["label"]: item["architecture"] for item in configurations.values()},
         outcomes=_one_a_repeat(asked, manifest["placement"]),
         rows=asked.drop(columns="of_study").reset_index(drop=True),
@@ -212,18 +200,12 @@ def _select(rows: pd.DataFrame, manifest: Mapping[str, Any], earlier: int) -> St
     )
 
 
-def _design(manifest: Mapping[str, Any]) -> Design | None:
-    described = manifest.get("sequential_design")
-    return described and Design(metric=described["metric"], looks=tuple(described["looks"]))
-
-
 def _remarks_on_manifest(manifest: Mapping[str, Any]) -> Iterator[str]:
-    labels: dict[str, list[str]] = {}
+    first: dict[str, str] = {}
     for item in manifest["configurations"]:
-        labels.setdefault(item["configuration_id"], []).append(item["label"])
-    for first, *others in labels.values():
-        if others:
-            yield f"{first} and {', '.join(others)} are one and the same configuration: its runs stand under {first}."
+        label = first.setdefault(item["configuration_id"], item["label"])
+        if label != item["label"]:
+            yield f"{label} and {item['label']} are one and the same configuration: its runs stand under {label}."
     if manifest["primary_metric"] not in METRICS:
         yield (
             f"The study's primary metric is {manifest['primary_metric']!r}, which is none of this version's: it is read"

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Sequence
 
-from fmnist.comparison import PairComparison
 from fmnist.reporting.findings import MOST_SHOWN, Findings, MetricFindings
-from fmnist.reporting.pair_text import (
-    PairView,
-    difference_text,
-    difference_unit,
-    holm_words,
-    is_turned,
-    plan_words,
-    seen_from,
-)
+from fmnist.reporting.pair_text import PairView, difference_words, holm_words, is_turned, margin_words, seen_from
 from fmnist.reporting.study_tables import RESULT_COSTS, way_to_compare
 from fmnist.schema import METRICS
 from fmnist.statistics.intervals import SAME
@@ -24,24 +14,24 @@ from fmnist.statistics.verdicts import RELATIVE_KINDS
 from fmnist.tables import counted, in_unit, names, p_bound
 
 MOST_LISTED = 5  # configurations of one verdict; more are summed up
-MOST_OPEN = 3  # undecided ones with what they need
+MOST_OPEN = 3  # undecided ones with their differences
 
 
 def answer(findings: Findings) -> str:
-    """Say who wins what, by how much, how surely, what is undecided and what would decide it."""
+    """Say who wins what, by how much, how surely, what is undecided, and what the winner costs."""
     primary = findings.primary
     compared = [label for label in findings.ordered if primary and label in primary.summaries]
     if primary is None or not compared:
         return no_answer(findings)
     sentences = [_leader_sentence(findings, primary, compared)]
     if len(compared) > 1:
-        sentences += _leader_against_others(findings, primary, compared)
-        sentences += _other_pairs(compared[0], primary)
+        sentences += [*_leader_against_others(findings, primary, compared), _other_pairs(compared[0], primary)]
     elif len(findings.study.labels) == 1:
         sentences.append("There is no other configuration to compare it with.")
     else:
         sentences.append(f"No other configuration has a {primary.metric.label} to compare it with.")
-    sentences += _cost_sentences(findings, compared[0])
+    costs = [name for name in RESULT_COSTS if name in findings.metrics and name != primary.metric.name]
+    sentences += [_cost_sentence(findings, findings.metrics[name], compared[0]) for name in costs]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -59,7 +49,7 @@ def _leader_sentence(findings: Findings, primary: MetricFindings, compared: Sequ
     leader, metric, summaries = compared[0], primary.metric, primary.summaries
     summary = summaries[leader]
     which = "highest" if metric.direction == "up" else "lowest"
-    value = f"{in_unit(summary.mean, metric)}{f' {metric.unit}' if metric.unit else ''}"
+    value = f"{in_unit(summary.mean, metric)} {metric.unit}".rstrip()
     scope = f"{len(compared):,} configurations"
     if findings.left_out:
         scope = f"the {scope} that are best on validation (of {len(findings.study.finished_labels):,})"
@@ -74,11 +64,10 @@ def _leader_sentence(findings: Findings, primary: MetricFindings, compared: Sequ
         start = f"{leader} has a {'' if summary.n == 1 else 'mean '}{metric.label} of {value}"
     if summary.n == 1:
         return f"{start}, from one run, which says nothing of the spread."
-    interval, spread = summary.mean_t_interval, in_unit(summary.standard_deviation, metric, more_digits=1)
-    around = f"standard deviation {spread}"
-    if interval.known:
-        low, high = in_unit(interval.lower, metric), in_unit(interval.upper, metric)
-        around += f"; {100 * interval.confidence:g} % interval {low} to {high}"
+    around = f"standard deviation {in_unit(summary.standard_deviation, metric, more_digits=1)}"
+    if summary.mean_t_interval.known:
+        low, high = (in_unit(end, metric) for end in (summary.mean_t_interval.lower, summary.mean_t_interval.upper))
+        around += f"; 95 % interval {low} to {high}"
     return f"{start} over n = {summary.n:,} runs ({around})."
 
 
@@ -102,7 +91,7 @@ def _beaten_sentence(views: Sequence[PairView], primary: MetricFindings) -> str:
     if not views:
         return "It is not surely better than any other."
     if len(views) > MOST_LISTED:
-        by_size = sorted(views, key=lambda view: abs(math.log(view.ratio)) if view.ratio > 0 else abs(view.difference))
+        by_size = sorted(views, key=lambda view: abs(view.difference))
         ends = [_beaten_part(view, primary) for view in (by_size[0], by_size[-1])]
         parts = [f"{len(views):,} others, from {ends[0]} to {ends[1]}"]
     else:
@@ -119,19 +108,25 @@ def _beaten_sentence(views: Sequence[PairView], primary: MetricFindings) -> str:
 def _beaten_part(view: PairView, primary: MetricFindings) -> str:
     """Name one of the beaten and by how much: b by 0.85 [0.75, 0.96] points; of times and memory the ratio."""
     metric, pair = primary.metric, view.pair
+    if is_turned(view, metric):
+        return _turned_part(view, primary)
     over = [f"n = {pair.n:,} common repeats"] if pair.left_out else []
     if pair.decision:
         over = [f"look {pair.decision.look}, n = {pair.decision.n:,}"]
-        if is_turned(view, metric):
-            text = difference_text(view, metric)
-            return f"{view.other} ({over[0]}, though {text} {difference_unit(metric)} over all {pair.n:,} since)"
     if metric.kind in RELATIVE_KINDS:
-        return f"{view.other} ({', '.join([f'{difference_text(view, metric)} times its {metric.label}', *over])})"
+        return f"{view.other} ({', '.join([f'{difference_words(view, metric)} its {metric.label}', *over])})"
     larger = view if view.difference > 0 else seen_from(pair, view.other)
-    text = difference_text(larger, metric)
+    words = difference_words(larger, metric)
     if larger.lower > 0:  # a plus would only say again what "better" says
-        text = text.replace("+", "")
-    return f"{view.other} by {text} {difference_unit(metric)}{f' ({over[0]})' if over else ''}"
+        words = words.replace("+", "")
+    return f"{view.other} by {words}{f' ({over[0]})' if over else ''}"
+
+
+def _turned_part(view: PairView, primary: MetricFindings) -> str:
+    """Name one that a design decided on before the difference turned round."""
+    decision = view.pair.decision
+    look = f"look {decision.look}, n = {decision.n:,}, " if decision else ""
+    return f"{view.other} ({look}though {difference_words(view, primary.metric)} over all {view.pair.n:,} since)"
 
 
 def _other_images_sentence(views: Sequence[PairView], findings: Findings) -> str:
@@ -148,85 +143,48 @@ def _equivalent_sentence(views: Sequence[PairView], primary: MetricFindings) -> 
         return ""
     return (
         f"It is practically equivalent to {_some([view.other for view in views])}: the difference is surely smaller"
-        f" than {margin_text(views[0], primary)}, the smallest that the study calls relevant."
+        f" than {margin_words(primary.metric, views[0].pair.margin or 0)}, the smallest that the study calls relevant."
     )
-
-
-def margin_text(view: PairView, primary: MetricFindings) -> str:
-    """Write the margin of equivalence with its unit."""
-    margin = view.pair.margin or float("nan")
-    if primary.metric.kind in RELATIVE_KINDS:
-        return f"{100 * margin:g} %"
-    return f"{margin * primary.metric.scale:g} {difference_unit(primary.metric)}"
 
 
 def _beating_sentence(views: Sequence[PairView], primary: MetricFindings) -> str:
     """Name those that are better although their mean is not: over the repeats they share, or by an early decision."""
     if not views:
         return ""
-    if not primary.design:
-        return f"On the repeats they share, it is worse than {_some([view.other for view in views])}."
-    parts = [
-        f"{view.other} (look {view.pair.decision.look}, n = {view.pair.decision.n:,}, though"
-        f" {difference_text(view, primary.metric)} {difference_unit(primary.metric)} over all {view.pair.n:,} since)"
-        for view in views
-        if view.pair.decision
-    ]
-    return f"By the design's decision it is worse than {_some(parts)}."
+    if primary.design:
+        return f"By the design's decision it is worse than {_some([_turned_part(view, primary) for view in views])}."
+    return f"On the repeats they share, it is worse than {_some([view.other for view in views])}."
 
 
 def _undecided_sentence(views: Sequence[PairView], primary: MetricFindings) -> str:
     if not views:
         return ""
-    strangers = [view.other for view in views if view.pair.n == 0]
-    once = [view.other for view in views if view.pair.n == 1]
-    others = [view for view in views if view.pair.n > 1]
-    reasons = []
-    if strangers:
-        reasons.append(f"{_some(strangers)} (no repeat in common)")
-    if once:
-        reasons.append(f"{_some(once)} (one common repeat shows no spread to judge by)")
-    if len(others) > MOST_OPEN:
-        reasons.append(f"{len(others):,} others, the nearest in mean being {_open_part(others[0], primary)}")
-    else:
-        reasons += [_open_part(view, primary) for view in others]
-    return f"Undecided is whether it differs from {names(reasons)}."
+    parts = [_open_part(view, primary) for view in views]
+    if len(parts) > MOST_OPEN:
+        parts = [f"{len(parts):,} others, the nearest in mean being {parts[0]}"]
+    return f"Undecided is whether it differs from {names(parts)}."
 
 
 def _open_part(view: PairView, primary: MetricFindings) -> str:
-    """Name one that it is undecided against, with the difference and what would decide."""
-    metric = primary.metric
+    """Name one that it is undecided against, with the difference."""
+    if view.pair.n < 2:
+        why = "one common repeat shows no spread to judge by" if view.pair.n else "no repeat in common"
+        return f"{view.other} ({why})"
     own = f", sure alone but not among {counted(primary.family, 'pair')}"
     own = own * (view.leaves_out_none and not view.pair.decision)
-    difference = f"{'ratio' if metric.kind in RELATIVE_KINDS else 'difference'} {difference_text(view, metric)}"
-    unit = "" if metric.kind in RELATIVE_KINDS else f" {difference_unit(metric)}"
-    return f"{view.other} ({difference}{unit}{own}; {plan_words(view, primary.looks)})"
+    return f"{view.other} ({difference_words(view, primary.metric)}{own})"
 
 
-def _other_pairs(leader: str, primary: MetricFindings) -> list[str]:
-    """Name the pairs without the leader that are equivalent or undecided."""
-    others = [pair for pair in primary.pairs if leader not in (pair.a, pair.b)]
-    if not others:
-        return []
-    open_pairs = [pair for pair in others if pair.verdict == "undecided"]
-    equal_pairs = [pair for pair in others if pair.verdict == "equivalent"]
-    equal = [f"Practically equivalent: {_pair_names(equal_pairs)}."] if equal_pairs else []
-    if len(others) == 1:
-        state = f"The other pair ({_pair_names(others)}) is undecided." if open_pairs else "The other pair is decided."
-        return [state, *equal]
-    if not open_pairs:
-        return [f"Of the {len(others):,} other pairs every one is decided.", *equal]
-    if len(open_pairs) == len(others):
-        return [f"All {len(others):,} other pairs are undecided ({_pair_names(open_pairs)})."]
-    are = "is" if len(open_pairs) == 1 else "are"
-    start = f"Of the {len(others):,} other pairs {len(open_pairs):,} {are} undecided"
-    return [f"{start} ({_pair_names(open_pairs)}).", *equal]
-
-
-def _pair_names(pairs: Sequence[PairComparison]) -> str:
-    """Name pairs, three at most."""
-    more = f" and {len(pairs) - 3:,} more" if len(pairs) > 3 else ""
-    return "; ".join(f"{pair.a} and {pair.b}" for pair in pairs[:3]) + more
+def _other_pairs(leader: str, primary: MetricFindings) -> str:
+    """Count the verdicts on the pairs without the leader; their table names them."""
+    verdicts = [pair.verdict for pair in primary.pairs if leader not in (pair.a, pair.b)]
+    counts = {
+        "told apart": verdicts.count("better") + verdicts.count("worse"),
+        "practically equivalent": verdicts.count("equivalent"),
+        "undecided": verdicts.count("undecided"),
+    }
+    told = ", ".join(f"{count:,} {words}" for words, count in counts.items() if count)
+    return f"Other pairs: {told}." if told else ""
 
 
 def _some(labels: Sequence[str]) -> str:
@@ -234,65 +192,44 @@ def _some(labels: Sequence[str]) -> str:
     return names(labels if len(labels) <= MOST_LISTED else [*labels[:MOST_OPEN], f"{len(labels) - MOST_OPEN:,} more"])
 
 
-def _cost_sentences(findings: Findings, leader: str) -> list[str]:
-    """Say what the leader costs, and of what it cannot be said and why, each reason once."""
-    costs = [findings.metrics[name] for name in RESULT_COSTS if name in findings.metrics]
-    costs = [cost for cost in costs if cost.metric.name != findings.study.primary_metric]
-    refused: dict[str, list[str]] = {}
-    for cost in costs:
-        if cost.refusal and len(cost.summaries) > 1:
-            refused.setdefault(way_to_compare(cost), []).append(cost.metric.label)
-    sentences = [_cost_sentence(findings, cost, leader) for cost in costs if not cost.refusal]
-    for reason, labels in refused.items():
-        verb = "is" if len(labels) == 1 else "are"
-        sentences.append(f"{names(labels).capitalize()} {verb} described, not compared. {reason}.")
-    return sentences
-
-
 def _cost_sentence(findings: Findings, cost: MetricFindings, leader: str) -> str:
-    """Say what the leader costs against the cheapest, or, where it is that itself, against the next."""
+    """Say what the leader costs against the cheapest or, where it is that, the next; nothing where not compared."""
     metric = cost.metric
     cheapest = sorted(cost.of(findings.shown), key=lambda label: cost.summaries[label].mean)
-    if len(cheapest) < 2 or leader not in cheapest:
+    if cost.refusal or len(cheapest) < 2 or leader not in cheapest:
         return ""
-    other, place = (cheapest[1], "the next") if cheapest[0] == leader else (cheapest[0], "the lowest")
-    also = f"It also has the lowest mean {metric.label}" if cheapest[0] == leader else f"Its {metric.label} is"
-    mean = f"{in_unit(cost.summaries[leader].mean, metric)} {metric.unit}"
+    leads = cheapest[0] == leader
+    other, place = (cheapest[1], "the next") if leads else (cheapest[0], "the lowest")
+    also = f"It also has the lowest mean {metric.label}:" if leads else f"Its {metric.label} is"
+    start = f"{also} {in_unit(cost.summaries[leader].mean, metric)} {metric.unit}"
     pair = cost.pair(leader, other)
-    start = f"{also}{':' if cheapest[0] == leader else ''} {mean}"
     if pair is None or not pair.n:
         return f"{start}."
     view = seen_from(pair, leader)
     unsure = "" if view.verdict in ("better", "worse") else f" ({view.verdict})"
-    return f"{start}, {difference_text(view, metric)} times that of {other}, {place}{unsure}."
+    return f"{start}, {difference_words(view, metric)} that of {other}, {place}{unsure}."
 
 
 def _lacking_sentences(findings: Findings) -> list[str]:
     """Say which repeats have no row, once for all configurations that lack the same ones."""
     study = findings.study
     lacking: dict[tuple[int, ...], list[str]] = {}
-    for label in study.labels:
-        lacking.setdefault(tuple(study.missing_repeats(label)), []).append(label)
-    sentences = []
-    for missing, labels in lacking.items():
-        if missing:
-            listed = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
-            sentences.append(
-                f"{names(labels)} {'lacks' if len(labels) == 1 else 'lack'} {counted(len(missing), 'repeat')} of"
-                f" {study.repeats} ({listed}): pairs use the common ones. Run"
-                f" `python jobs/study.py {shlex.quote(study.name)}` to add them."
-            )
-    return sentences
+    for label, repeats in study.missing_repeats.items():
+        lacking.setdefault(tuple(repeats), []).append(label)
+    lacking.pop((), None)
+    return [
+        f"{names(labels)} {'lacks' if len(labels) == 1 else 'lack'} {counted(len(missing), 'repeat')} of"
+        f" {study.repeats} ({', '.join(map(str, missing[:10]))}{', ...' * (len(missing) > 10)}): pairs use the common"
+        f" ones. Run `python jobs/study.py {shlex.quote(study.name)}` to add them."
+        for missing, labels in lacking.items()
+    ]
 
 
 def missing_words(findings: Findings) -> list[str]:
     """Say which runs a report lacks: failed, diverged, not there, and what was left out of the figures."""
     counts, study = findings.study.counts(), findings.study
     sentences = []
-    for status, meaning in (
-        ("failed", "failed"),
-        ("diverged", "diverged (loss not finite)"),
-    ):
+    for status, meaning in (("failed", "failed"), ("diverged", "diverged (loss not finite)")):
         hit = [f"{label} {int(number)}" for label, number in counts[status].items() if number]
         if hit:
             sentences.append(f"Runs that {meaning}: {', '.join(hit)}. They are counted here and in no mean.")

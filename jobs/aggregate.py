@@ -17,7 +17,7 @@ def main() -> int:
     print_now(f"Report on {', '.join(arguments.study) or 'all studies'}")
     from fmnist.errors import UserError
     from fmnist.report import build_report
-    from fmnist.reporting.markdown import update_section
+    from fmnist.reporting.markdown import update_sections
     from fmnist.reporting.terminal import print_results
 
     try:
@@ -25,8 +25,8 @@ def main() -> int:
             arguments.results, arguments.study, arguments.out, arguments.data, print_now,
             processes=len(os.sched_getaffinity(0)),
         )  # fmt: skip
-        if arguments.readme:
-            update_section(arguments.readme, result)
+        for page in arguments.pages:
+            update_sections(page, result)
     except (UserError, OSError) as error:
         print(f"aggregate: {error}", file=sys.stderr)
         return 2
@@ -50,9 +50,9 @@ def parse() -> argparse.Namespace:
         help="report on these studies, in this order (default: on all, that with the latest run first)")  # fmt: skip
     add("--out", type=Path, default=Path("report"), metavar="DIR", help="where it goes (default: %(default)s)")
     add("--data", type=Path, metavar="DIR", help="folder of Fashion-MNIST (default: looked for as a run does)")
-    add("--readme", type=Path, metavar="FILE",
-        help="also put the results into this Markdown file, between its lines <!-- results --> and"
-        " <!-- end of results -->")  # fmt: skip
+    add("--pages", type=Path, nargs="+", default=[], metavar="FILE",
+        help="also put the results into these Markdown files, where they have the lines <!-- results --> and"
+        " <!-- end of results -->, or the like with `results at a glance`")  # fmt: skip
     return parser.parse_args()
 
 

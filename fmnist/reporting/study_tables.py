@@ -57,7 +57,7 @@ def results_table(findings: Findings) -> Table | None:
 
 
 def _result_values(findings: Findings, metric: Metric, label: str) -> dict[str, float]:
-    """Give the mean of a metric; with its spread where it can have one, of accuracies also with its interval."""
+    """Give the mean of a metric; with its spread where it can have one, and its interval where it may be compared."""
     name, found = metric.name, findings.metrics.get(metric.name)
     if found is None or label not in found.summaries:
         return {name: float("nan")}
@@ -65,14 +65,17 @@ def _result_values(findings: Findings, metric: Metric, label: str) -> dict[str, 
     values = {name: summary.mean}
     if metric.kind != "size":
         values[f"{name}_standard_deviation"] = summary.standard_deviation
-    if metric.kind == "accuracy":
+    if metric.kind == "accuracy" or (metric.kind in MEASURED_KINDS and not found.refusal):
         values |= {f"{name}_lower": summary.mean_t_interval.lower, f"{name}_upper": summary.mean_t_interval.upper}
     return values
 
 
 def _against_best(findings: Findings, main: MetricFindings, label: str) -> str:
     pair = main.pair(findings.ordered[0], label)
-    return seen_from(pair, label).verdict if pair else NOTHING
+    if pair is None:
+        return NOTHING
+    view = seen_from(pair, label)
+    return f"{view.verdict}, {difference_text(view, main.metric)} {difference_unit(main.metric)}"
 
 
 def _results_note(findings: Findings) -> str:

@@ -313,15 +313,6 @@ def test_trade_off_draws_each_point_with_its_intervals_and_the_front():
     assert sorted(without.get_legend_handles_labels()[1]) == ["a", "b"]
 
 
-@pytest.mark.parametrize(("largest", "ticks"), [(2.5, [1, 1.2, 1.5, 2, 3]), (30.0, [1, 2, 5, 10, 20, 50, 100])])
-def test_profile_draws_every_share_and_can_be_read(largest, ticks):
-    ratios = np.array([1.0, 1.5, largest])
-    shares = {"a": np.array([1.0, 1, 1]), "b": np.array([0.0, 0.5, 0.75])}
-    axes = comparison_figures.draw_profile(new_axes(), ratios, shares, looks_of("ab"))
-    assert drawn_lines(axes) == [[[1, 1], [1.5, 1], [largest, 1]], [[1, 0], [1.5, 0.5], [largest, 0.75]]]
-    assert axes.get_xticks().tolist() == ticks
-
-
 def test_the_original_figures_are_drawn_as_hollow_diamonds():
     values = {"a": np.array([0.9]), "b": np.array([0.92])}
     means = means_of(values, np.nan).assign(original=[0.88, np.nan])

@@ -176,14 +176,6 @@ def test_of_many_much_alike_the_leaders_is_shown_and_the_others_are_folded(built
         assert f"lenet5: {kind}" in folded
 
 
-def test_a_profile_stands_on_ten_repeats(tmp_path):
-    for repeats, there in ((9, False), (10, True)):
-        findings = found(fill(tmp_path / str(repeats), SIX[:2], repeats), None)
-        with house_style():
-            names = [picture.name for picture in pictures(findings, looks_of(findings.shown))]
-        assert ("performance-profile" in names) is there
-
-
 def small_pictures(findings, _looks):
     for label in findings.shown:
         axes = new_axes(1, 1)
@@ -380,7 +372,6 @@ def test_shared_rows_are_described_and_not_compared(tmp_path):
     with house_style():
         drawn = {picture.name: picture.figure for picture in pictures(findings, looks_of(findings.shown))}
     assert drawn["distribution-train_seconds"].axes[0].get_title(loc="left") == "Shared placement: not compared"
-    assert "performance-profile" not in drawn
     assert "verdicts-train_seconds" not in drawn
 
 

@@ -1,14 +1,12 @@
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fmnist.statistics.trade_offs import (
     pareto_front,
-    performance_profile,
     times_to_target,
 )
 
@@ -52,27 +50,6 @@ def test_many_runs_at_once_are_each_as_alone(runs):
     together = times_to_target(offsets, flat[:, 0], flat[:, 1], 0.7)
     alone = [time_to(run, 0.7) for run in runs]
     assert together.tolist() == pytest.approx(alone, nan_ok=True)
-
-
-def test_performance_profile_by_hand():
-    costs = pd.DataFrame({"a": [1.0, 4.0, 2.0], "b": [2.0, 1.0, np.inf]})
-    profile = performance_profile(costs)
-    assert profile.index.tolist() == [1.0, 2.0, 4.0]
-    assert profile["a"].tolist() == pytest.approx([2 / 3, 2 / 3, 1.0])
-    assert profile["b"].tolist() == pytest.approx([1 / 3, 2 / 3, 2 / 3])
-
-
-def test_profile_of_repeats_that_all_miss_never_rises():
-    profile = performance_profile(pd.DataFrame({"a": [np.inf], "b": [np.inf]}))
-    assert profile.to_numpy().tolist() == [[0.0, 0.0]]
-
-
-def test_profile_leaves_incomplete_repeats_out_and_refuses_costs_of_nothing():
-    profile = performance_profile(pd.DataFrame({"a": [1.0, np.nan], "b": [2.0, 1.0]}))
-    assert profile.loc[1.0].tolist() == [1.0, 0.0]
-    assert performance_profile(pd.DataFrame({"a": [np.nan], "b": [1.0]})).empty
-    with pytest.raises(ValueError, match=r"costs: got 0\.0, expected numbers above 0"):
-        performance_profile(pd.DataFrame({"a": [0.0]}))
 
 
 def test_pareto_front_by_hand():

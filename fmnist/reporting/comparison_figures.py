@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-from fmnist.figures import Numbers, fit_axis, with_unit
+from fmnist.figures import fit_axis, with_unit
 from fmnist.reporting.appearance import INK, QUIET, Look, in_lines
 from fmnist.schema import Metric
 
@@ -103,21 +102,4 @@ def draw_trade_off(
     fit_axis(axes, "x", across.to_numpy(dtype=float), stretch=True)
     fit_axis(axes, "y", up.to_numpy(dtype=float))
     axes.set(xlabel=with_unit(metrics[0]), ylabel=with_unit(metrics[1]))
-    return axes
-
-
-def draw_profile(axes: Axes, ratios: Numbers, shares: Mapping[str, Numbers], looks: Mapping[str, Look]) -> Axes:
-    """Draw the share of repeats in which a configuration's cost is within each ratio of that repeat's lowest.
-
-    `ratios` has the shape (points,), from 1; `shares` maps labels to the same shape. After Dolan and More (2002).
-    """
-    for place, (label, share) in enumerate(shares.items()):
-        every = (place, max(len(ratios) // 6, 1))
-        axes.step(ratios, share, where="post", **looks[label].style, markevery=every, label=label)
-    axes.set_xscale("log")
-    ticks = (1, 1.2, 1.5, 2, 3) if ratios.max() <= 4 else (1, 2, 5, 10, 20, 50, 100)
-    axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set(xlabel="ratio to the fastest of the repeat", ylabel="share of repeats", ylim=(-0.03, 1.03))
     return axes

@@ -22,7 +22,7 @@ from fmnist.reporting.predictions import Example, choose_examples
 from fmnist.reporting.study_tables import placement_mark
 from fmnist.schema import Metric
 from fmnist.statistics.ranking import GENERALISES_TO, cliques, unbarred_pairs
-from fmnist.statistics.trade_offs import TARGET_ACCURACY, pareto_front, performance_profile
+from fmnist.statistics.trade_offs import pareto_front
 from fmnist.statistics.verdicts import RELATIVE_KINDS
 from fmnist.tables import counted, in_unit, p_words
 
@@ -30,7 +30,6 @@ Section = Literal["comparison", "costs", "curves", "classes", "confidence", "exa
 EXAMPLES = 5  # images in a row
 WIDE_INCHES = 6.5
 CONFUSION_INCHES = 4.6  # 10 x 10 figures that can be read
-FEWEST_FOR_A_PROFILE = 10  # repeats; of fewer the shares are steps too high to read
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +51,6 @@ def pictures(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]
     yield from _verdicts(findings)
     yield from _ranks(findings)
     yield from _trade_offs(findings, looks)
-    yield from _profile(findings, looks)
     yield from _curves(findings, looks)
     yield from _classes(findings)
     yield from _reliability(findings, looks)
@@ -187,23 +185,6 @@ def _trade_offs(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Pictu
         seen = f"{_listed(gains['mean'], gain.metric)}, at {cost.metric.label} of {spent}."
         yield Picture("costs", f"trade-off-{name}", f"Accuracy against {cost.metric.label}", caption, seen,
                       legend_below(axes))  # fmt: skip
-
-
-def _profile(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
-    times, complete = findings.target_times, len(findings.target_times.dropna())
-    if findings.timing_refusal or times.shape[1] < 2 or complete < FEWEST_FOR_A_PROFILE:
-        return
-    profile = performance_profile(times[[label for label in findings.ordered if label in times]])
-    shares = {str(label): profile[label].to_numpy() for label in profile.columns}
-    axes = comparison_figures.draw_profile(new_axes(), profile.index.to_numpy(), shares, looks)
-    caption = (
-        f"Training time to {100 * TARGET_ACCURACY:g} % validation accuracy: share of repeats (n = {complete:,}) in"
-        " which a configuration needs at most so many times the time of that repeat's fastest. A curve ends at the"
-        " share that reaches the target at all (Dolan and More 2002)."
-    )
-    fastest = ", ".join(f"{label} {share[0]:.2f}" for label, share in shares.items())
-    seen = f"Rising steps, one for each configuration. Share of repeats in which it is the fastest: {fastest}."
-    yield Picture("costs", "performance-profile", "Performance profile", caption, seen, legend_below(axes))
 
 
 def _reliability(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:

@@ -1,4 +1,4 @@
-"""Accuracy against time and memory: time to a target, performance profile, Pareto front."""
+"""Accuracy against time and memory: time to a target, Pareto front."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from fmnist.statistics.intervals import Array
 
@@ -31,27 +30,6 @@ def times_to_target(offsets: npt.NDArray[np.integer], accuracy: Array, seconds: 
     stop = np.where(reached, first + 1, starts)
     times = np.where(reached, elapsed[stop] - elapsed[starts], np.inf)
     return np.where((ends == starts) | (unknown[stop] > unknown[starts]), np.nan, times)
-
-
-def performance_profile(costs: pd.DataFrame) -> pd.DataFrame:
-    """Share of repeats in which a label's cost is within a factor of the best: index factor (>= 1), a column per label.
-
-    Dolan and More (2002), Mathematical Programming 91. `costs` has repeats as index and labels as columns, smaller is
-    better, infinite is a miss (no factor reaches it). Repeats that lack a label's cost (NaN) are left out, for all.
-    The index holds every factor at which a share changes, from 1; the profile is a step function, constant up to the
-    next index. Raises ValueError for a cost that is 0 or less. No complete repeat: an empty frame.
-    """
-    complete = costs.dropna()
-    if (complete <= 0).any(axis=None):
-        raise ValueError(f"costs: got {float(complete.to_numpy(dtype=np.float64).min())}, expected numbers above 0")
-    if complete.empty:
-        return pd.DataFrame(columns=costs.columns, index=pd.Index([], name="factor", dtype=float))
-    values = complete.to_numpy(dtype=np.float64)
-    best = values.min(axis=1, keepdims=True)
-    factors = np.where(np.isinf(values), np.inf, values / np.where(np.isinf(best), 1.0, best))
-    steps = np.unique(np.append(factors[np.isfinite(factors)], 1.0))
-    shares = (factors[None] <= steps[:, None, None]).mean(axis=1)
-    return pd.DataFrame(shares, columns=costs.columns, index=pd.Index(steps, name="factor"))
 
 
 def pareto_front(points: Array, directions: Sequence[Literal["up", "down"]]) -> npt.NDArray[np.bool_]:

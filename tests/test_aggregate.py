@@ -22,7 +22,7 @@ def aggregate(tmp_path, *arguments, job="aggregate", **settings):
 def test_help_names_every_default(tmp_path):
     done = aggregate(tmp_path, "--help")
     assert done.returncode == 0
-    for words in ("--results", "default: results", "--study", "--out", "default: report", "--data", "--readme"):
+    for words in ("--results", "default: results", "--study", "--out", "default: report", "--data", "--pages"):
         assert words in done.stdout
 
 
@@ -45,7 +45,7 @@ def test_default_places_and_an_unknown_study(tmp_path):
     assert "made_up" in refused.stderr
     (tmp_path / "README.md").write_text("<!-- results -->\n<!-- end of results -->\n")
     notebook = {"MPLBACKEND": "module://not_here.backend_inline", "PYTHONIOENCODING": "ascii"}
-    done = aggregate(tmp_path, "--readme", "README.md", **notebook)
+    done = aggregate(tmp_path, "--pages", "README.md", **notebook)
     assert done.returncode == 0, done.stderr
     assert "test accuracy of" in done.stdout
     assert "### Study `made_up`" in (tmp_path / "README.md").read_text()

@@ -11,7 +11,9 @@ import pandas as pd
 
 from fmnist.errors import UserError
 from fmnist.report import ReportResult, StudyResult
-from fmnist.tables import NOTHING, Table
+from fmnist.reporting.study_tables import RESULT_COSTS
+from fmnist.schema import METRICS
+from fmnist.tables import NOTHING, Table, heading
 
 START, END = "<!-- results -->", "<!-- end of results -->"
 GLANCE_START, GLANCE_END = "<!-- results at a glance -->", "<!-- end of results at a glance -->"
@@ -37,13 +39,10 @@ def glance_section(result: ReportResult) -> str:
     if lacking:
         raise UserError(f"results at a glance: got no study {' and '.join(lacking)}; add it to --study")
     accuracies, costs = (shown[name].set_index("configuration") for name in GLANCE)
-    runs = ", ".join(dict.fromkeys(costs["n"]))
-    measured = [
-        heading for heading in costs.columns if heading in accuracies.columns and heading.endswith((", s", ", MiB"))
-    ]
+    measured = [heading(METRICS[name]) for name in RESULT_COSTS]
     table = accuracies.drop(columns=measured)
-    for heading in measured:
-        table[f"{heading} (n = {runs})"] = costs[heading].reindex(table.index).fillna(NOTHING)
+    for name in measured:
+        table[f"{name} (n = {', '.join(costs['n'].unique())})"] = costs[name].reindex(table.index).fillna(NOTHING)
     note = (
         "Mean ± standard deviation over n runs, in brackets the 95 % interval of the mean. Accuracy: study"
         f" `{GLANCE[0]}`, with the difference from the best and its interval for new seeds. Time and memory: study"
@@ -57,24 +56,24 @@ def update_sections(file: Path, result: ReportResult) -> None:
 
     UserError if there are no marks, or not once each and in their order; the file then stays as it is.
     """
-    text = before = file.read_text("utf-8")
+    text = file.read_text("utf-8")
     page = Path(os.path.relpath(result.path, file.parent)).as_posix()
     sections = {
         (START, END): partial(results_section, result, page),
         (GLANCE_START, GLANCE_END): partial(glance_section, result),
     }
-    for (start, end), write in sections.items():
-        if start in text or end in text:
-            text = _replaced(file, text, start, end, write())
-    if text == before and not any(mark in text for marks in sections for mark in marks):
+    wanted = [marks for marks in sections if any(mark in text for mark in marks)]
+    if not wanted:
         raise UserError(f"{file}: expected the lines {START} and {END} around the place of the results, got neither")
+    for start, end in wanted:
+        text = _replaced(file, text, start, end, sections[start, end]())
     file.write_text(text, encoding="utf-8")
 
 
 def _replaced(file: Path, text: str, start: str, end: str, section: str) -> str:
     before, _, rest = text.partition(start)
     _, found, after = rest.partition(end)
-    if not found or text.count(start) != 1 or text.count(end) != 1:
+    if not found or start in rest or end in before + after:
         raise UserError(f"{file}: expected the lines {start} and {end}, once each, around the place of the results")
     return f"{before}{start}\n\n{section}\n\n{end}{after}"
 

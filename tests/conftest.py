@@ -1,6 +1,8 @@
-"""What every test shares: oneDNN as for a user, the same examples of a property each time, without a time limit."""
+"""What every test shares: oneDNN as for a user, Ray without tokens, the same examples of a property each time."""
 
 from __future__ import annotations
+
+import os
 
 from hypothesis import HealthCheck, settings
 
@@ -10,3 +12,6 @@ settings.register_profile(
     "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], database=None
 )
 settings.load_profile("steady")
+
+# a process keeps the mode of its first Ray: one that found a token in the home folder could use no other Ray afterwards
+os.environ["RAY_AUTH_MODE"] = "disabled"

@@ -38,6 +38,7 @@ class Maker:
     accuracy: float
     architecture: str = ""  # the label unless given
     spread: float = 0.002
+    same_mistakes: bool = False  # all runs are wrong on the same images, as far as their number goes
     train_seconds: float = 60.0
     host_allocated_bytes: float = 300 * MIB
     parameter_count: int = 225_930
@@ -140,7 +141,8 @@ def _outcome(
     maker: Maker, block: float, random: np.random.Generator, true_classes: npt.NDArray[np.uint8]
 ) -> dict[str, Any]:
     wanted = maker.accuracy + maker.spread * (0.5 * block + 0.87 * random.normal())
-    predicted, confidence = predictions_of(wanted, random, true_classes)
+    fixed = np.random.default_rng([*map(ord, maker.label)]) if maker.same_mistakes else None
+    predicted, confidence = predictions_of(wanted, random, true_classes, fixed)
     accuracy = float(np.mean(predicted == true_classes))
     history = history_of(accuracy, maker, random)
     best = min(history, key=lambda epoch: epoch["validation_loss"])
@@ -175,13 +177,22 @@ def _no_outcome(maker: Maker, status: str) -> dict[str, Any]:
 
 
 def predictions_of(
-    accuracy: float, random: np.random.Generator, true_classes: npt.NDArray[np.uint8]
+    accuracy: float,
+    random: np.random.Generator,
+    true_classes: npt.NDArray[np.uint8],
+    fixed: np.random.Generator | None = None,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float16]]:
-    """Predict `accuracy` of the images rightly: the mistakes fall where the classes are hard, and are less sure."""
+    """Predict `accuracy` of the images rightly: the mistakes fall where the classes are hard, and are less sure.
+
+    `fixed`, if given, draws the order in which images are mistaken, else each run has its own.
+    """
     count = len(true_classes)
     wrong_count = round((1 - accuracy) * count)
     weights = _DIFFICULTY[true_classes]
-    wrong = random.choice(count, size=wrong_count, replace=False, p=weights / weights.sum())
+    if fixed is None:
+        wrong = random.choice(count, size=wrong_count, replace=False, p=weights / weights.sum())
+    else:
+        wrong = np.argsort(fixed.exponential(size=count) / weights)[:wrong_count]
     predicted = true_classes.copy()
     mistaken = np.array(_MISTAKEN_FOR, dtype=np.uint8)[true_classes[wrong]]
     predicted[wrong] = mistaken[np.arange(wrong_count), (random.random(wrong_count) < 0.3).astype(int)]

@@ -317,7 +317,7 @@ def test_the_results_say_how_each_does_against_the_best(tmp_path):
     assert list(table.shown["configuration"]) == ["own_v1", "brownlee", "lenet5"]
     leader, *others = table.shown["against own_v1"]
     assert leader == "\N{EN DASH}"
-    assert all(re.fullmatch(r"worse, −\d\.\d\d \[−\d\.\d\d, −\d\.\d\d\] points", cell) for cell in others)
+    assert all(re.fullmatch(r"worse, .\d\.\d\d \[.\d\.\d\d, .\d\.\d\d\] points", cell) for cell in others)
 
 
 def test_a_group_sequential_study_gives_its_own_verdicts(tmp_path, monkeypatch):

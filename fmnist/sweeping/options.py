@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fmnist.errors import UserError
+from fmnist.checks import number, whole
 from fmnist.sweeping.placement import check_cpus, check_gpus
 
 
@@ -34,8 +34,8 @@ class StudyOptions:
             object.__setattr__(self, name, _absolute(getattr(self, name)))  # slots of a Ray have a folder of their own
         check_cpus(self.cpus_per_run)
         check_gpus(self.gpus_per_run)
-        if self.max_failures < 0:
-            raise UserError(f"max failures: got {self.max_failures}, expected 0 or more")
+        whole("max failures", self.max_failures, 0)
+        number("checkpoint seconds", self.checkpoint_seconds, "[0, infinity)")
 
 
 def _absolute(place: str | Path | None) -> str | Path | None:

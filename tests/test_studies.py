@@ -193,3 +193,7 @@ def test_models_that_end_their_process_are_told_in_a_line(own_file):
     own_file.write_text(OWN_ARCHITECTURE.replace("x = layers", "import os; os._exit(9); x = layers"))
     with pytest.raises(OSError, match="models: the process that builds them ended"):
         own_structures(own_file)
+
+
+def test_timing_trains_the_three_epochs_that_claims_and_pages_speak_of():
+    assert {item.hyperparameters.epochs for item in find_study("timing").configurations} == {3}

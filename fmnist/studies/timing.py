@@ -2,7 +2,7 @@
 
     python jobs/study.py timing
 
-Expected time: about 20 minutes on 2 cores. The configurations are interleaved in random order within each repeat, so
+Expected time: 20 to 25 minutes on 2 cores. The configurations are interleaved in random order within each repeat, so
 that a drift of the machine meets all of them alike. Every run trains the same three epochs, without early stopping:
 times compare, accuracies (84 to 91 %) say little.
 """

@@ -237,7 +237,10 @@ class Engine:
             tf.TensorArray(dtype, batches, element_shape=[None], infer_shape=False) for dtype in (tf.uint8, tf.float32)
         ]
         start = (tf.constant(0), *arrays, tf.constant(0), tf.constant(0.0))
-        _, predicted, confidence, right, loss = tf.while_loop(lambda index, *_: index < batches, one_batch, start)
+        # batches side by side, as TensorFlow would run them by chance, hold the memory of several
+        _, predicted, confidence, right, loss = tf.while_loop(
+            lambda index, *_: index < batches, one_batch, start, parallel_iterations=1
+        )
         return predicted.concat(), confidence.concat(), right, loss
 
 

@@ -22,7 +22,7 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from fmnist.data import load_data  # noqa: E402
+from fmnist.data.dataset import load_data  # noqa: E402
 from tests.synthetic_rows import write_bulk_store  # noqa: E402
 
 

@@ -13,9 +13,9 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fmnist.study import Study, configure
-from fmnist.sweeping import display
-from fmnist.sweeping.plan import Durations
+from fmnist.declare.study import Study, configure
+from fmnist.sweep.tuner import display
+from fmnist.sweep.plan import Durations
 
 CONFIGURATIONS = 10
 RUNNING = 16

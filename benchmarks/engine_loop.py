@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 from rounds import Case, Train
 
-from fmnist.data import load_data
-from fmnist.engine.devices import prepare_process
-from fmnist.engine.loop import Engine
-from fmnist.study import seeds_of_repeat
-from fmnist.training import build_for
+from fmnist.data.dataset import load_data
+from fmnist.train.devices import prepare_process
+from fmnist.train.loop import Engine
+from fmnist.declare.study import seeds_of_repeat
+from fmnist.train.run import build_for
 
 
 def versions() -> dict[str, str]:

@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 from rounds import Case, Train
 
-from fmnist.architectures import build_model
-from fmnist.data import load_data
-from fmnist.hyperparameters import Hyperparameters
+from fmnist.declare.architectures import build_model
+from fmnist.data.dataset import load_data
+from fmnist.declare.hyperparameters import Hyperparameters
 
 
 def versions() -> dict[str, str]:

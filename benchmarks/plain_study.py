@@ -19,10 +19,10 @@ import keras
 import numpy as np
 from keras_loop import compile_model, compiled_model
 
-from fmnist.architectures import ARCHITECTURES, find_architecture
-from fmnist.data import draw_split, load_data
-from fmnist.hyperparameters import Hyperparameters
-from fmnist.study import seeds_of_repeat
+from fmnist.declare.architectures import ARCHITECTURES, find_architecture
+from fmnist.data.dataset import draw_split, load_data
+from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.declare.study import seeds_of_repeat
 
 
 def main() -> None:

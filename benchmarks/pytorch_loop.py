@@ -10,8 +10,8 @@ from pytorch_models import build_pytorch_model
 from rounds import Case, Train
 from torch import Tensor, nn
 
-from fmnist.data import load_data
-from fmnist.hyperparameters import Hyperparameters
+from fmnist.data.dataset import load_data
+from fmnist.declare.hyperparameters import Hyperparameters
 
 KERAS_ADAM_EPSILON = 1e-7
 

@@ -1,4 +1,4 @@
-"""The six architectures in PyTorch, layer for layer what `fmnist.architectures` builds in Keras.
+"""The six architectures in PyTorch, layer for layer what `fmnist.declare.architectures` builds in Keras.
 
 Written for speed on a CPU: channels last in memory, the flattened features in the order in which they lie there (which
 is also Keras' order, and costs no copy), rectifiers in place, logits instead of probabilities for the fused loss.
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fmnist.hyperparameters import Hyperparameters
+from fmnist.declare.hyperparameters import Hyperparameters
 
 CLASS_COUNT = 10
 # Keras' constants; its momentum 0.99 is the share that is kept, PyTorch's the share that is replaced

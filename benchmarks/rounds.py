@@ -19,8 +19,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from fmnist.architectures import find_architecture
-from fmnist.hyperparameters import Hyperparameters
+from fmnist.declare.architectures import find_architecture
+from fmnist.declare.hyperparameters import Hyperparameters
 
 Train = Callable[[int], float]  # train that many steps, from an epoch's beginning on; returns the seconds they took
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fmnist.statistics.intervals import Array
-from fmnist.statistics.paired_tests import equivalence_t, holm, paired_t
-from fmnist.statistics.sequential import planned_looks, reject_at_looks
+from fmnist.compare.intervals import Array
+from fmnist.compare.paired_tests import equivalence_t, holm, paired_t
+from fmnist.compare.sequential import planned_looks, reject_at_looks
 
 MARGIN, SPREAD = 0.2, 0.3  # points; the spread is what one architecture shows between seeds
 CASES = {

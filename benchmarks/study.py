@@ -26,17 +26,17 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from fmnist.architectures import ARCHITECTURES, find_architecture
-from fmnist.measure import cpu_model, provenance
-from fmnist.results import Store
-from fmnist.statistics.intervals import Interval, Summary, summarize
+from fmnist.declare.architectures import ARCHITECTURES, find_architecture
+from fmnist.train.measurement import cpu_model, provenance
+from fmnist.store.store import Store
+from fmnist.compare.intervals import Interval, Summary, summarize
 
 ROOT = Path(__file__).resolve().parents[1]
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 SHOWN_LINES = 30  # of what a side printed before it failed
 STUDY_FILE = '''"""Written by benchmarks/study.py."""
 
-from fmnist.study import Study, configure
+from fmnist.declare.study import Study, configure
 
 STUDY = Study(
     name="benchmark",

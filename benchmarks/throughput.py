@@ -35,9 +35,9 @@ from rounds import (
     summarise,
 )
 
-from fmnist.architectures import ARCHITECTURES, find_architecture
-from fmnist.hyperparameters import PRECISIONS
-from fmnist.measure import cpu_model, provenance
+from fmnist.declare.architectures import ARCHITECTURES, find_architecture
+from fmnist.declare.hyperparameters import PRECISIONS
+from fmnist.train.measurement import cpu_model, provenance
 
 EPOCH_IMAGES = 55_000  # of Fashion-MNIST's training images, without a run's validation images
 SHARED_CORE = 0.9  # below this share of its core's time, a contender was disturbed

@@ -1,9 +1,17 @@
+"""Compare neural networks honestly: declared studies, repeated runs on Ray, one row a run, one report."""
+
 import os
 import sys
 import warnings
 from importlib.util import find_spec
 
-from fmnist.errors import UserError
+
+class UserError(ValueError):
+    """What a user gave cannot be used; the message says what was given, what was expected and what to do.
+
+    Any other exception is a fault of the program and shows its traceback.
+    """
+
 
 # TensorFlow reads this at its import. On CPUs without AVX-512 it leaves oneDNN off, and its own kernels, built without
 # AVX2, train these nets at a third to three quarters of the speed.

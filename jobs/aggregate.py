@@ -15,10 +15,10 @@ def main() -> int:
     """Parse the command line, build the report, print the results; 2 if the user has to change something."""
     arguments = parse()
     print_now(f"Report on {', '.join(arguments.study) or 'all studies'}")
-    from fmnist.errors import UserError
-    from fmnist.report import build_report
-    from fmnist.reporting.markdown import update_sections
-    from fmnist.reporting.terminal import print_results
+    from fmnist import UserError
+    from fmnist.report.build import build_report
+    from fmnist.report.markdown import update_sections
+    from fmnist.report.terminal import print_results
 
     try:
         result = build_report(

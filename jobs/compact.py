@@ -13,8 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fmnist.errors import UserError
-from fmnist.results import Store
+from fmnist import UserError
+from fmnist.store.store import Store
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,13 +16,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rich.console import Console
 
-from fmnist.catalogue import find_study
-from fmnist.errors import UserError
-from fmnist.schema import METRICS
-from fmnist.study import PLACEMENTS, Study
-from fmnist.study_job import run_study
-from fmnist.sweeping.options import StudyOptions
-from fmnist.sweeping.study_preview import list_studies, preview
+from fmnist.studies import find_study
+from fmnist import UserError
+from fmnist.declare.metrics import METRICS
+from fmnist.declare.study import PLACEMENTS, Study
+from fmnist.sweep.study_job import run_study
+from fmnist.sweep.options import StudyOptions
+from fmnist.sweep.preview import list_studies, preview
 
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 MAX_REPEATS = 30  # of --until-decided
@@ -55,7 +55,7 @@ def run(asked: argparse.Namespace, console: Console) -> int:
         preview(study, options, console, asked.price_per_gpu_hour)
         return 0
     if asked.until_decided is not None:
-        from fmnist.sweeping.until_decided import run_until_decided  # loads the statistics
+        from fmnist.sweep.until_decided import run_until_decided  # loads the statistics
 
         metric = asked.until_decided or study.primary_metric
         cap = asked.max_repeats or MAX_REPEATS

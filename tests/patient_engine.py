@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from fmnist.training import train_run as really_train
+from fmnist.train.run import train_run as really_train
 
 
 def train_run(run: Any, data: Any, *, on_epoch: Any, state: bytes | None, **settings: Any) -> dict[str, Any]:

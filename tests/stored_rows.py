@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.hyperparameters import Hyperparameters
-from fmnist.study import digest, seeds_of_repeat
+from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.declare.study import digest, seeds_of_repeat
 
 
 def make_row(repeat: int = 0, *, configuration: str = "lenet5", images: int = 0, **changes: Any) -> dict[str, Any]:

@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fmnist.results import Store
-from fmnist.study import RunSpec, Study, configure
-from fmnist.sweep import sweep
-from fmnist.sweeping.display import SweepState
-from fmnist.sweeping.options import StudyOptions
-from fmnist.sweeping.placement import Share
-from fmnist.sweeping.plan import Durations, make_plan
+from fmnist.store.store import Store
+from fmnist.declare.study import RunSpec, Study, configure
+from fmnist.sweep.tuner import sweep
+from fmnist.sweep.display import SweepState
+from fmnist.sweep.options import StudyOptions
+from fmnist.sweep.resources import Share
+from fmnist.sweep.plan import Durations, make_plan
 from tests.trivial_engine import COURSES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,7 +29,7 @@ def trivial_runs(count: int, course: str = "plain", epochs: int = 2, placement: 
 SWEEP_ALONE = """
 import sys
 from pathlib import Path
-from fmnist.sweeping.connection import connection
+from fmnist.sweep.connection import connection
 from tests.sweep_runs import sweep_trivially, trivial_runs
 
 folder, address, count = sys.argv[1:]

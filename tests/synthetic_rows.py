@@ -14,13 +14,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fmnist.data import Dataset
-from fmnist.hyperparameters import Hyperparameters
-from fmnist.reporting.findings import Findings, gather
-from fmnist.reporting.selection import select_studies
-from fmnist.results import Store
-from fmnist.schema import SCHEMA
-from fmnist.study import DEFAULT_MARGINS, digest, seeds_of_repeat
+from fmnist.data.dataset import Dataset
+from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.report.study_data import Findings, gather
+from fmnist.report.selection import select_studies
+from fmnist.store.store import Store
+from fmnist.store.schema import SCHEMA
+from fmnist.declare.study import DEFAULT_MARGINS, digest, seeds_of_repeat
 
 DATA_FINGERPRINT = "synthetic-data00"
 TEST_IMAGES = 10_000

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fmnist.results import Store
+from fmnist.store.store import Store
 from tests.synthetic_rows import SIX, manifest_of, rows_of
 
 JOBS = Path(__file__).resolve().parent.parent / "jobs"
@@ -86,7 +86,7 @@ def test_a_script_without_a_main_guard_builds_the_report_once(tmp_path):
     store.write_manifest(manifest_of(SIX[:1], 1))
     script = tmp_path / "plain.py"
     script.write_text(
-        "from fmnist.report import build_report\nprint('started')\nbuild_report('results')\nprint('done')\n"
+        "from fmnist.report.build import build_report\nprint('started')\nbuild_report('results')\nprint('done')\n"
     )
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(JOBS.parent)}
     done = subprocess.run(
@@ -98,6 +98,6 @@ def test_a_script_without_a_main_guard_builds_the_report_once(tmp_path):
 
 
 def test_the_job_loads_neither_tensorflow_nor_ray():
-    code = "import fmnist.report, fmnist.reporting.terminal, sys; print(*{name.split('.')[0] for name in sys.modules})"
+    code = "import fmnist.report.build, fmnist.report.terminal, sys; print(*{name.split('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"tensorflow", "keras", "ray", "torch"} & set(loaded)

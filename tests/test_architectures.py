@@ -7,13 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fmnist.architectures import (
+from fmnist.declare.architectures import (
     ARCHITECTURES,
     architecture,
     build_model,
     find_architecture,
 )
-from fmnist.hyperparameters import Hyperparameters
+from fmnist.declare.hyperparameters import Hyperparameters
 
 # efficientnet_small by hand; a batch normalisation of c channels holds 4c weights, two of them trained:
 #   first convolution          3*3*1*32 = 288, BN 128                                     =     416

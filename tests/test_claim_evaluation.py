@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from fmnist.statistics.claim_evaluation import (
+from fmnist.compare.claim_evaluation import (
     Estimate,
     Region,
     layered_estimate,
@@ -18,8 +18,8 @@ from fmnist.statistics.claim_evaluation import (
     read,
     read_family,
 )
-from fmnist.statistics.intervals import FAMILY_ERROR
-from fmnist.statistics.test_set_error import variance_layers
+from fmnist.compare.intervals import FAMILY_ERROR
+from fmnist.compare.test_set import variance_layers
 
 ABOVE, BELOW = Region(low=0.0), Region(high=0.0)
 ABOUT_TWO = Region(low=1.5, high=2.5)

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fmnist.data import CLASS_NAMES, load_data
-from fmnist.reporting.claim_checks import (
+from fmnist.data.dataset import CLASS_NAMES, load_data
+from fmnist.report.claim_checks import (
     UndecidableError,
     accuracy_gap,
     best_epoch_gap,
@@ -22,12 +22,12 @@ from fmnist.reporting.claim_checks import (
     share_gap,
     spread_ratio,
 )
-from fmnist.reporting.claims import ABOVE, BELOW, CLAIMS, about, claims_table, outcomes_of
-from fmnist.reporting.findings import gather
-from fmnist.reporting.predictions import PredictionSums, accuracy_difference, right_difference
-from fmnist.reporting.selection import select_studies
-from fmnist.results import Store
-from fmnist.statistics.claim_evaluation import Estimate, read_family
+from fmnist.report.claims import ABOVE, BELOW, CLAIMS, about, claims_table, outcomes_of
+from fmnist.report.study_data import gather
+from fmnist.report.predictions import PredictionSums, accuracy_difference, right_difference
+from fmnist.report.selection import select_studies
+from fmnist.store.store import Store
+from fmnist.compare.claim_evaluation import Estimate, read_family
 from fmnist.studies import comparison, timing
 from tests import synthetic_rows
 from tests.synthetic_rows import SIX

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fmnist.results import Store
+from fmnist.store.store import Store
 from tests.cluster_lab.lab import PROJECT, run_in_lab, why_not
 from tests.cluster_lab.stand_ins import CUDA
 
@@ -16,7 +16,7 @@ pytestmark = [
 ]
 
 STUDY = '''"""Two short runs of one architecture."""
-from fmnist.study import Study, configure
+from fmnist.declare.study import Study, configure
 
 STUDY = Study(name="lab", question="Does it run on hosts?", configurations=(configure("lenet5", epochs=1),), repeats=2)
 '''

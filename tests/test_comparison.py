@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fmnist.comparison import compare_pairs
-from fmnist.reporting.pair_text import remarks, repeats_text, seen_from
-from fmnist.schema import METRICS
-from fmnist.statistics.intervals import Interval
-from fmnist.statistics.power import repeats_for_difference, repeats_for_equivalence
-from fmnist.tables import NOTHING
+from fmnist.compare.comparison import compare_pairs
+from fmnist.report.pair_text import remarks, repeats_text, seen_from
+from fmnist.declare.metrics import METRICS
+from fmnist.compare.intervals import Interval
+from fmnist.compare.power import repeats_for_difference, repeats_for_equivalence
+from fmnist.report.table import NOTHING
 from tests.small_frames import frame_of
 
 ACCURACY, SECONDS = METRICS["test_accuracy"], METRICS["train_seconds"]

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmnist import data, data_sources
-from fmnist.data import CLASS_NAMES, CONTENT_SHA256, cache_directory, draw_split, load_data
+from fmnist.data.dataset import dataset
+from fmnist.data.dataset import sources
+from fmnist.data.dataset import CLASS_NAMES, CONTENT_SHA256, cache_directory, draw_split, load_data
 from tests.tiny_data import tiny_dataset
 
 LABELS = "t10k-labels-idx1-ubyte.gz"
@@ -38,11 +39,11 @@ def _nothing_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.fixture(scope="session")
 def real_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real files, wherever this machine has them; fetched if it has none."""
-    for place in (data.DEBIAN_DIRECTORY, cache_directory()):
+    for place in (dataset.DEBIAN_DIRECTORY, cache_directory()):
         if (place / LABELS).exists():
             return place
     target = tmp_path_factory.mktemp("fashion-mnist")
-    data_sources.fetch(target, tuple(CONTENT_SHA256), check=lambda path: path.stat())
+    sources.fetch(target, tuple(CONTENT_SHA256), check=lambda path: path.stat())
     return target
 
 
@@ -58,7 +59,7 @@ def copied(real_directory: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def no_system_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "DEBIAN_DIRECTORY", tmp_path / "nowhere")
+    monkeypatch.setattr(dataset, "DEBIAN_DIRECTORY", tmp_path / "nowhere")
 
 
 @pytest.fixture
@@ -76,8 +77,8 @@ def mirror(copied: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def run(command: list[str], folder: Path) -> None:
         raise OSError(f"{command[0]} was asked in {folder}")
 
-    monkeypatch.setattr(data_sources.urllib.request, "urlopen", answer)
-    monkeypatch.setattr(data_sources, "_run", run)
+    monkeypatch.setattr(sources.urllib.request, "urlopen", answer)
+    monkeypatch.setattr(sources, "_run", run)
     return copied
 
 
@@ -136,12 +137,12 @@ def test_the_folder_given_counts_before_the_environment(copied: Path, monkeypatc
 
 def test_debian_then_the_cache_then_the_mirror(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Path] = []
-    read = data._read_content
-    monkeypatch.setattr(data, "_read_content", lambda path: (asked.append(path.parent), read(path))[1])
-    monkeypatch.setattr(data, "DEBIAN_DIRECTORY", mirror)
+    read = dataset._read_content
+    monkeypatch.setattr(dataset, "_read_content", lambda path: (asked.append(path.parent), read(path))[1])
+    monkeypatch.setattr(dataset, "DEBIAN_DIRECTORY", mirror)
     load_data()
     assert set(asked) == {mirror}
-    monkeypatch.setattr(data, "DEBIAN_DIRECTORY", mirror / "nowhere")
+    monkeypatch.setattr(dataset, "DEBIAN_DIRECTORY", mirror / "nowhere")
     load_data()
     assert sorted(path.name for path in cache_directory().iterdir()) == sorted(CONTENT_SHA256)
     for name in CONTENT_SHA256:  # from now on nothing is fetched
@@ -179,7 +180,7 @@ def test_a_damaged_file_is_named_with_the_way_out(copied: Path, how: str) -> Non
 
 
 def test_a_damaged_file_of_debian_is_to_be_installed_anew(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "DEBIAN_DIRECTORY", copied)
+    monkeypatch.setattr(dataset, "DEBIAN_DIRECTORY", copied)
     damage(copied / LABELS, "altered")
     with pytest.raises(ValueError, match="apt-get install --reinstall dataset-fashion-mnist"):
         load_data()
@@ -194,7 +195,7 @@ def test_what_a_mirror_sends_damaged_is_not_kept(mirror: Path) -> None:
     with pytest.raises(OSError, match="could not be fetched") as caught:
         load_data()
     assert list(cache_directory().iterdir()) == []
-    for answer in (*data_sources.MIRRORS, "dataset-fashion-mnist: apt-get was asked", "has SHA-256", "--data"):
+    for answer in (*sources.MIRRORS, "dataset-fashion-mnist: apt-get was asked", "has SHA-256", "--data"):
         assert answer in str(caught.value)
 
 
@@ -217,7 +218,7 @@ def test_without_internet_debians_package_is_unpacked(
             assert command == ["dpkg", "-x", str(folder / "dataset-fashion-mnist_0.0_all.deb"), str(folder / "package")]
             shutil.copytree(shelf, unpacked)
 
-    monkeypatch.setattr(data_sources, "_run", run)
+    monkeypatch.setattr(sources, "_run", run)
     assert len(load_data().test_labels) == 10_000
     assert [command.split()[-2:][0] if "dpkg" in command else command.split()[-1] for command in commands[:-1]] == [
         "dataset-fashion-mnist",
@@ -230,17 +231,17 @@ def test_without_internet_debians_package_is_unpacked(
 
 def test_a_command_that_fails_tells_why(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"`ls /nonexistent` failed: .*No such file"):
-        data_sources._run(["ls", "/nonexistent"], tmp_path)
+        sources._run(["ls", "/nonexistent"], tmp_path)
     with pytest.raises(OSError, match="no-such-command"):
-        data_sources._run(["no-such-command"], tmp_path)
+        sources._run(["no-such-command"], tmp_path)
 
 
 def _fetch_by_copy(target: Path, source: Path, start: multiprocessing.synchronize.Barrier) -> None:
-    data_sources._fetch_from = lambda _source, names, folder: (
+    sources._fetch_from = lambda _source, names, folder: (
         [shutil.copy(source / name, folder / name) for name in names] and folder
     )
     start.wait()
-    data_sources.fetch(target, tuple(CONTENT_SHA256), check=data._read_content)
+    sources.fetch(target, tuple(CONTENT_SHA256), check=dataset._read_content)
 
 
 def test_two_processes_that_fetch_at_once_do_not_hurt_each_other(copied: Path, tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import threading
 import pytest
 from rich.console import Console
 
-from fmnist.study import Study, configure
-from fmnist.sweeping.display import Display, SweepState, readable_seconds
-from fmnist.sweeping.plan import Durations
+from fmnist.declare.study import Study, configure
+from fmnist.sweep.display import Display, SweepState, readable_seconds
+from fmnist.sweep.plan import Durations
 from tests.sweep_runs import trivial_runs
 
 ROW = {"status": "ok", "configuration_id": "c", "architecture": "lenet5", "total_seconds": 10.0, "epochs_run": 2,

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fmnist.architectures import ARCHITECTURES, build_model
-from fmnist.engine import layers
-from fmnist.engine.loop import Engine
-from fmnist.engine.optimizers import Adam, LossScale
-from fmnist.hyperparameters import Hyperparameters
-from fmnist.study import seeds_of_repeat
+from fmnist.declare.architectures import ARCHITECTURES, build_model
+from fmnist.train.kernels import layers
+from fmnist.train.loop import Engine
+from fmnist.train.optimizers import Adam, LossScale
+from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.declare.study import seeds_of_repeat
 
 BATCH = 8
 LEARNING_RATES = {"adam": 1e-4, "sgd": 1e-2}

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fmnist.architectures import ARCHITECTURES
-from fmnist.engine.loop import Engine
-from fmnist.study import seeds_of_repeat
-from fmnist.training import build_for
+from fmnist.declare.architectures import ARCHITECTURES
+from fmnist.train.loop import Engine
+from fmnist.declare.study import seeds_of_repeat
+from fmnist.train.run import build_for
 
 BATCH, IMAGES = 4, 11  # two full batches and one of three
 

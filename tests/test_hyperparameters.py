@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fmnist.hyperparameters import Hyperparameters
+from fmnist.declare.hyperparameters import Hyperparameters
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fmnist.augmentation import random_matrices
-from fmnist.catalogue import find_study
-from fmnist.data import draw_split
-from fmnist.hyperparameters import Hyperparameters
-from fmnist.results import Store
-from fmnist.seeds import Seeds, seeds_of_repeat
-from fmnist.study import Study, configure
-from fmnist.sweeping.structures import fingerprints
-from fmnist.training import order_of_epoch
+from fmnist.train.augmentation import random_matrices
+from fmnist.studies import find_study
+from fmnist.data.dataset import draw_split
+from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.store.store import Store
+from fmnist.declare.seeds import Seeds, seeds_of_repeat
+from fmnist.declare.study import Study, configure
+from fmnist.sweep.structures import fingerprints
+from fmnist.train.run import order_of_epoch
 
 SIX_IDS = {  # configuration_id and run_id of repeat 0, on Fashion-MNIST
     "lenet5": ("f8f6e642bc69f514", "2711c40052f5c1bb"),

@@ -15,32 +15,32 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "fmnist"
 # which modules may import a package that takes seconds to load, be it inside a function
 HEAVY = {
-    "ray": {"fmnist.sweep", "fmnist.sweeping.connection", "fmnist.sweeping.tracking"},
+    "ray": {"fmnist.sweep.tuner", "fmnist.sweep.connection", "fmnist.sweep.tracking"},
     "tensorflow": {
-        "fmnist.engine",
-        "fmnist.training",
-        "fmnist.measure",
-        "fmnist.augmentation",
-        "fmnist.structure",
+        "fmnist.train",
+        "fmnist.train.run",
+        "fmnist.train.measurement",
+        "fmnist.train.augmentation",
+        "fmnist.declare.structure",
     },
     "keras": {
-        "fmnist.engine",
-        "fmnist.training",
-        "fmnist.architectures",
-        "fmnist.structure",
-        "fmnist.sweeping.structures",
+        "fmnist.train",
+        "fmnist.train.run",
+        "fmnist.declare.architectures",
+        "fmnist.declare.structure",
+        "fmnist.sweep.structures",
     },
 }
 
 FORBIDDEN = {
-    "fmnist.study": ("tensorflow", "keras", "ray"),
-    "fmnist.schema": ("tensorflow", "keras", "ray"),
-    "fmnist.data": ("tensorflow", "keras", "ray"),
-    "fmnist.results": ("tensorflow", "keras", "ray"),
-    "fmnist.comparison": ("tensorflow", "keras", "ray", "matplotlib"),
-    "fmnist.report": ("tensorflow", "keras", "ray"),
-    "fmnist.training": ("ray",),
-    "fmnist.sweep": ("tensorflow", "keras"),
+    "fmnist.declare.study": ("tensorflow", "keras", "ray"),
+    "fmnist.store.schema": ("tensorflow", "keras", "ray"),
+    "fmnist.data.dataset": ("tensorflow", "keras", "ray"),
+    "fmnist.store.store": ("tensorflow", "keras", "ray"),
+    "fmnist.compare.comparison": ("tensorflow", "keras", "ray", "matplotlib"),
+    "fmnist.report.build": ("tensorflow", "keras", "ray"),
+    "fmnist.train.run": ("ray",),
+    "fmnist.sweep.tuner": ("tensorflow", "keras"),
 }
 
 
@@ -107,8 +107,8 @@ def test_keras_settings_of_a_user_change_no_model(tmp_path):
         '{"backend": "torch", "floatx": "float64", "epsilon": 0.1, "image_data_format": "channels_first"}'
     )
     code = (
-        "import fmnist, keras; from fmnist.architectures import build_model;"
-        "from fmnist.structure import structure_fingerprint; model = build_model('own_v1');"
+        "import fmnist, keras; from fmnist.declare.architectures import build_model;"
+        "from fmnist.declare.structure import structure_fingerprint; model = build_model('own_v1');"
         "print(keras.config.backend(), keras.config.epsilon(), keras.config.max_epochs(), model.dtype,"
         " structure_fingerprint(model))"
     )

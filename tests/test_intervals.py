@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from fmnist.statistics.intervals import constant, mean_interval, summarize, wilson_interval
+from fmnist.compare.intervals import constant, mean_interval, summarize, wilson_interval
 
 SAMPLE = np.random.default_rng(3).gamma(2.0, size=24)
 VARIED = st.lists(st.floats(-1e3, 1e3).map(lambda x: round(x, 3)), min_size=4, max_size=12, unique=True)

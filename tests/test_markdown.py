@@ -7,9 +7,9 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from fmnist.report import ReportResult, StudyResult
-from fmnist.reporting.markdown import END, GLANCE_END, GLANCE_START, START, markdown_table, update_sections
-from fmnist.tables import Table
+from fmnist.report.build import ReportResult, StudyResult
+from fmnist.report.markdown import END, GLANCE_END, GLANCE_START, START, markdown_table, update_sections
+from fmnist.report.table import Table
 
 COLUMNS = {"configuration": ["a|b", "c"], "n": ["3", "4"], "training time, s": ["1.0", "2.0"],
            "allocated host memory, MiB": ["5.0", "6.0"]}  # fmt: skip

@@ -16,8 +16,8 @@ import boto3
 import pyarrow as pa
 import pytest
 
-from fmnist.errors import UserError
-from fmnist.results import Store
+from fmnist import UserError
+from fmnist.store.store import Store
 from fmnist.store import compaction, row_files, storage
 from fmnist.store.storage import Storage
 from tests.object_store import Gate, check_permissions_from_now_on, s3_server

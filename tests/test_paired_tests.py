@@ -8,7 +8,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
-from fmnist.statistics.paired_tests import (
+from fmnist.compare.paired_tests import (
     cliffs_delta,
     equivalence_t,
     holm,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmnist.sweeping.plan import Durations, make_plan
+from fmnist.sweep.plan import Durations, make_plan
 from tests.sweep_runs import trivial_runs
 
 
@@ -70,7 +70,7 @@ def test_durations_are_those_of_the_configuration_or_else_of_the_architecture():
 
 
 def test_unknown_runs_count_as_the_mean_of_the_known_ones():
-    from fmnist.study import Study, configure
+    from fmnist.declare.study import Study, configure
 
     study = Study(name="two", question="?", configurations=(configure("lenet5"), configure("own_v1")), repeats=1)
     lenet, own = study.runs({"lenet5": "a", "own_v1": "b"}, "data")

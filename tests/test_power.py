@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from statsmodels.stats.power import TTestPower
 
-from fmnist.statistics.paired_tests import equivalence_t
-from fmnist.statistics.power import (
+from fmnist.compare.paired_tests import equivalence_t
+from fmnist.compare.power import (
     MOST_REPEATS,
     difference_power,
     equivalence_power,

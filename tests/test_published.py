@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fmnist import report
-from fmnist.report import build_report
-from fmnist.reporting.markdown import END, GLANCE_END, GLANCE_START, START, glance_section, results_section
-from fmnist.results import Store
-from fmnist.schema import SCHEMA
+from fmnist.report.build import build
+from fmnist.report.build import build_report
+from fmnist.report.markdown import END, GLANCE_END, GLANCE_START, START, glance_section, results_section
+from fmnist.store.store import Store
+from fmnist.store.schema import SCHEMA
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED, REPORT = ROOT / "results" / "published", ROOT / "docs" / "report"
@@ -27,7 +27,7 @@ def rebuilt(tmp_path_factory):
     """The report on the published rows, its figures left out."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        patch.setattr(report, "pictures", lambda *_: iter(()))
+        patch.setattr(build, "pictures", lambda *_: iter(()))
         return build_report("results/published", STUDIES, out=tmp_path_factory.mktemp("report"))
 
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fmnist.comparison import compare_pairs
-from fmnist.schema import METRICS
-from fmnist.statistics.ranking import cliques, friedman, rank_rows, unbarred_pairs
+from fmnist.compare.comparison import compare_pairs
+from fmnist.declare.metrics import METRICS
+from fmnist.compare.ranking import cliques, friedman, rank_rows, unbarred_pairs
 from tests.small_frames import DEMSAR_AUC, frame_of
 
 ACCURACY = METRICS["test_accuracy"]

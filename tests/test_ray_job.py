@@ -21,10 +21,10 @@ from ray.cluster_utils import Cluster
 from ray.job_submission import JobStatus, JobSubmissionClient
 from ray.tune import Callback
 
-from fmnist.errors import UserError
-from fmnist.results import Store
-from fmnist.study import Study, configure
-from fmnist.sweeping.placement import Share, share_of
+from fmnist import UserError
+from fmnist.store.store import Store
+from fmnist.declare.study import Study, configure
+from fmnist.sweep.resources import Share, share_of
 from tests.sweep_runs import sweep_in_a_process, sweep_trivially, trivial_runs, wait_for_rows
 from tests.tiny_data import tiny_dataset
 
@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 JOB_SECONDS = 240
 
 STUDY = """
-from fmnist.study import Study, configure
+from fmnist.declare.study import Study, configure
 
 STUDY = Study(name="job", question="?", configurations=(configure("lenet5", epochs=1),), repeats=2)
 """
@@ -227,7 +227,7 @@ def test_a_run_on_a_node_that_is_lost_goes_on_elsewhere_to_the_same_row(cluster,
     one_cpu = {"share": Share(cpus=1.0, gpus=0.0), "data": data, "checkpoint_seconds": 0.0}
     lose = LoseNode(cluster, node)
     sweep_trivially(runs, tmp_path / "lost", engine="tests.patient_engine", callbacks=[lose], **one_cpu)
-    sweep_trivially(runs, tmp_path / "plain", engine="fmnist.training", **one_cpu)
+    sweep_trivially(runs, tmp_path / "plain", engine="fmnist.train.run", **one_cpu)
     (lost,), (plain,) = (Store(tmp_path / name).read().to_pylist() for name in ("lost", "plain"))
     assert (lost["status"], lost["resumed"], lost["attempts"]) == ("ok", True, 2)
     assert (plain["resumed"], plain["attempts"]) == (False, 1)

@@ -39,8 +39,8 @@ def test_tree_names_every_file(folder):
 
 
 def test_the_study_of_the_readme_is_a_study(tmp_path):
-    from fmnist.architectures import ARCHITECTURES
-    from fmnist.catalogue import find_study
+    from fmnist.declare.architectures import ARCHITECTURES
+    from fmnist.studies import find_study
 
     code = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1]
     assert ast.get_docstring(ast.parse(code))

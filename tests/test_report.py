@@ -11,20 +11,20 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from fmnist import report
-from fmnist.data import Dataset
-from fmnist.report import ReportResult, StudyResult, build_report, file_name, mark_commands
-from fmnist.reporting.appearance import figure_of, house_style, looks_of, new_axes
-from fmnist.reporting.findings import MOST_SHOWN, gather
-from fmnist.reporting.gallery import Picture, pictures
-from fmnist.reporting.methods import methods
-from fmnist.reporting.predictions import Example, choose_examples
-from fmnist.reporting.selection import select_studies
-from fmnist.reporting.study_tables import results_table
-from fmnist.reporting.terminal import print_results
-from fmnist.reporting.words import answer, missing_words
-from fmnist.results import Store
-from fmnist.tables import Table
+from fmnist.report.build import build
+from fmnist.data.dataset import Dataset
+from fmnist.report.build import ReportResult, StudyResult, build_report, file_name, mark_commands
+from fmnist.report.style import figure_of, house_style, looks_of, new_axes
+from fmnist.report.study_data import MOST_SHOWN, gather
+from fmnist.report.gallery import Picture, pictures
+from fmnist.report.methods import methods
+from fmnist.report.predictions import Example, choose_examples
+from fmnist.report.selection import select_studies
+from fmnist.report.study_tables import results_table
+from fmnist.report.terminal import print_results
+from fmnist.report.words import answer, missing_words
+from fmnist.store.store import Store
+from fmnist.report.table import Table
 from tests.synthetic_rows import DATA_FINGERPRINT, SIX, TEST_IMAGES, balanced_labels, manifest_of, rows_of
 
 REPEATS = 5
@@ -104,7 +104,7 @@ def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("built")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        patch.setattr(report, "find_data", lambda _: (DATA, ""))
+        patch.setattr(build, "find_data", lambda _: (DATA, ""))
         store = fill(folder / "results", THREE, REPEATS)
         result = build_report(folder / "results", out=folder / "report")
     return store, result, Page(result.path.read_text("utf-8"))
@@ -185,7 +185,7 @@ def small_pictures(findings, _looks):
 
 
 def test_labels_and_studies_that_differ_in_any_character_have_files_of_their_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "pictures", small_pictures)
+    monkeypatch.setattr(build, "pictures", small_pictures)
     labels = ["lr 0.1", "lr/0.1", "LR 0.1", "\N{GREEK SMALL LETTER ALPHA}", "long " * 60, "[bn]", "[/bn]"]
     makers = [dataclasses.replace(SIX[0], label=label, architecture="lenet5") for label in labels]
     store = fill(tmp_path / "results", makers, 1, manifest=False)
@@ -298,7 +298,7 @@ def test_a_terminal_cuts_no_figure_off(width):
 
 
 def test_without_data_the_report_comes_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "pictures", no_pictures)
+    monkeypatch.setattr(build, "pictures", no_pictures)
     fill(tmp_path / "results", SIX[:2], 2)
     page = Page(build_report(tmp_path / "results", out=tmp_path / "report", data=tmp_path / "none").path.read_text())
     assert "no confusion matrices" in page.text
@@ -321,7 +321,7 @@ def test_the_results_say_how_each_does_against_the_best(tmp_path):
 
 
 def test_a_group_sequential_study_gives_its_own_verdicts(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "pictures", no_pictures)
+    monkeypatch.setattr(build, "pictures", no_pictures)
     store = fill(tmp_path / "results", SIX[:3], 8)
     plain = found(store)
     design = {"metric": "test_accuracy", "looks": [5, 20]}  # at 5 of 20 the design claims almost nothing
@@ -337,7 +337,7 @@ def test_a_group_sequential_study_gives_its_own_verdicts(tmp_path, monkeypatch):
 
 
 def test_rows_that_a_study_is_not_read_from_are_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "pictures", no_pictures)
+    monkeypatch.setattr(build, "pictures", no_pictures)
     fill(tmp_path / "results", SIX[:2], 3).write_manifest(manifest_of(SIX[:2], 2))
     result = build_report(tmp_path / "results", out=tmp_path / "report")
     assert any("beyond the 2 that the study asks for" in sentence for sentence in result.studies[0].missing)
@@ -345,7 +345,7 @@ def test_rows_that_a_study_is_not_read_from_are_told(tmp_path, monkeypatch):
 
 
 def test_a_damaged_file_is_named_on_the_page(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "pictures", no_pictures)
+    monkeypatch.setattr(build, "pictures", no_pictures)
     fill(tmp_path / "results", SIX[:2], 2)
     (tmp_path / "results" / "runs" / "broken.parquet").write_bytes(b"PAR1")
     page = Page(build_report(tmp_path / "results", out=tmp_path / "report").path.read_text())
@@ -353,7 +353,7 @@ def test_a_damaged_file_is_named_on_the_page(tmp_path, monkeypatch):
 
 
 def test_several_studies_each_get_a_section(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "pictures", no_pictures)
+    monkeypatch.setattr(build, "pictures", no_pictures)
     store = fill(tmp_path / "results", SIX[:2], 2)
     store.write_manifest(manifest_of(SIX[:1], 2, name="second"))
     result = build_report(tmp_path / "results", out=tmp_path / "report")

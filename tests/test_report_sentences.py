@@ -18,15 +18,16 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from fmnist.data import Dataset
-from fmnist.report import tables_of
-from fmnist.reporting.findings import MOST_SHOWN, Findings, gather
-from fmnist.reporting.methods import methods
-from fmnist.reporting.selection import select_studies
-from fmnist.reporting.words import answer, missing_words
-from fmnist.results import Store
-from fmnist.schema import METRICS, SCALAR_COLUMNS
-from fmnist.tables import in_unit
+from fmnist.data.dataset import Dataset
+from fmnist.report.build import tables_of
+from fmnist.report.study_data import MOST_SHOWN, Findings, gather
+from fmnist.report.methods import methods
+from fmnist.report.selection import select_studies
+from fmnist.report.words import answer, missing_words
+from fmnist.store.store import Store
+from fmnist.declare.metrics import METRICS
+from fmnist.store.schema import SCALAR_COLUMNS
+from fmnist.report.table import in_unit
 from tests.synthetic_rows import (
     DATA_FINGERPRINT,
     Maker,

@@ -4,9 +4,10 @@ import dataclasses
 
 import pyarrow as pa
 
-from fmnist.hyperparameters import Hyperparameters
-from fmnist.schema import METRICS, SCALAR_COLUMNS, SCHEMA
-from fmnist.study import DEFAULT_MARGINS, Seeds
+from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.declare.metrics import METRICS
+from fmnist.store.schema import SCALAR_COLUMNS, SCHEMA
+from fmnist.declare.study import DEFAULT_MARGINS, Seeds
 
 
 def test_every_hyperparameter_and_seed_is_a_column():

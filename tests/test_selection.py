@@ -6,10 +6,10 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 
-from fmnist.errors import UserError
-from fmnist.reporting.selection import select_studies, tell_apart
-from fmnist.results import Store
-from fmnist.statistics.sequential import Design
+from fmnist import UserError
+from fmnist.report.selection import select_studies, tell_apart
+from fmnist.store.store import Store
+from fmnist.compare.sequential import Design
 from tests.synthetic_rows import SIX, manifest_of, rows_of
 
 TWO = SIX[:2]

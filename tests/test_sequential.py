@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fmnist.comparison import compare_pairs
-from fmnist.reporting.pair_text import remarks, repeats_text, seen_from
-from fmnist.schema import METRICS
-from fmnist.statistics.sequential import (
+from fmnist.compare.comparison import compare_pairs
+from fmnist.report.pair_text import remarks, repeats_text, seen_from
+from fmnist.declare.metrics import METRICS
+from fmnist.compare.sequential import (
     Design,
     decide,
     look_levels,
@@ -17,7 +17,7 @@ from fmnist.statistics.sequential import (
     planned_looks,
     reject_at_looks,
 )
-from fmnist.tables import NOTHING
+from fmnist.report.table import NOTHING
 from tests.small_frames import frame_of
 
 ACCURACY = METRICS["test_accuracy"]

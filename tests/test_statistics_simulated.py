@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from benchmarks.stopping_rule import simulate_stopping
-from fmnist.comparison import compare_pairs
-from fmnist.schema import METRICS
-from fmnist.statistics.intervals import mean_interval, wilson_interval
-from fmnist.statistics.paired_tests import equivalence_t, holm, paired_t, signed_rank
-from fmnist.statistics.sequential import planned_looks
+from fmnist.compare.comparison import compare_pairs
+from fmnist.declare.metrics import METRICS
+from fmnist.compare.intervals import mean_interval, wilson_interval
+from fmnist.compare.paired_tests import equivalence_t, holm, paired_t, signed_rank
+from fmnist.compare.sequential import planned_looks
 
 ALPHA = 0.05
 

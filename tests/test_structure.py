@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmnist.architectures import ARCHITECTURES, build_model
-from fmnist.errors import UserError
-from fmnist.structure import structure_fingerprint
+from fmnist.declare.architectures import ARCHITECTURES, build_model
+from fmnist import UserError
+from fmnist.declare.structure import structure_fingerprint
 
 layers = keras.layers
 

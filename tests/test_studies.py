@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from fmnist.architectures import ARCHITECTURES
-from fmnist.catalogue import find_study, study_names
-from fmnist.errors import UserError
-from fmnist.schema import METRICS
-from fmnist.sweeping.options import StudyOptions
-from fmnist.sweeping.placement import Share
-from fmnist.sweeping.run_process import Nursery
-from fmnist.sweeping.structures import structures_of
+from fmnist.declare.architectures import ARCHITECTURES
+from fmnist.studies import find_study, study_names
+from fmnist import UserError
+from fmnist.declare.metrics import METRICS
+from fmnist.sweep.options import StudyOptions
+from fmnist.sweep.resources import Share
+from fmnist.sweep.fork_server import Nursery
+from fmnist.sweep.structures import structures_of
 from tests.tiny_data import tiny_dataset
 
 NAMES = study_names()
@@ -100,7 +100,7 @@ def test_a_study_may_be_a_file_of_ones_own(tmp_path):
     with pytest.raises(ValueError, match="defines no STUDY"):
         find_study(str(file))
     file.write_text(
-        "from fmnist.study import Study, configure\n"
+        "from fmnist.declare.study import Study, configure\n"
         "STUDY = Study(name='mine', question='?', configurations=(configure('lenet5'),), repeats=1)\n"
     )
     assert find_study(str(file)).name == "mine"
@@ -113,9 +113,9 @@ from dataclasses import dataclass
 
 import keras
 
-from fmnist.architectures import architecture
-from fmnist.hyperparameters import Hyperparameters
-from fmnist.study import Study, configure
+from fmnist.declare.architectures import architecture
+from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.declare.study import Study, configure
 
 
 @dataclass

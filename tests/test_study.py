@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmnist.errors import UserError
-from fmnist.hyperparameters import OPTIMIZERS, Hyperparameters
-from fmnist.seeds import seeds_of_repeat
+from fmnist import UserError
+from fmnist.declare.hyperparameters import OPTIMIZERS, Hyperparameters
+from fmnist.declare.seeds import seeds_of_repeat
 from fmnist.store.rows import row_file
-from fmnist.study import Configuration, RunSpec, Study, configure
-from fmnist.sweeping.run_queue import failed_row
+from fmnist.declare.study import Configuration, RunSpec, Study, configure
+from fmnist.sweep.queue import failed_row
 
 LENET5 = configure("lenet5").hyperparameters
 

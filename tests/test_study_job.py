@@ -19,19 +19,21 @@ import pytest
 from ray.tune import Callback
 from rich.console import Console
 
-from fmnist import study_job, sweep
-from fmnist.data import load_data
-from fmnist.errors import UserError
-from fmnist.reporting.selection import select_studies
-from fmnist.results import Store
-from fmnist.statistics.sequential import Design
-from fmnist.study import Study, configure
-from fmnist.study_job import run_study
-from fmnist.sweeping import connection as connections
-from fmnist.sweeping import study_preview, tracking
-from fmnist.sweeping.options import StudyOptions
-from fmnist.sweeping.placement import Cluster
-from fmnist.sweeping.until_decided import run_until_decided
+from fmnist.sweep.tuner import study_job
+from fmnist.sweep.tuner import tuner
+from fmnist.data.dataset import load_data
+from fmnist import UserError
+from fmnist.report.selection import select_studies
+from fmnist.store.store import Store
+from fmnist.compare.sequential import Design
+from fmnist.declare.study import Study, configure
+from fmnist.sweep.study_job import run_study
+from fmnist.sweep.tuner import connection as connections
+from fmnist.sweep.tuner import preview
+from fmnist.sweep.tuner import tracking
+from fmnist.sweep.options import StudyOptions
+from fmnist.sweep.resources import Cluster
+from fmnist.sweep.until_decided import run_until_decided
 from jobs import compact
 from tests.tiny_data import tiny_dataset
 from tests.trivial_engine import COURSES
@@ -150,7 +152,7 @@ def test_list_shows_what_there_is_without_tensorflow_and_ray():
 )
 def test_nonsense_is_one_clear_line(arguments, message, capsys, tmp_path, monkeypatch):
     if "--data" in arguments:
-        monkeypatch.setattr(study_preview, "load_data", load_data)
+        monkeypatch.setattr(preview, "load_data", load_data)
     assert main([*arguments, "--results", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert re.match(message, error)
@@ -172,7 +174,7 @@ def test_a_key_in_the_uri_is_never_printed(tmp_path, capsys):
     uri, out = f"file://{tmp_path}/rows?secret_key=hidden", console()
     for _ in range(2):
         assert run_study(STUDY, options(uri), out) == 0
-    study_preview.preview(STUDY, options(uri), out)
+    preview.preview(STUDY, options(uri), out)
     assert compact.main(["--results", uri]) == 0
     said = out.file.getvalue() + "".join(capsys.readouterr())
     assert said.count(f"file://{tmp_path}/rows?secret_key=...") == 4
@@ -200,7 +202,7 @@ def test_a_study_runs_is_extended_and_then_has_nothing_to_do(tmp_path):
     assert f"Nothing to compute: all 4 runs are in {tmp_path}" in out.file.getvalue()
 
     out = console()
-    study_preview.preview(STUDY, options(tmp_path), out)
+    preview.preview(STUDY, options(tmp_path), out)
     assert f"4 runs wanted, 4 present in {tmp_path}, 0 missing" in out.file.getvalue()
 
 
@@ -208,7 +210,7 @@ def test_a_study_runs_is_extended_and_then_has_nothing_to_do(tmp_path):
 @pytest.mark.parametrize("shuffled", [True, False])
 def test_only_a_shuffled_study_keeps_the_order_of_its_runs(tmp_path, monkeypatch, shuffled):
     kept = []
-    monkeypatch.setattr(sweep, "sweep", lambda *_, **named: kept.append(named["keep_order"]))
+    monkeypatch.setattr(tuner, "sweep", lambda *_, **named: kept.append(named["keep_order"]))
     run_study(replace(STUDY, shuffle_within_repeat=shuffled), options(tmp_path), console())
     assert kept == [shuffled]
 
@@ -230,7 +232,7 @@ def test_a_kind_of_node_that_a_ray_of_our_own_has_not_is_refused(tmp_path):
 @pytest.mark.usefixtures("tiny")
 def test_a_joined_ray_may_still_get_the_node_and_what_is_awaited_is_said(tmp_path, monkeypatch, nodes):
     states = []
-    monkeypatch.setattr(sweep, "sweep", lambda *arguments, **_: states.append(arguments[4]))
+    monkeypatch.setattr(tuner, "sweep", lambda *arguments, **_: states.append(arguments[4]))
     monkeypatch.setattr(connections, "connection", lambda _: nullcontext(Cluster(nodes=nodes, can_grow=True)))
     out = console()
     run_study(STUDY, options(tmp_path, cpus_per_run=4, node_resource="fast"), out)
@@ -325,12 +327,12 @@ def test_many_files_are_merged_at_the_end(tmp_path, monkeypatch):
 def test_the_preview_estimates_time_and_cost_from_rows(tmp_path):
     runs = STUDY.runs({"a": "a", "b": "b"}, tiny_dataset(40, 10).fingerprint)
     nothing = console()
-    study_preview.preview(STUDY, options(tmp_path), nothing)
+    preview.preview(STUDY, options(tmp_path), nothing)
     assert "How long they take is not known" in nothing.file.getvalue()
     row = {"status": "ok", "attempts": 1, "resumed": False, "total_seconds": 3600.0, "device_model": "some CPU"}
     Store(tmp_path).write({**runs[0].columns(), **row, "device_kind": "CPU"})
     out = console()
-    study_preview.preview(STUDY, options(tmp_path, gpus_per_run=0.5), out, price_per_gpu_hour=2.0)
+    preview.preview(STUDY, options(tmp_path, gpus_per_run=0.5), out, price_per_gpu_hour=2.0)
     said = out.file.getvalue()
     assert "4 runs wanted, 1 present" in said
     assert "at most 3 h 0 min, 2 of them guessed from the others" in said
@@ -341,7 +343,7 @@ def test_the_preview_estimates_time_and_cost_from_rows(tmp_path):
     row |= {"total_seconds": 360.0, "device_model": "some GPU", "device_kind": "GPU"}
     Store(tmp_path).write({**runs[1].columns(), **row})
     out = console()
-    study_preview.preview(STUDY, options(tmp_path, gpus_per_run=0.5), out, price_per_gpu_hour=2.0)
+    preview.preview(STUDY, options(tmp_path, gpus_per_run=0.5), out, price_per_gpu_hour=2.0)
     assert "0.10 GPU-hours with 0.5 GPU a run: 0.20 in all, by the rows on some GPU" in out.file.getvalue()
 
 
@@ -358,7 +360,7 @@ def interruptible():
 def test_a_stopped_study_ends_cleanly_and_says_how_to_go_on(tmp_path, number):
     study = tmp_path / "long.py"
     study.write_text(
-        "from fmnist.study import Study, configure\n"
+        "from fmnist.declare.study import Study, configure\n"
         "configuration = configure('lenet5', epochs=1000, early_stopping_patience=None)\n"
         "STUDY = Study(name='long', question='?', configurations=(configuration,), repeats=1)\n"
     )

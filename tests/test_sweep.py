@@ -15,15 +15,15 @@ import pytest
 import ray
 from ray.tune import Callback
 
-from fmnist.errors import UserError
-from fmnist.results import Store
+from fmnist import UserError
+from fmnist.store.store import Store
 from fmnist.store.storage import Storage
-from fmnist.study import Study, configure
-from fmnist.sweeping import connection as connections
-from fmnist.sweeping.connection import connection
-from fmnist.sweeping.inflight import InFlight
-from fmnist.sweeping.neighbours import NodeMark, Occupation
-from fmnist.sweeping.placement import Share
+from fmnist.declare.study import Study, configure
+from fmnist.sweep.tuner import connection as connections
+from fmnist.sweep.connection import connection
+from fmnist.sweep.claims import InFlight
+from fmnist.sweep.node_lock import NodeMark, Occupation
+from fmnist.sweep.resources import Share
 from tests.sweep_runs import sweep_in_a_process, sweep_trivially, trivial_runs, wait_for_rows
 from tests.tiny_data import tiny_dataset
 from tests.trivial_engine import COURSES
@@ -181,7 +181,7 @@ def test_the_engine_trains_through_the_sweep(tmp_path):
     data = tiny_dataset(240, 50)
     study = Study(name="tiny", question="?", configurations=(configure("lenet5", epochs=2),), repeats=2)
     runs = study.runs({"lenet5": "structure"}, data.fingerprint)
-    state = sweep_trivially(runs, tmp_path, data=data, engine="fmnist.training", save_models=True)
+    state = sweep_trivially(runs, tmp_path, data=data, engine="fmnist.train.run", save_models=True)
     assert (state.done, state.failed) == (2, 0)
     assert state.computing_seconds > 0
     for row in Store(tmp_path).read().to_pylist():
@@ -268,7 +268,7 @@ def test_a_ray_that_does_not_start_is_one_clear_line(monkeypatch):
 
 OWN_RAY = """
 import os
-from fmnist.sweeping.connection import connection
+from fmnist.sweep.connection import connection
 
 before = dict(os.environ)
 with connection() as cluster:

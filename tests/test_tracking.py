@@ -17,10 +17,10 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 from fmnist.store.storage import Storage
-from fmnist.study import RunSpec, configure, seeds_of_repeat
-from fmnist.sweeping.connection import connection
-from fmnist.sweeping.options import StudyOptions
-from fmnist.sweeping.tracking import shown_result, tracking_callbacks
+from fmnist.declare.study import RunSpec, configure, seeds_of_repeat
+from fmnist.sweep.connection import connection
+from fmnist.sweep.options import StudyOptions
+from fmnist.sweep.tracking import shown_result, tracking_callbacks
 
 EPOCHS = [
     {"epoch": 1, "train_loss": 0.9, "validation_loss": 0.8, "validation_accuracy": 0.71, "learning_rate": 1e-3},
@@ -78,7 +78,7 @@ def test_nothing_asked_for_is_no_callback(results: str) -> None:
 
 @pytest.mark.parametrize("package", ["mlflow", "wandb"])
 def test_a_missing_package_is_named_with_its_extra(package: str, results: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fmnist.sweeping.tracking.find_spec", lambda _: None)
+    monkeypatch.setattr("fmnist.sweep.tracking.find_spec", lambda _: None)
     with pytest.raises(ValueError, match=rf"{package}: .*pip install '\.\[{package}\]'"):
         tracking_callbacks("quick", StudyOptions(results=results, **{package: "somewhere"}))  # type: ignore[arg-type]
 
@@ -182,7 +182,7 @@ def test_files_are_lent_to_the_logger_and_do_not_stay(
 ) -> None:
     logger = Looking()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("fmnist.sweeping.tracking._mlflow", lambda *_: logger)
+    monkeypatch.setattr("fmnist.sweep.tracking._mlflow", lambda *_: logger)
     feed(tracking_callbacks("quick", StudyOptions(results=results, mlflow="anywhere")), a_run(), trial_id="t")
     assert logger.seen == ["model.keras", "row.parquet"]
     assert not list(tmp_path.glob("fmnist-track-*"))
@@ -192,7 +192,7 @@ def test_a_run_whose_files_are_not_there_is_logged_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logger = Looking()
-    monkeypatch.setattr("fmnist.sweeping.tracking._mlflow", lambda *_: logger)
+    monkeypatch.setattr("fmnist.sweep.tracking._mlflow", lambda *_: logger)
     feed(tracking_callbacks("quick", StudyOptions(results=str(tmp_path), mlflow="anywhere")), a_run(), trial_id="t")
     assert logger.seen == []
 
@@ -221,7 +221,7 @@ def test_a_dashboard_that_fails_is_told_nothing_more_and_named_once(
 ) -> None:
     logger = Broken(event)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("fmnist.sweeping.tracking._mlflow", lambda *_: logger)
+    monkeypatch.setattr("fmnist.sweep.tracking._mlflow", lambda *_: logger)
     feed(tracking_callbacks("quick", StudyOptions(results=results, mlflow="anywhere")), a_run(), trial_id="t")
     assert logger.told == EVENTS[: EVENTS.index(event) + 1]
     assert caplog.messages == ["Broken is told nothing more of this sweep: the server is gone"]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmnist.statistics.trade_offs import (
+from fmnist.compare.trade_offs import (
     pareto_front,
     times_to_target,
 )

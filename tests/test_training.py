@@ -6,16 +6,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fmnist import training
-from fmnist.architectures import ARCHITECTURES, architecture
-from fmnist.data import Dataset, draw_split
-from fmnist.engine.devices import prepare_process
-from fmnist.engine.loop import Engine
-from fmnist.engine.progress import Progress, Snapshot, UnusableSnapshotError
-from fmnist.hyperparameters import Hyperparameters
-from fmnist.schema import EPOCH, SCHEMA
-from fmnist.study import RunSpec, configure, seeds_of_repeat
-from fmnist.training import train_run
+from fmnist.train import run
+from fmnist.declare.architectures import ARCHITECTURES, architecture
+from fmnist.data.dataset import Dataset, draw_split
+from fmnist.train.devices import prepare_process
+from fmnist.train.loop import Engine
+from fmnist.train.schedule import Progress, Snapshot, UnusableSnapshotError
+from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.store.schema import EPOCH, SCHEMA
+from fmnist.declare.study import RunSpec, configure, seeds_of_repeat
+from fmnist.train.run import train_run
 
 # before any test of any file starts TensorFlow, which would settle its threads
 prepare_process(1, 0.0)
@@ -319,4 +319,4 @@ def test_the_precision_of_a_run_is_told_and_leaves_keras_as_it_was(data):
     row = train_run(make_spec("own_v1", precision="mixed_bfloat16", epochs=1), data)
     assert row["compute_dtype"] == "bfloat16"
     assert keras.config.dtype_policy().name == "float32"
-    assert training.build_for("own_v1", Hyperparameters(precision="float32"), 0).layers[1].compute_dtype == "float32"
+    assert run.build_for("own_v1", Hyperparameters(precision="float32"), 0).layers[1].compute_dtype == "float32"

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from fmnist.reporting.original import ORIGINAL_EPOCHS, ORIGINAL_FIGURES
-from fmnist.reporting.original_tables import original_epochs_table, original_table
-from fmnist.reporting.training_tables import (
+from fmnist.report.original import ORIGINAL_EPOCHS, ORIGINAL_FIGURES
+from fmnist.report.original_tables import original_epochs_table, original_table
+from fmnist.report.training_tables import (
     EPOCH_COLUMNS,
     epochs_table,
     spread_words,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fmnist.engine.winograd import convolution, matrices, suits
+from fmnist.train.kernels.winograd import convolution, matrices, suits
 
 
 def draw(*shape):

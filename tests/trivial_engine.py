@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.engine.progress import UnusableSnapshotError
+from fmnist.train.schedule import UnusableSnapshotError
 
 COURSES = {
     "plain": 1.0,

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fmnist.schema import SCHEMA
+from fmnist.store.schema import SCHEMA
 from fmnist.store.rows import (
     KEY_COLUMNS,
     KEY_SCHEMA,

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fmnist.schema import RETIRED_COLUMNS, SCHEMA, STATUSES
+from fmnist.store.schema import RETIRED_COLUMNS, SCHEMA, STATUSES
 
 RANKS: Mapping[str, int] = {"ok": 2, "diverged": 1, "failed": 0}  # of two rows the higher one counts
 CONVERSION_ERRORS = (TypeError, OverflowError, pa.ArrowInvalid, pa.ArrowNotImplementedError)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 from pyarrow import fs
 
-from fmnist.errors import UserError
+from fmnist import UserError
 
 Result = TypeVar("Result")
 

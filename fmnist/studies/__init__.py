@@ -1,0 +1,70 @@
+"""The studies there are: one file each in `fmnist/studies`, or a file of one's own."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import linecache
+import pkgutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import fmnist.studies
+from fmnist.declare.architectures import ARCHITECTURES
+from fmnist import UserError
+from fmnist.declare.study import Configuration, Study
+
+
+def study_names() -> list[str]:
+    """Names of the studies in `fmnist/studies`: each file's name is its study's."""
+    return sorted(module.name for module in pkgutil.iter_modules(fmnist.studies.__path__))
+
+
+def find_study(name: str) -> Study:
+    """Return the study of that name, or of the Python file of that path; UserError lists the known names.
+
+    The text of such a file goes along with its configurations: it must do without other files of its folder.
+    """
+    if name.endswith(".py"):
+        source = _read(Path(name))
+        study = _study_of(_run(source, name), name)
+        return replace(study, configurations=tuple(replace(item, source=source) for item in study.configurations))
+    if name not in study_names():
+        raise UserError(f"study: got {name!r}, expected one of {', '.join(study_names())}, or the path of a .py file")
+    study = _study_of(importlib.import_module(f"fmnist.studies.{name}"), name)
+    if study.name != name:
+        raise UserError(f"study {study.name!r} stands in the file {name}.py: give both the same name")
+    return study
+
+
+def define_architecture(configuration: Configuration) -> None:
+    """Make a configuration's architecture known to this process: run the study's own file, which may define it."""
+    if configuration.architecture not in ARCHITECTURES:
+        _run(configuration.source, f"{configuration.architecture}.py")
+
+
+def _read(path: Path) -> str:
+    if not path.is_file():
+        raise UserError(f"study: there is no file {path}; expected one of {', '.join(study_names())}, or a .py file")
+    return importlib.util.decode_source(path.read_bytes())
+
+
+def _run(source: str, path: str) -> ModuleType:
+    """Run the text of a study's file as a module that its classes, and `inspect`, find; `path` need not exist."""
+    module = ModuleType(f"study file {path}")
+    module.__file__ = path
+    for name in [name for name, found in ARCHITECTURES.items() if found.body.__module__ == module.__name__]:
+        del ARCHITECTURES[name]  # the file is read again
+    linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
+    sys.modules[module.__name__] = module
+    exec(compile(source, path, "exec"), module.__dict__)
+    return module
+
+
+def _study_of(module: ModuleType, name: str) -> Study:
+    study = getattr(module, "STUDY", None)
+    if not isinstance(study, Study):
+        raise UserError(f"study {name!r}: its file defines no STUDY = Study(...)")
+    return study

@@ -10,14 +10,14 @@ import ray
 from operator_tools import LAB, found, wait_for
 from ray.cluster_utils import AutoscalingCluster
 
-from fmnist.results import Store
-from fmnist.study import Study, configure
-from fmnist.sweep import sweep
-from fmnist.sweeping.connection import connection
-from fmnist.sweeping.display import SweepState
-from fmnist.sweeping.options import StudyOptions
-from fmnist.sweeping.placement import Share
-from fmnist.sweeping.plan import Durations
+from fmnist.store.store import Store
+from fmnist.declare.study import Study, configure
+from fmnist.sweep.tuner import sweep
+from fmnist.sweep.connection import connection
+from fmnist.sweep.display import SweepState
+from fmnist.sweep.options import StudyOptions
+from fmnist.sweep.resources import Share
+from fmnist.sweep.plan import Durations
 
 WORKER = {"resources": {"CPU": 1, "GPU": 1, "object_store_memory": 100_000_000}, "node_config": {}}
 STUDY = Study(

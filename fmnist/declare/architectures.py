@@ -1,0 +1,179 @@
+"""The architectures that can be compared: one decorated function each, from a tensor of images to one of class scores.
+
+To add one, write a function and decorate it with the settings it is trained with by default; its name is the name that
+studies use. Importing this module does not import Keras (a study can be listed without it); `build_model` does.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from fmnist.declare.checks import member
+from fmnist import UserError
+from fmnist.declare.hyperparameters import Hyperparameters
+
+if TYPE_CHECKING:
+    import keras
+
+IMAGE_SHAPE = (28, 28, 1)
+CLASS_COUNT = 10
+OUTPUT_NAME = "probabilities"  # of the output layer
+
+Layers = Any  # the module keras.layers
+Tensor = Any
+Body = Callable[[Tensor, Layers, Hyperparameters], Tensor]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A named architecture: its layers and the settings it is trained with unless a study says otherwise."""
+
+    name: str
+    body: Body
+    defaults: Hyperparameters
+
+    @property
+    def reads_hyperparameters(self) -> bool:
+        """Whether its layers depend on settings: a last parameter that begins with an underscore says that none do."""
+        return not list(inspect.signature(self.body).parameters)[-1].startswith("_")
+
+
+ARCHITECTURES: dict[str, Architecture] = {}
+
+
+def architecture(defaults: Hyperparameters) -> Callable[[Body], Body]:
+    """Register the decorated function under its name; a second one of the same name raises ValueError."""
+
+    def register(body: Body) -> Body:
+        name = body.__name__
+        if name in ARCHITECTURES:
+            raise UserError(f"architecture {name!r} is defined twice: give the second one another name")
+        ARCHITECTURES[name] = Architecture(name, body, defaults)
+        return body
+
+    return register
+
+
+def find_architecture(name: str) -> Architecture:
+    """Return the architecture of that name; ValueError lists the known ones."""
+    return ARCHITECTURES[member("architecture", name, ARCHITECTURES)]
+
+
+def build_model(name: str, hyperparameters: Hyperparameters | None = None) -> keras.Model:
+    """Build the plain Keras model: input float (batch, 28, 28, 1) in [0, 1], output (batch, 10) probabilities.
+
+    The weights are drawn from Keras' global seed: call `keras.utils.set_random_seed` first. A user's own settings of
+    Keras (~/.keras/keras.json, KERAS_MAX_EPOCHS and the like) are put back to Keras' defaults: no row would tell them.
+    """
+    import keras
+
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_max_epochs(None)
+    keras.config.set_max_steps_per_epoch(None)
+    found = find_architecture(name)
+    settings = hyperparameters or found.defaults
+    images = keras.Input(IMAGE_SHAPE, name="images")
+    features = found.body(images, keras.layers, settings)
+    # probabilities stay float32 under mixed precision, where the softmax of a half-precision sum would lose digits
+    outputs = keras.layers.Dense(CLASS_COUNT, activation="softmax", dtype="float32", name=OUTPUT_NAME)(features)
+    return keras.Model(images, outputs, name=name)
+
+
+@architecture(Hyperparameters(batch_size=32, epochs=20, early_stopping_patience=5, restore_best_weights=True))
+def lenet5(images: Tensor, layers: Layers, _: Hyperparameters) -> Tensor:
+    """LeNet-5 (LeCun et al. 1998) with tanh; `same` padding in the first convolution keeps its 400 features."""
+    x = layers.Conv2D(6, 5, padding="same", activation="tanh")(images)
+    x = layers.MaxPooling2D(2)(x)
+    x = layers.Conv2D(16, 5, activation="tanh")(x)
+    x = layers.MaxPooling2D(2)(x)
+    x = layers.Flatten()(x)
+    x = layers.Dense(120, activation="tanh")(x)
+    return layers.Dense(84, activation="tanh")(x)
+
+
+@architecture(Hyperparameters(optimizer="sgd", learning_rate=0.01, momentum=0.9, batch_size=32, epochs=10))
+def brownlee(images: Tensor, layers: Layers, _: Hyperparameters) -> Tensor:
+    """The tutorial CNN of Brownlee (2019): one convolution, here with average pooling as the report has it."""
+    x = layers.Conv2D(32, 3, activation="relu", kernel_initializer="he_uniform")(images)
+    x = layers.AveragePooling2D(2)(x)
+    x = layers.Flatten()(x)
+    return layers.Dense(100, activation="relu", kernel_initializer="he_uniform")(x)
+
+
+def _own_cnn(images: Tensor, layers: Layers, hyperparameters: Hyperparameters) -> Tensor:
+    x = layers.Conv2D(32, 3, activation="relu", kernel_initializer="he_uniform")(images)
+    x = layers.MaxPooling2D(2)(x)
+    x = layers.Conv2D(64, 3, activation="relu")(x)
+    x = layers.MaxPooling2D(2)(x)
+    x = layers.Flatten()(x)
+    x = layers.Dropout(hyperparameters.dropout_rate)(x)
+    return layers.Dense(128, activation="relu")(x)
+
+
+_OWN_CNN = Hyperparameters(batch_size=128, epochs=20, early_stopping_patience=5, restore_best_weights=True)
+
+
+@architecture(replace(_OWN_CNN, dropout_rate=0.5))
+def own_v1(images: Tensor, layers: Layers, hyperparameters: Hyperparameters) -> Tensor:
+    """The report's own CNN: two convolutions with max pooling, dropout 0.5 before the hidden layer."""
+    return _own_cnn(images, layers, hyperparameters)
+
+
+@architecture(replace(_OWN_CNN, dropout_rate=0.25, learning_rate=1e-4))
+def own_v2(images: Tensor, layers: Layers, hyperparameters: Hyperparameters) -> Tensor:
+    """own_v1 with half the dropout rate and a tenth of the learning rate."""
+    return _own_cnn(images, layers, hyperparameters)
+
+
+@architecture(replace(_OWN_CNN, dropout_rate=0.4, plateau_patience=2))
+def own_v3(images: Tensor, layers: Layers, hyperparameters: Hyperparameters) -> Tensor:
+    """own_v1 with batch normalisation after each hidden layer, he_uniform throughout, dropout 0.4."""
+    x = layers.Conv2D(32, 3, activation="relu", kernel_initializer="he_uniform")(images)
+    x = layers.BatchNormalization()(x)
+    x = layers.MaxPooling2D(2)(x)
+    x = layers.Conv2D(64, 3, activation="relu", kernel_initializer="he_uniform")(x)
+    x = layers.BatchNormalization()(x)
+    x = layers.MaxPooling2D(2)(x)
+    x = layers.Flatten()(x)
+    x = layers.Dropout(hyperparameters.dropout_rate)(x)
+    x = layers.Dense(128, activation="relu", kernel_initializer="he_uniform")(x)
+    return layers.BatchNormalization()(x)
+
+
+def _normalised_swish(x: Tensor, layers: Layers) -> Tensor:
+    return layers.Activation("swish")(layers.BatchNormalization()(x))
+
+
+def _separable_block(x: Tensor, layers: Layers, filters: int, strides: int) -> Tensor:
+    x = layers.DepthwiseConv2D(3, strides=strides, padding="same", use_bias=False)(x)
+    x = _normalised_swish(x, layers)
+    x = layers.Conv2D(filters, 1, use_bias=False)(x)
+    return _normalised_swish(x, layers)
+
+
+@architecture(
+    Hyperparameters(
+        batch_size=32,
+        epochs=30,
+        rotation=10.0,
+        translation=0.1,
+        zoom=0.1,
+        early_stopping_patience=8,
+        restore_best_weights=True,
+        plateau_patience=3,
+        plateau_factor=0.5,
+    )
+)
+def efficientnet_small(images: Tensor, layers: Layers, _: Hyperparameters) -> Tensor:
+    """The report's EfficientNet-style net: separable convolutions with batch normalisation and swish."""
+    x = layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False)(images)
+    x = _normalised_swish(x, layers)
+    for filters, strides in ((64, 1), (128, 2), (256, 2), (256, 1), (512, 1)):
+        x = _separable_block(x, layers, filters, strides)
+    x = layers.GlobalAveragePooling2D()(x)
+    return layers.Dense(128, activation="swish")(x)

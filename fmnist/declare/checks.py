@@ -1,0 +1,61 @@
+"""Checks of what a study says: each gives the value in the type that is stored, or names it in a UserError."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from fmnist import UserError
+
+LARGEST = 2**31 - 1  # of a whole number: rows and tensors count in 32 bits
+LONGEST = 100  # characters of a name or label
+
+
+def whole(name: str, value: Any, minimum: int) -> int:
+    """A whole number from `minimum` to LARGEST, numpy's too; not 1.0 and not True."""
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_whole or not minimum <= value <= LARGEST:
+        raise UserError(f"{name}: got {value!r}, expected a whole number of at least {minimum} and at most {LARGEST}")
+    return int(value)
+
+
+def number(name: str, value: Any, interval: str) -> float:
+    """A finite number, numpy's too, within an interval such as "[0, 1)"; not True."""
+    low, high = map(float, interval[1:-1].split(","))
+    try:
+        known = math.nan if isinstance(value, bool) or not isinstance(value, numbers.Real) else float(value)
+    except OverflowError:
+        known = math.nan
+    above = known > low or (known == low and interval[0] == "[")
+    below = known < high or (known == high and interval[-1] == "]")
+    if not (math.isfinite(known) and above and below):
+        raise UserError(f"{name}: got {value!r}, expected a number in {interval}")
+    return known + 0.0  # -0.0 is 0.0
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False; 1 is refused, which a row could not hold."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise UserError(f"{name}: got {value!r}, expected True or False")
+    return bool(value)
+
+
+def member(name: str, value: Any, allowed: Iterable[str]) -> str:
+    """One of some words."""
+    allowed = tuple(allowed)
+    if not isinstance(value, str) or value not in allowed:
+        raise UserError(f"{name}: got {value!r}, expected one of {', '.join(allowed)}")
+    return str(value)
+
+
+def text(name: str, value: Any, longest: int = LONGEST) -> str:
+    """A line of printable characters that begins and ends with none that is blank."""
+    if not isinstance(value, str) or not value.isprintable() or not 1 <= len(value.strip()) == len(value) <= longest:
+        raise UserError(
+            f"{name}: got {value!r:.200}, expected a line of 1 to {longest} printable characters, no blank at its ends"
+        )
+    return str(value)

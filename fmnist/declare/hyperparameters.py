@@ -1,0 +1,73 @@
+"""What a run can be asked to do besides its architecture: one typed field each, one Parquet column each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from fmnist.declare.checks import flag, member, number, whole
+
+OPTIMIZERS = ("adam", "sgd")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
+FIRST_FIELDS = 17  # of the class below, those that the first rows were published with
+
+
+def _within(default: Any, allowed: Any) -> Any:
+    """A field, and what it may be: an interval of a number, the least of a whole number, the words of a text."""
+    return field(default=default, metadata={"allowed": allowed})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hyperparameters:
+    """Training settings of one run; a field's default and range stand only here. New fields go to the end.
+
+    Numbers, numpy's too, become the declared type, so that 10 and 10.0 are one setting. Raises UserError, naming the
+    field, what was given and what is allowed, for another type and for a value outside its range.
+    """
+
+    optimizer: str = _within("adam", OPTIMIZERS)
+    learning_rate: float = _within(1e-3, "(0, infinity)")
+    momentum: float = _within(0.0, "[0, 1)")  # read by sgd alone
+    batch_size: int = _within(128, 1)  # images a step
+    epochs: int = _within(20, 1)  # at most this many passes over the training set
+    dropout_rate: float = _within(0.0, "[0, 1)")  # for architectures that have a dropout layer
+    l2: float = _within(0.0, "[0, infinity)")  # weight of the sum of squares of every kernel in the training loss
+    rotation: float = _within(0.0, "[0, 180]")  # largest random turn of a training image, degrees
+    translation: float = _within(0.0, "[0, 1)")  # largest random shift, fraction of the image's side
+    zoom: float = _within(0.0, "[0, 1)")  # largest random change of size, fraction
+    horizontal_flip: bool = False  # mirror half of the training images
+    early_stopping_patience: int | None = _within(None, 0)  # epochs without a better validation loss before it stops
+    restore_best_weights: bool = False  # end with the weights of the epoch with the lowest validation loss
+    plateau_patience: int | None = _within(None, 0)  # epochs without a better validation loss before the rate falls
+    plateau_factor: float = _within(0.5, "(0, 1)")  # the rate is multiplied by this on a plateau
+    minimum_learning_rate: float = _within(0.0, "[0, infinity)")  # the rate is not reduced below this
+    precision: str = _within("float32", PRECISIONS)  # auto takes what the hardware has and what pays
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = _checked(item.name, str(item.type), getattr(self, item.name), item.metadata.get("allowed"))
+            object.__setattr__(self, item.name, value)
+
+    @property
+    def augments(self) -> bool:
+        """Whether training images are changed at random."""
+        return bool(self.rotation or self.translation or self.zoom or self.horizontal_flip)
+
+    def identity(self) -> dict[str, Any]:
+        """What of it belongs to a run's identity: a later field only where it differs from its default.
+
+        So a new hyperparameter leaves the identity of every stored run as it is.
+        """
+        named = [(item, getattr(self, item.name)) for item in fields(self)]
+        first, later = named[:FIRST_FIELDS], named[FIRST_FIELDS:]
+        return {item.name: value for item, value in [*first, *(pair for pair in later if pair[1] != pair[0].default)]}
+
+
+def _checked(name: str, kind: str, value: Any, allowed: Any) -> Any:
+    if kind == "bool":
+        return flag(name, value)
+    if kind == "str":
+        return member(name, value, allowed)
+    if kind == "float":
+        return number(name, value, allowed)
+    return None if value is None and kind == "int | None" else whole(name, value, allowed)

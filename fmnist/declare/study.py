@@ -1,0 +1,217 @@
+"""What is wanted: a study is a list of configurations, each trained in several repeats. No TensorFlow, no Ray here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from fmnist.declare.architectures import Architecture, find_architecture
+from fmnist.declare.checks import flag, member, number, text, whole
+from fmnist import UserError
+from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.declare.metrics import METRICS
+from fmnist.declare.seeds import Seeds, seeds_of_repeat
+
+Placement = Literal["shared", "exclusive"]
+PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
+
+_NAME = "[A-Za-z0-9][A-Za-z0-9_. -]{0,99}"
+
+# the smallest difference that matters in practice: accuracy in absolute terms, time and memory as a fraction
+DEFAULT_MARGINS: Mapping[str, float] = {"test_accuracy": 0.002, "train_seconds": 0.05, "host_allocated_bytes": 0.05}
+
+
+def digest(value: Any) -> str:
+    """Hash a JSON value into 16 hexadecimal digits, the same on every machine."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """An architecture with the hyperparameters it is trained with: what a comparison compares."""
+
+    architecture: str
+    hyperparameters: Hyperparameters
+    label: str  # how tables and figures call it, unique within a study
+    # text of the study's own file, which may define the architecture: machines that train it have no such file
+    source: str = field(default="", compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        text("label", self.label)
+        find_architecture(self.architecture)
+        if not isinstance(self.hyperparameters, Hyperparameters):
+            raise UserError(
+                f"hyperparameters of {self.label!r}: got {self.hyperparameters!r}, expected Hyperparameters"
+            )
+
+
+def configure(architecture: str, *, label: str | None = None, **changes: Any) -> Configuration:
+    """Take an architecture with its default hyperparameters, changed where `changes` says so.
+
+    UserError names an unknown architecture, an unknown hyperparameter, a value outside its range, and a change that
+    nothing would read: it would give the same run another identity.
+    """
+    found = find_architecture(architecture)
+    unknown = sorted(set(changes) - set(Hyperparameters.__dataclass_fields__))
+    if unknown:
+        known = ", ".join(Hyperparameters.__dataclass_fields__)
+        raise UserError(f"hyperparameter: got {', '.join(unknown)}, expected one of {known}")
+    settings = replace(found.defaults, **changes)
+    for name, why in _unread(found, settings).items():
+        if name in changes and getattr(settings, name) != getattr(found.defaults, name):
+            raise UserError(f"{name}: got {changes[name]!r} for {architecture}, but {why}: leave it out")
+    return Configuration(
+        architecture=architecture, hyperparameters=settings, label=architecture if label is None else label
+    )
+
+
+def _unread(found: Architecture, settings: Hyperparameters) -> dict[str, str]:
+    """Hyperparameters that have no effect beside the others, and why."""
+    unread = {}
+    if settings.optimizer != "sgd":
+        unread["momentum"] = "only optimizer='sgd' reads it"
+    if not found.reads_hyperparameters:
+        unread["dropout_rate"] = "that architecture has no dropout layer"
+    if settings.plateau_patience is None:
+        unread |= dict.fromkeys(("plateau_factor", "minimum_learning_rate"), "it is read only with a plateau_patience")
+    return unread
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """One run: everything that decides its outcome, and where it may be placed."""
+
+    configuration: Configuration
+    repeat: int
+    seeds: Seeds
+    structure: str  # architectures.structure_fingerprint of the model
+    data_fingerprint: str
+    placement: Placement = "shared"
+    study: str = ""  # which study asked first; not part of the identity
+
+    @property
+    def name(self) -> str:
+        """How messages call the run: 'own_v1 repeat 2'."""
+        return f"{self.configuration.label} repeat {self.repeat}"
+
+    @cached_property
+    def configuration_id(self) -> str:
+        """What is compared, without the repeat: structure, hyperparameters and data."""
+        settings = self.configuration.hyperparameters.identity()
+        return digest({"structure": self.structure, "hyperparameters": settings, "data": self.data_fingerprint})
+
+    @cached_property
+    def run_id(self) -> str:
+        """What decides the outcome: the configuration and the seeds. Versions, hardware and placement are not in it."""
+        return digest({"configuration": self.configuration_id, "seeds": asdict(self.seeds)})
+
+    def columns(self) -> dict[str, Any]:
+        """Give the columns of its row that say what was asked for, not what came of it."""
+        return {
+            "run_id": self.run_id,
+            "configuration_id": self.configuration_id,
+            "study": self.study,
+            "label": self.configuration.label,
+            "architecture": self.configuration.architecture,
+            "repeat": self.repeat,
+            **{f"seed_{name}": seed for name, seed in asdict(self.seeds).items()},
+            **asdict(self.configuration.hyperparameters),
+            "placement": self.placement,
+            "data_fingerprint": self.data_fingerprint,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A named comparison. Its repeats are blocks: repeat r has the same seeds in every configuration."""
+
+    name: str
+    question: str  # one sentence: what the study is to answer
+    configurations: tuple[Configuration, ...]
+    repeats: int
+    placement: Placement = "shared"
+    primary_metric: str = "test_accuracy"
+    margins: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_MARGINS))
+    shuffle_within_repeat: bool = False  # interleave at random and keep that order, against drift of the machine
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not re.fullmatch(_NAME, self.name):
+            raise UserError(
+                f"study: name: got {self.name!r:.200}, expected 1 to 100 of the letters a to z, digits, '_', '-', '.'"
+                " and blanks, first a letter or digit: its manifest is a file of that name"
+            )
+        try:
+            for name, value in self._checked().items():
+                object.__setattr__(self, name, value)
+        except UserError as error:
+            raise UserError(f"study {self.name!r}: {error}") from None
+
+    def _checked(self) -> dict[str, Any]:
+        """The fields as they are stored; UserError for what would be found wrong only when all is computed."""
+        named = self.configurations
+        configurations = tuple(named) if isinstance(named, Iterable) and not isinstance(named, str) else ()
+        if not configurations or not all(isinstance(item, Configuration) for item in configurations):
+            raise UserError(f"configurations: got {named!r:.200}, expected at least one, made by configure(...)")
+        labels = [item.label for item in configurations]
+        twice = sorted({label for label in labels if labels.count(label) > 1})
+        if twice:
+            raise UserError(f"label {', '.join(twice)} is used twice; give each its own")
+        _refuse_twins(((item.architecture, item.hyperparameters), item.label) for item in configurations)
+        if not isinstance(self.margins, Mapping):
+            raise UserError(f"margins: got {self.margins!r:.200}, expected a mapping of a metric to its margin")
+        return {
+            "question": text("question", self.question, longest=1000),
+            "configurations": configurations,
+            "repeats": whole("repeats", self.repeats, 1),
+            "placement": member("placement", self.placement, PLACEMENTS),
+            "primary_metric": member("primary_metric", self.primary_metric, METRICS),
+            "margins": {
+                member("margins", name, METRICS): number(f"margins: {name}", margin, "(0, infinity)")
+                for name, margin in self.margins.items()
+            },
+            "shuffle_within_repeat": flag("shuffle_within_repeat", self.shuffle_within_repeat),
+        }
+
+    def runs(self, structures: Mapping[str, str], data_fingerprint: str) -> list[RunSpec]:
+        """List the wanted runs, one whole repeat after the other.
+
+        `structures` maps each configuration's label to its model's structure fingerprint. UserError for two
+        configurations that are one because two architectures build the same model.
+        """
+        runs = [
+            RunSpec(
+                configuration=configuration,
+                repeat=repeat,
+                seeds=seeds_of_repeat(repeat),
+                structure=structures[configuration.label],
+                data_fingerprint=data_fingerprint,
+                placement=self.placement,
+                study=self.name,
+            )
+            for repeat in range(self.repeats)
+            for configuration in self._order(repeat)
+        ]
+        _refuse_twins((run.configuration_id, run.configuration.label) for run in runs if run.repeat == 0)
+        return runs
+
+    def _order(self, repeat: int) -> list[Configuration]:
+        if not self.shuffle_within_repeat:
+            return list(self.configurations)
+        order = np.random.default_rng(repeat).permutation(len(self.configurations))
+        return [self.configurations[index] for index in order]
+
+
+def _refuse_twins(labelled: Iterable[tuple[Hashable, str]]) -> None:
+    """Refuse two labels for one thing: its runs would be shared, and one label's rows would be missing for ever."""
+    first: dict[Hashable, str] = {}
+    for identity, label in labelled:
+        if first.setdefault(identity, label) != label:
+            raise UserError(f"labels {first[identity]!r} and {label!r} name one configuration; leave one of them out")

@@ -1,0 +1,196 @@
+"""What a claim speaks of, measured on a study's runs: each function gives parts as estimates of plain arrays.
+
+Accuracy, recall and gaps carry both layers of uncertainty, of seeds and of test images (see
+fmnist.compare.test_set); times, memory, spreads and epochs that of the seeds. Each gives at least one part, or
+raises UndecidableError where the runs do not allow it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from fmnist.data.dataset import CLASS_NAMES
+from fmnist.report.study_data import Findings
+from fmnist.report.predictions import PredictionSums, accuracy_difference, right_difference
+from fmnist.declare.metrics import METRICS
+from fmnist.compare.claim_evaluation import Estimate, layered_estimate, paired_estimate
+from fmnist.compare.intervals import Array
+from fmnist.compare.test_set import variance_layers, variance_layers_of_means
+from fmnist.compare.spread import at_epoch_limit, log_spread_ratio
+from fmnist.report.table import number
+
+NEW_SEEDS = "new seeds, these test images"
+NEW_IMAGES = "new seeds and other test images of this kind"
+MOST_CENSORED = 0.2  # share of runs ended by the epoch limit; above it a mean best epoch tells of the limit
+
+
+class UndecidableError(Exception):
+    """Why a claim cannot be decided, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """How an estimate is written."""
+
+    name: str
+    digits: int
+    scale: float = 1.0
+    logarithm: bool = False  # the estimate is that of a ratio
+
+    def text(self, estimate: Estimate) -> str:
+        """Write an estimate with its 95 % interval and n: +0.25 [-0.10, +0.60] points (n = 10)."""
+        values = np.array([estimate.value, *estimate.bounds()])
+        shown = np.exp(values) if self.logarithm else values
+        texts = (number(value, self.digits, scale=self.scale, signed=not self.logarithm) for value in shown)
+        return "{} [{}, {}] ".format(*texts) + f"{self.name} (n = {estimate.n})"
+
+
+POINTS = Unit(name="points", digits=2, scale=100)
+TIMES = Unit(name="times", digits=2, logarithm=True)
+EPOCHS = Unit(name="epochs", digits=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One estimate that a claim speaks of. Evidence shows the deciding part of each group."""
+
+    words: str
+    estimate: Estimate
+    group: str = ""
+
+
+def accuracy_gap(findings: Findings, label: str, *others: str) -> list[Part]:
+    """Test accuracy of a configuration less that of each other one.
+
+    Without `others` of all others of the study, of which evidence shows the nearest.
+    """
+    every = others or [name for name in findings.study.labels if name != label]
+    sums = _predictions(findings, [label, *every])
+    return [
+        Part(
+            group=other if others else "",
+            words=f"{label} less {other}",
+            estimate=accuracy_difference(sums[label], sums[other]),
+        )
+        for other in every
+    ]
+
+
+def cost_ratio(findings: Findings, label: str, other: str, metric: str) -> list[Part]:
+    """A time or memory of one configuration as a multiple of another's, as a logarithm."""
+    _require_finished(findings, label, other)
+    found, name = findings.metrics.get(metric), METRICS[metric].label
+    if found is None or found.refusal:
+        raise UndecidableError(found.refusal if found else f"no run has a value of {name}")
+    a, b = common_values(found.samples[label], found.samples[other])
+    return [Part(words=f"{name} of {label} to that of {other}", estimate=paired_estimate(np.log(a / b)))]
+
+
+def spread_ratio(findings: Findings, label: str, other: str) -> list[Part]:
+    """The spread of a configuration's test accuracy between repeats as a multiple of another's, as a logarithm."""
+    samples = [rows["test_accuracy"] for rows in _rows(findings, label, other)]
+    words = f"mean deviation from the median, {label} to {other}"
+    return [Part(words=words, estimate=log_spread_ratio(*common_values(*samples)))]
+
+
+def generalisation_gap(findings: Findings, label: str, other: str) -> list[Part]:
+    """Training less test accuracy: a configuration's less another's."""
+    sums = _predictions(findings, [label, other])
+    a, b = common_values(*(rows["train_accuracy"] - rows["test_accuracy"] for rows in _rows(findings, label, other)))
+    difference = right_difference(sums[label], sums[other])
+    layers = [variance_layers(difference)] if len(difference) else []
+    return [Part(words=f"gap of {label} less that of {other}", estimate=layered_estimate(a - b, *layers))]
+
+
+def best_epoch_gap(findings: Findings, label: str, other: str) -> list[Part]:
+    """Epoch of the lowest validation loss: a configuration's less another's. Not read where the limit decides it."""
+    both = _rows(findings, label, other)
+    ended = [at_epoch_limit(rows) for rows in both]
+    if any(count > MOST_CENSORED * len(rows) for count, rows in zip(ended, both, strict=True)):
+        first, second = (f"{count} of {len(rows)}" for count, rows in zip(ended, both, strict=True))
+        raise UndecidableError(
+            f"the best epoch is censored by the limit of epochs in {first} runs of {label} and {second} of {other}"
+        )
+    a, b = common_values(*(rows["best_epoch"] for rows in both))
+    return [Part(words=f"best epoch of {label} less that of {other}", estimate=paired_estimate(a - b))]
+
+
+def recall_gap(findings: Findings, *classes: str) -> list[Part]:
+    """Recall of each class named less that of each class not named, in every configuration of the study."""
+    named = [CLASS_NAMES.index(name) for name in classes]
+    others = [number for number in range(len(CLASS_NAMES)) if number not in named]
+    return [
+        Part(group=label, words=f"{label}: {CLASS_NAMES[a]} less {CLASS_NAMES[b]}", estimate=estimate)
+        for label, sums in _predictions(findings, findings.study.labels).items()
+        for a, b, estimate in recall_gaps(sums, named, others)
+    ]
+
+
+def mistake_gap(findings: Findings, true_class: str, taken_for: str) -> list[Part]:
+    """Share of a class taken for one other class less that taken for each further one, in every configuration."""
+    true, predicted = CLASS_NAMES.index(true_class), CLASS_NAMES.index(taken_for)
+    return [
+        Part(
+            group=label,
+            words=f"{label}: taken for {taken_for} less for {CLASS_NAMES[other]}",
+            estimate=share_gap(sums, true, predicted, other),
+        )
+        for label, sums in _predictions(findings, findings.study.labels).items()
+        for other in range(len(CLASS_NAMES))
+        if other not in (true, predicted)
+    ]
+
+
+def recall_gaps(
+    sums: PredictionSums, named: Sequence[int], others: Sequence[int]
+) -> Iterator[tuple[int, int, Estimate]]:
+    """Recall of each class named less that of each other class, within runs; the classes' images are apart."""
+    recall, right = sums.recall_by_run, sums.right
+    layers = {item: variance_layers(right[:, sums.true_classes == item]) for item in (*named, *others)}
+    for a in named:
+        for b in others:
+            yield a, b, layered_estimate(recall[:, a] - recall[:, b], layers[a], layers[b])
+
+
+def share_gap(sums: PredictionSums, true: int, predicted: int, other: int) -> Estimate:
+    """Share of the images of class `true` taken for `predicted` less that taken for `other`, within runs."""
+    images = sums.true_classes == true
+    counts = sums.confusion_by_run[:, true]
+    size = int(images.sum())
+    by_run = (counts[:, predicted] - counts[:, other]) / size
+    by_image = (sums.votes[predicted, images] - sums.votes[other, images]) / sums.runs
+    mean_square = float((counts[:, predicted] + counts[:, other]).sum() / (size * sums.runs))
+    return layered_estimate(by_run, variance_layers_of_means(by_run, by_image, mean_square))
+
+
+def _predictions(findings: Findings, labels: Sequence[str]) -> dict[str, PredictionSums]:
+    _require_finished(findings, *labels)
+    lacking = [label for label in labels if label not in findings.predictions]
+    if lacking:
+        reason = findings.data_problem or f"no predictions of {', '.join(lacking)} are stored"
+        raise UndecidableError(f"what test images it would meet is not known: {reason}")
+    return {label: findings.predictions[label] for label in labels}
+
+
+def _rows(findings: Findings, *labels: str) -> list[pd.DataFrame]:
+    """Give the finished rows of each label, the repeat as index."""
+    _require_finished(findings, *labels)
+    rows = findings.study.finished.set_index("repeat")
+    return [rows[rows["label"] == label] for label in labels]
+
+
+def _require_finished(findings: Findings, *labels: str) -> None:
+    there = findings.study.finished_labels
+    missing = [label for label in labels if label not in there]
+    if missing:
+        raise UndecidableError(f"no finished run of {', '.join(missing)}")
+
+
+def common_values(a: pd.Series, b: pd.Series) -> tuple[Array, Array]:
+    """Give the values of two samples over the repeats (their index) that both have."""
+    both = pd.concat([a, b], axis=1).dropna().astype(float).to_numpy()
+    return both[:, 0], both[:, 1]

@@ -1,1 +1,0 @@
-"""What the comparison is made of, a module for each step. None loads TensorFlow, Ray or matplotlib."""

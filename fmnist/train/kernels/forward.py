@@ -1,0 +1,300 @@
+"""The forward pass of a plain Keras model in faster ops: which layers are replaced, and which are taken together.
+
+The mathematics and the variables are those of the Keras layers, in bfloat16 too: there a batch normalisation computes
+in float32 between its rounded input and output, as Keras does. An operation that is not known here is called as Keras
+calls it, whatever its arguments, and so is a layer of a known kind with a setting that the faster ops do not have.
+`obstacle` names what cannot be computed layer by layer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras.src.models.functional import Functional, operation_fn
+
+from fmnist.train.kernels import layers as fast
+from fmnist.train.measurement import graphics_cards
+
+Tensor = Any
+Layer = Any
+
+# an activation that never falls may be taken after the maximum instead of before: on a quarter of the elements
+_RISING = (keras.activations.relu, keras.activations.tanh, keras.activations.sigmoid)
+_FAST_DTYPES = ("float32", "bfloat16")
+# by the function and not by its name, which a function of one's own may bear too
+_FUSED_ACTIVATIONS = tuple((keras.activations.get(name), name) for name in fast.ACTIVATIONS)
+
+
+def obstacle(model: keras.Model) -> str | None:
+    """Say which part of a model the engine cannot compute as Keras does; None if it can.
+
+    Losses that a layer adds when it is called belong to the call of the whole model, and a class of one's own may do
+    whatever it likes.
+    """
+    if not isinstance(model, Functional) or len(model.inputs) != 1:
+        return f"model {model.name!r} is not a functional model of one input"
+    last = model.outputs[0]._keras_history.operation
+    if len(model.outputs) != 1 or not _is_softmax(last) or len(last._inbound_nodes) != 1:
+        return f"{last.name!r}, where model {model.name!r} ends, is not a dense layer with a softmax, used once"
+    for layer in model._flatten_layers():
+        if layer.activity_regularizer is not None:
+            return f"layer {layer.name!r} has an activity regularizer"
+        if not type(layer).__module__.startswith("keras."):
+            return f"layer {layer.name!r} is of a class that is not Keras' own ({type(layer).__qualname__})"
+    return None
+
+
+def logits_of(model: keras.Model, images: Tensor, *, training: bool, seed: Tensor) -> Tensor:
+    """Return the class scores before the softmax, float32 (batch, classes), of float images in [0, 1].
+
+    `seed` is an integer pair that decides the dropout masks: the same pair gives the same masks.
+    """
+    forward = _ForwardPass(model, training=training, seed=seed)
+    if is_chain(model):
+        return forward.through(model.layers[1:], images)
+    return model._run_through_graph(images, call_fn=forward.call)
+
+
+def is_chain(model: keras.Model) -> bool:
+    """Whether each layer feeds the next one and nothing else, so that neighbours can be taken together."""
+    tensors = [layer.output for layer in model.layers]
+    return all(
+        len(layer._inbound_nodes) == 1
+        and [t is before for t in layer._inbound_nodes[0].input_tensors] == [True]
+        and _takes_one_tensor(layer._inbound_nodes[0].arguments.args, layer._inbound_nodes[0].arguments.kwargs)
+        for layer, before in zip(model.layers[1:], tensors, strict=False)
+    )
+
+
+def _takes_one_tensor(arguments: Sequence[Any], options: Mapping[str, Any]) -> bool:
+    """Whether an operation is called with a tensor and no more; `training` is the model's to say."""
+    return len(arguments) == 1 and all(value is None or name == "training" for name, value in options.items())
+
+
+def used_side(model: keras.Model) -> int:
+    """Side of the square of the image, from its first pixel, that reaches the model's output.
+
+    A pooling that drops an odd last row and column never looks at some of the pixels; without them each layer before it
+    computes less and the result is the same.
+    """
+    first, *others = model.layers
+    side = int(first.output.shape[1])
+    if not is_chain(model):
+        return side
+    used: int | None = None  # None stands for all of it
+    for layer in reversed(others):
+        window = _window(layer)
+        if window is None:
+            used = None
+        else:
+            size, stride = window
+            used = ((int(layer.output.shape[1]) if used is None else used) - 1) * stride + size
+    return side if used is None else min(side, used)
+
+
+def _window(layer: Layer) -> tuple[int, int] | None:
+    """Size and stride of a layer that looks at its input through unpadded square windows, else None."""
+    if type(layer) in (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D):
+        sizes, strides = layer.pool_size, layer.strides
+    elif type(layer) is keras.layers.Conv2D and layer.dilation_rate == (1, 1):
+        sizes, strides = layer.kernel_size, layer.strides
+    else:
+        return None
+    square = len(set(sizes)) == 1 and len(set(strides)) == 1 and layer.data_format == "channels_last"
+    return (sizes[0], strides[0]) if square and layer.padding == "valid" else None
+
+
+class _ForwardPass:
+    """One way through the model; knows its last layer and how many dropout layers it has met."""
+
+    def __init__(self, model: keras.Model, *, training: bool, seed: Tensor) -> None:
+        self.training = training
+        self.seed = seed
+        self.dropouts_met = 0
+        self.last = model.outputs[0]._keras_history.operation
+
+    def call(self, operation: Any, *arguments: Any, **options: Any) -> Any:
+        """Compute one operation of the model from all the arguments that the model calls it with."""
+        if _takes_one_tensor(arguments, options):
+            return self.through([operation], arguments[0])
+        return operation_fn(operation, training=self.training)(*arguments, **options)
+
+    def through(self, layers: Sequence[Layer], x: Tensor) -> Tensor:
+        """Send x through a chain of layers."""
+        done = 0
+        x_is_masked = False  # x comes from a ReLU whose gradient the next layer takes care of
+        while done < len(layers):
+            layer = layers[done]
+            following: Layer = layers[done + 1] if done + 1 < len(layers) else None
+            step = 1
+            if _is_fast_dense(layer):
+                x = _dense(layer, x)
+                x = x if layer is self.last else layer.activation(x)
+            elif _is_fast_dropout(layer):
+                x = self._dropout(layer, x)
+            elif _is_fast_convolution(layer):
+                if type(following) is keras.layers.MaxPooling2D and layer.activation in _RISING:
+                    x, step = layer.activation(_pooled_convolution(layer, following, x)), 2
+                else:
+                    normalised = _is_fast_normalization(following) and following.trainable  # by the batch's own mean
+                    x_is_masked = self.training and _is_relu(layer) and normalised
+                    x = _convolution(layer, x, mask_gradient=not x_is_masked)
+            elif _is_slow_depthwise_convolution(layer):
+                x = _depthwise_convolution_in_float32(layer, x)
+            elif _is_fast_normalization(layer):
+                activation = _activation_of(following)
+                x = self._batch_normalization(layer, x, activation or "linear", x_is_masked)
+                x_is_masked, step = False, 2 if activation else 1
+            else:
+                x = operation_fn(layer, training=self.training)(x)
+            done += step
+        return x
+
+    def _dropout(self, layer: keras.layers.Dropout, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        seed = self.seed + tf.constant([self.dropouts_met, 0], self.seed.dtype)
+        self.dropouts_met += 1
+        return fast.dropout(x, layer.rate, seed)
+
+    def _batch_normalization(self, layer: Layer, x: Tensor, activation: str, after_relu: bool) -> Tensor:
+        x = tf.cast(x, layer.compute_dtype)
+        channels = x.shape[-1]
+        gamma = layer.gamma.value if layer.scale else tf.ones(channels)
+        beta = layer.beta.value if layer.center else tf.zeros(channels)
+        if not (self.training and layer.trainable):
+            scale = gamma * tf.math.rsqrt(layer.moving_variance.value + layer.epsilon)
+            y = tf.cast(x, tf.float32) * scale + (beta - layer.moving_mean.value * scale)
+            return tf.cast(fast.ACTIVATIONS[activation][0](y), x.dtype)
+        y, mean, variance = fast.batch_normalization(
+            _rows(x), gamma, beta, layer.epsilon, activation=activation, after_relu=after_relu
+        )
+        for moving, batch in ((layer.moving_mean.value, mean), (layer.moving_variance.value, variance)):
+            moving.assign_sub((moving - batch) * (1.0 - layer.momentum))
+        y = tf.reshape(y, tf.shape(x))
+        y.set_shape(x.shape)
+        return y
+
+
+def _convolution(layer: Layer, x: Tensor, *, mask_gradient: bool) -> Tensor:
+    relu = layer.use_bias and _is_relu(layer)  # taken together with the bias
+    y = fast.convolution(
+        tf.cast(x, layer.compute_dtype),
+        _computed_in(layer, layer.kernel),
+        _computed_in(layer, layer.bias),
+        strides=layer.strides[0],
+        padding=layer.padding.upper(),
+        relu=relu,
+        mask_gradient=mask_gradient,
+    )
+    return y if relu else layer.activation(y)
+
+
+def _pooled_convolution(layer: Layer, pooling: Layer, x: Tensor) -> Tensor:
+    """Convolve, take maxima and add the bias; without the activation."""
+    return fast.pooled_convolution(
+        tf.cast(x, layer.compute_dtype),
+        _computed_in(layer, layer.kernel),
+        _computed_in(layer, layer.bias),
+        pooling,
+        in_pairs=_window(pooling) == (2, 2),
+        strides=layer.strides[0],
+        padding=layer.padding.upper(),
+    )
+
+
+def _depthwise_convolution_in_float32(layer: keras.layers.DepthwiseConv2D, x: Tensor) -> Tensor:
+    step = layer.strides[0]
+    y = tf.nn.depthwise_conv2d(
+        tf.cast(x, tf.float32), layer.kernel.value, strides=[1, step, step, 1], padding=layer.padding.upper()
+    )
+    y = y if layer.bias is None else y + layer.bias.value
+    return tf.cast(layer.activation(y), layer.compute_dtype)
+
+
+def _computed_in(layer: Layer, variable: keras.Variable | None) -> Tensor | None:
+    return None if variable is None else tf.cast(variable.value, layer.compute_dtype)
+
+
+def _rows(x: Tensor) -> Tensor:
+    """Bring x to (rows, channels), the number of rows static where that of x is."""
+    *others, channels = x.shape
+    return tf.reshape(x, [-1 if None in others else math.prod(others), channels])
+
+
+def _is_relu(layer: Layer) -> bool:
+    return layer.activation is keras.activations.relu
+
+
+def _is_fast_convolution(layer: Layer) -> bool:
+    return (
+        type(layer) is keras.layers.Conv2D
+        and layer.compute_dtype in _FAST_DTYPES
+        and layer.data_format == "channels_last"
+        and (layer.groups, layer.dilation_rate) == (1, (1, 1))
+        and len(set(layer.strides)) == 1
+        and layer.trainable
+        and _has_plain_kernel(layer)
+    )
+
+
+def _is_fast_dropout(layer: Layer) -> bool:
+    """Whether the engine draws the mask, from the run's seeds; one of another shape or of the layer's own is Keras'."""
+    plain = type(layer) is keras.layers.Dropout and layer.seed is None and layer.noise_shape is None
+    return plain and 0 < layer.rate < 1
+
+
+def _has_plain_kernel(layer: Layer) -> bool:
+    """Whether the kernel is a variable, not a sum as LoRA makes it, and is multiplied in the layer's own dtype."""
+    return isinstance(layer.kernel, keras.Variable) and getattr(layer, "quantization_mode", None) is None
+
+
+def _is_slow_depthwise_convolution(layer: Layer) -> bool:
+    """Whether the gradient of the input is what a CPU would spend half of a step on: bfloat16 and steps over 1."""
+    return (
+        type(layer) is keras.layers.DepthwiseConv2D
+        and not graphics_cards()
+        and layer.compute_dtype == "bfloat16"
+        and layer.data_format == "channels_last"
+        and layer.dilation_rate == (1, 1)
+        and layer.strides[0] == layer.strides[1] > 1
+    )
+
+
+def _is_fast_normalization(layer: Layer) -> bool:
+    return (
+        type(layer) is keras.layers.BatchNormalization
+        and layer.compute_dtype in _FAST_DTYPES
+        and layer.axis in (-1, len(layer.output.shape) - 1)
+        and not layer.renorm
+    )
+
+
+def _activation_of(layer: Layer) -> str | None:
+    """Name of the activation that a layer consists of, if a batch normalisation can take it in."""
+    if type(layer) is not keras.layers.Activation:
+        return None
+    return next((name for function, name in _FUSED_ACTIVATIONS if layer.activation is function), None)
+
+
+def _is_fast_dense(layer: Layer) -> bool:
+    return (
+        type(layer) is keras.layers.Dense
+        and layer.compute_dtype in _FAST_DTYPES
+        and len(layer.input.shape) == 2
+        and _has_plain_kernel(layer)
+    )
+
+
+def _is_softmax(layer: Layer) -> bool:
+    return _is_fast_dense(layer) and layer.activation is keras.activations.softmax
+
+
+def _dense(layer: Layer, x: Tensor) -> Tensor:
+    """Multiply and add the bias; without the activation."""
+    y = fast.product(tf.cast(x, layer.compute_dtype), _computed_in(layer, layer.kernel))
+    return y if layer.bias is None else tf.nn.bias_add(y, _computed_in(layer, layer.bias))

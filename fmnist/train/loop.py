@@ -1,0 +1,248 @@
+"""Whole epochs as one TensorFlow call each, over images that stay on the device as bytes.
+
+The batch loop is a `tf.while_loop` inside one traced function, so that Python is not asked between two steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from keras.src.random.seed_generator import global_seed_generator
+
+from fmnist.train.augmentation import augment
+from fmnist.train.kernels.forward import logits_of, obstacle, used_side
+from fmnist.train.optimizers import LossScale, make_optimizer
+from fmnist import UserError
+from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.train.measurement import graphics_cards
+from fmnist.declare.seeds import Seeds
+
+Tensor = Any
+ByteArray = npt.NDArray[np.uint8]
+
+EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """What a model makes of a set of images."""
+
+    accuracy: float
+    loss: float  # mean cross-entropy, nats
+    predicted: ByteArray  # (images,)
+    confidence: npt.NDArray[np.float16]  # (images,), probability of the predicted class
+
+
+class Engine:
+    """Trains a plain Keras model on images that it holds on the device.
+
+    `sets` are images, uint8 (count, 28, 28), and labels, uint8 (count,), by name; those of "train" are trained on,
+    `epoch_images` of them an epoch, all unless said. The last, smaller batch of an epoch is trained too, as Keras does.
+    Regularizers and constraints of the model act as in Keras. All chance is decided by `seeds` and the number of the
+    step, or by variables of the model that `seeds` sets, so that an epoch can be done again; a seed that was given to a
+    layer stays. On a CPU the same number of threads gives the same bits; a GPU sums in an order that may change, since
+    TensorFlow lacks deterministic kernels for some of these ops: there the seeds decide all but the rounding.
+
+    UserError for a model that cannot be computed as Keras does (`obstacle`), or for settings that nothing would read.
+    """
+
+    name = "fmnist"
+
+    def __init__(
+        self,
+        model: keras.Model,
+        hyperparameters: Hyperparameters,
+        seeds: Seeds,
+        sets: Mapping[str, tuple[ByteArray, ByteArray]],
+        *,
+        epoch_images: int | None = None,
+    ) -> None:
+        self.model = model
+        self.hyperparameters = hyperparameters
+        self.seeds = seeds
+        self.sets = {name: (tf.constant(images), tf.constant(labels)) for name, (images, labels) in sets.items()}
+        self.epoch_images = epoch_images or len(sets["train"][1])
+        self.batch_size = min(hyperparameters.batch_size, self.epoch_images)
+        self.side = self._side()
+        self.weights = [variable.value for variable in model.trainable_variables]
+        self.constrained = [variable for variable in model.trainable_variables if variable.constraint is not None]
+        self.kernels = [v.value for v in model.trainable_variables if v.path.endswith("kernel")]
+        self._refuse_what_nothing_would_heed()
+        self.noise = global_seed_generator()  # of functions that draw without a generator of their own
+        self._seed_noise()
+        self.optimizer = make_optimizer(hyperparameters, self.weights)
+        self.loss_scale = LossScale() if _computes_in(model, "float16") else None
+        compiled = tf.function(self._train_step, jit_compile=True, autograph=False)
+        self._step = compiled if self._compiles() else self._train_step
+        spec = tf.TensorSpec
+        self._epoch = tf.function(
+            self._train_epoch,
+            input_signature=[spec([None], tf.int32), spec([], tf.int32), spec([], tf.float32)],
+            autograph=False,
+        )
+        self._evaluation = tf.function(
+            self._evaluate,
+            input_signature=[spec([None, 28, 28], tf.uint8), spec([None], tf.uint8), spec([None], tf.int64)],
+            autograph=False,
+        )
+
+    def _side(self) -> int:
+        """Side of the square of an image that the model is given."""
+        reason = obstacle(self.model)
+        if reason:
+            raise UserError(f"{reason}: the engine cannot train it as Keras does; train it with KerasEngine")
+        return used_side(self.model)
+
+    def _refuse_what_nothing_would_heed(self) -> None:
+        if self.hyperparameters.l2 and not self.kernels:
+            raise UserError(f"l2: got {self.hyperparameters.l2} for a model without a trained kernel; leave it out")
+        for variable in self.model.trainable_variables:
+            if variable.overwrite_with_gradient:
+                raise UserError(f"{variable.path} has a rule of its own (float8): choose another dtype for its layer")
+
+    def _compiles(self) -> bool:
+        """Whether XLA compiles a step: on a GPU it gains; on a CPU it takes several times as long as oneDNN."""
+        return bool(graphics_cards()) and all(layer.supports_jit for layer in self.model._flatten_layers())
+
+    def _seed_noise(self) -> None:
+        """Let the run's seed decide the random numbers that layers draw by themselves; dropout's are drawn apart."""
+        generators = [
+            self.noise,
+            *(found for layer in self.model._flatten_layers() for found in layer._seed_generators),
+        ]
+        for index, generator in enumerate(generators):
+            if generator._initial_seed is None:
+                generator.state.assign([self.seeds.dropout - 1 - index, 0])
+
+    @property
+    def variables(self) -> list[Any]:
+        """All that training changes: the model's variables, the noise's, the optimizer's and the loss scale's."""
+        scale = self.loss_scale.variables if self.loss_scale else []
+        of_keras = [*self.model.variables, self.noise.state]
+        return [variable.value for variable in of_keras] + self.optimizer.variables + scale
+
+    def compile(self) -> None:
+        """Trace, optimise and compile both functions, so that their next call does no hidden work.
+
+        Kernels are compiled for a shape when it is first met: a full and a smaller batch are trained and taken back.
+        """
+        before = [variable.numpy() for variable in self.variables]
+        images = self.batch_size + self.epoch_images % self.batch_size
+        self._epoch(np.zeros(images, np.int32), 0, self.hyperparameters.learning_rate)
+        for variable, value in zip(self.variables, before, strict=True):
+            variable.assign(value)
+        self._evaluation(*self.sets["train"], np.zeros(1, np.int64))
+
+    def train_epoch(self, order: npt.NDArray[np.int32], first_step: int, learning_rate: float) -> tuple[float, float]:
+        """Train on the images of `order`, at most `epoch_images`; return mean accuracy and cross-entropy of the steps.
+
+        `first_step` is the number of steps trained before. What l2 and regularizers add is trained on and not told. A
+        cross-entropy that is not finite ends the epoch at once and is returned.
+        """
+        correct, loss, seen = self._epoch(order, first_step, learning_rate)
+        return float(correct) / float(seen), float(loss) / float(seen)
+
+    def evaluate(self, name: str, indices: npt.NDArray[np.int64]) -> Scores:
+        """Score the images at `indices` of a set against their labels, without dropout and augmentation."""
+        predicted, confidence, right, loss = self._evaluation(*self.sets[name], indices)
+        return Scores(
+            accuracy=int(right) / len(indices),
+            loss=float(loss) / len(indices),
+            predicted=predicted.numpy(),
+            confidence=confidence.numpy().astype(np.float16),
+        )
+
+    def _train_epoch(self, order: Tensor, first_step: Tensor, learning_rate: Tensor) -> tuple[Tensor, ...]:
+        batch = self.batch_size
+        full_steps = tf.size(order) // batch
+
+        def unfinished(index: Tensor, _: Tensor, loss: Tensor, __: Tensor) -> Tensor:
+            return (index < full_steps) & tf.math.is_finite(loss)
+
+        def one_step(index: Tensor, *sums: Tensor, size: int | None = batch) -> tuple[Tensor, ...]:
+            chosen = order[index * batch : (index + 1) * batch]
+            chosen.set_shape([size])
+            results = self._step(*self._batch(chosen, first_step + index), first_step + index, learning_rate)
+            return index + 1, *(total + result for total, result in zip(sums, results, strict=True))
+
+        zero = tf.constant(0.0)
+        state = tf.while_loop(unfinished, one_step, (tf.constant(0), zero, zero, zero))
+        smaller_is_left = (tf.size(order) % batch > 0) & tf.math.is_finite(state[2])
+        state = tf.cond(smaller_is_left, lambda: one_step(*state, size=None), lambda: state)
+        return tuple(state[1:])
+
+    def _batch(self, chosen: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+        """Take the chosen images, float32 in [0, 1] (batch, 28, 28, 1), changed at random if asked, and labels."""
+        images, labels = self.sets["train"]
+        images = tf.cast(tf.gather(images, chosen), tf.float32)[..., None]
+        if self.hyperparameters.augments:
+            images = augment(images, self.hyperparameters, tf.stack([self.seeds.augmentation, step]))
+        return self._scaled(images), tf.cast(tf.gather(labels, chosen), tf.int32)
+
+    def _scaled(self, images: Tensor) -> Tensor:
+        """Bring float images to [0, 1], leaving out the pixels that the model never looks at."""
+        return images[:, : self.side, : self.side] * (1.0 / 255.0)
+
+    def _train_step(self, images: Tensor, labels: Tensor, step: Tensor, learning_rate: Tensor) -> tuple[Tensor, ...]:
+        """Train on one batch; return how many were classified rightly, the sum of their losses and their number."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self.weights)
+            losses, scores = self._forward(images, labels, training=True, step=step)
+            objective = tf.add_n([tf.reduce_mean(losses), *map(tf.reduce_sum, self.model.losses)])
+            if self.hyperparameters.l2:
+                objective += self.hyperparameters.l2 * tf.add_n([tf.reduce_sum(k * k) for k in self.kernels])
+            if self.loss_scale:
+                objective *= self.loss_scale.scale
+        gradients = tape.gradient(objective, self.weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        if self.loss_scale:
+            self.loss_scale.apply(self.optimizer, gradients, learning_rate)
+        else:
+            self.optimizer.apply(gradients, learning_rate, step)
+        for variable in self.constrained:
+            variable.assign(variable.constraint(variable))
+        right = tf.argmax(scores, axis=1, output_type=tf.int32) == labels
+        count = tf.cast(tf.size(labels), tf.float32)
+        return tf.reduce_sum(tf.cast(right, tf.float32)), tf.reduce_sum(losses), count
+
+    def _forward(self, images: Tensor, labels: Tensor, *, training: bool, step: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each image's cross-entropy (batch,) and class scores (batch, 10), whose softmax are probabilities."""
+        logits = logits_of(self.model, images, training=training, seed=tf.stack([self.seeds.dropout, step]))
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), logits
+
+    def _evaluate(self, images: Tensor, labels: Tensor, indices: Tensor) -> tuple[Tensor, ...]:
+        """Return class and its probability for each image, how many classes are right, and the sum of the losses."""
+        batches = (tf.size(indices) + EVALUATION_BATCH - 1) // EVALUATION_BATCH
+
+        def one_batch(index: Tensor, predicted: Any, confidence: Any, right: Tensor, loss: Tensor) -> tuple[Any, ...]:
+            here = indices[index * EVALUATION_BATCH : (index + 1) * EVALUATION_BATCH]
+            inputs = self._scaled(tf.cast(tf.gather(images, here), tf.float32)[..., None])
+            expected = tf.gather(labels, here)
+            losses, scores = self._forward(inputs, tf.cast(expected, tf.int32), training=False, step=index)
+            classes = tf.cast(tf.argmax(scores, axis=1), tf.uint8)
+            return (
+                index + 1,
+                predicted.write(index, classes),
+                confidence.write(index, tf.reduce_max(tf.nn.softmax(scores), axis=1)),
+                right + tf.math.count_nonzero(classes == expected, dtype=tf.int32),
+                loss + tf.reduce_sum(losses),
+            )
+
+        arrays = [
+            tf.TensorArray(dtype, batches, element_shape=[None], infer_shape=False) for dtype in (tf.uint8, tf.float32)
+        ]
+        start = (tf.constant(0), *arrays, tf.constant(0), tf.constant(0.0))
+        # batches side by side, as TensorFlow would run them by chance, hold the memory of several
+        _, predicted, confidence, right, loss = tf.while_loop(
+            lambda index, *_: index < batches, one_batch, start, parallel_iterations=1
+        )
+        return predicted.concat(), confidence.concat(), right, loss
+
+
+def _computes_in(model: keras.Model, dtype: str) -> bool:
+    return any(layer.compute_dtype == dtype for layer in model._flatten_layers(include_self=False))

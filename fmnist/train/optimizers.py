@@ -1,0 +1,136 @@
+"""Weight updates: one fused TensorFlow kernel a weight, where Keras builds each update of a dozen small ops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from fmnist.declare.hyperparameters import Hyperparameters
+
+Tensor = Any
+Variable = Any
+
+# Keras' defaults, which are those of Kingma and Ba (2015) but for epsilon
+ADAM_BETA_1 = 0.9
+ADAM_BETA_2 = 0.999
+ADAM_EPSILON = 1e-7
+
+
+class Optimizer:
+    """Base of the updates: `variables` hold what is kept from step to step, `apply` does one step."""
+
+    MOMENTS = 0  # running means of a weight's gradients
+
+    def __init__(self, weights: Sequence[Variable]) -> None:
+        self.weights = list(weights)
+        self.moments = [[tf.Variable(tf.zeros_like(w), trainable=False) for w in weights] for _ in range(self.MOMENTS)]
+
+    @property
+    def variables(self) -> list[Variable]:
+        """All that `apply` changes besides the weights."""
+        return [variable for group in self.moments for variable in group]
+
+    def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor, step: Tensor) -> None:
+        """Change the weights by one step; `step` counts from 0, `learning_rate` is a float32 scalar."""
+        raise NotImplementedError
+
+
+class Adam(Optimizer):
+    """Adam as Keras computes it."""
+
+    MOMENTS = 2
+
+    def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor, step: Tensor) -> None:
+        """Change the weights by one step of Adam."""
+        count = tf.cast(step + 1, tf.float32)
+        powers = tf.pow(ADAM_BETA_1, count), tf.pow(ADAM_BETA_2, count)
+        for weight, mean, square, gradient in zip(self.weights, *self.moments, gradients, strict=True):
+            tf.raw_ops.ResourceApplyAdam(
+                var=weight.handle,
+                m=mean.handle,
+                v=square.handle,
+                beta1_power=powers[0],
+                beta2_power=powers[1],
+                lr=learning_rate,
+                beta1=ADAM_BETA_1,
+                beta2=ADAM_BETA_2,
+                epsilon=ADAM_EPSILON,
+                grad=gradient,
+            )
+
+
+class Momentum(Optimizer):
+    """Stochastic gradient descent with momentum as Keras computes it."""
+
+    MOMENTS = 1
+
+    def __init__(self, weights: Sequence[Variable], momentum: float) -> None:
+        super().__init__(weights)
+        self.momentum = momentum
+
+    def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor, step: Tensor) -> None:  # noqa: ARG002
+        """Change the weights by one step of gradient descent with momentum."""
+        for weight, velocity, gradient in zip(self.weights, *self.moments, gradients, strict=True):
+            tf.raw_ops.ResourceApplyKerasMomentum(
+                var=weight.handle, accum=velocity.handle, lr=learning_rate, grad=gradient, momentum=self.momentum
+            )
+
+
+class GradientDescent(Optimizer):
+    """Plain stochastic gradient descent."""
+
+    def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor, step: Tensor) -> None:  # noqa: ARG002
+        """Change the weights by one step of gradient descent."""
+        for weight, gradient in zip(self.weights, gradients, strict=True):
+            tf.raw_ops.ResourceApplyGradientDescent(var=weight.handle, alpha=learning_rate, delta=gradient)
+
+
+def make_optimizer(hyperparameters: Hyperparameters, weights: Sequence[Variable]) -> Optimizer:
+    """Return the optimizer that the hyperparameters name, over `weights` (TensorFlow variables)."""
+    if hyperparameters.optimizer == "adam":
+        return Adam(weights)
+    if hyperparameters.momentum:
+        return Momentum(weights, hyperparameters.momentum)
+    return GradientDescent(weights)
+
+
+class LossScale:
+    """Dynamic loss scaling for float16, whose smallest gradients would vanish (Micikevicius et al. 2018, section 3.2).
+
+    The loss is multiplied by a scale, the gradients are divided by it. A step whose gradients overflow is left out and
+    halves the scale; `GROWTH_STEPS` good ones in a row double it. The optimizer counts the steps that are taken, as
+    Keras' does.
+    """
+
+    INITIAL = 2.0**15
+    GROWTH_STEPS = 2000
+
+    def __init__(self) -> None:
+        self.scale = tf.Variable(self.INITIAL, trainable=False)
+        self.good_steps = tf.Variable(0, trainable=False)
+        self.steps_taken = tf.Variable(0, trainable=False)
+
+    @property
+    def variables(self) -> list[Variable]:
+        """All that changes from step to step."""
+        return [self.scale, self.good_steps, self.steps_taken]
+
+    def apply(self, optimizer: Optimizer, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
+        """Take the scale out of the gradients and apply them, or leave the step out if they overflowed."""
+        gradients = [tf.cast(gradient, tf.float32) / self.scale for gradient in gradients]
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients])
+
+        def good() -> Tensor:
+            optimizer.apply(gradients, learning_rate, self.steps_taken)
+            self.steps_taken.assign_add(1)
+            grown = self.good_steps + 1 >= self.GROWTH_STEPS
+            self.scale.assign(tf.where(grown, self.scale * 2.0, self.scale))
+            return self.good_steps.assign(tf.where(grown, 0, self.good_steps + 1))
+
+        def overflowed() -> Tensor:
+            self.scale.assign(tf.maximum(1.0, self.scale / 2.0))
+            return self.good_steps.assign(0)
+
+        tf.cond(finite, good, overflowed)

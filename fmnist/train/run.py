@@ -1,0 +1,216 @@
+"""One run from its specification to its row: train, stop, score once on the test set, measure. No Ray here."""
+
+from __future__ import annotations
+
+import math
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import keras
+import numpy as np
+
+from fmnist.train import measurement
+from fmnist.declare.architectures import build_model
+from fmnist.studies import define_architecture
+from fmnist.data.dataset import Dataset, Split, draw_split
+from fmnist.train.devices import choose_policy, prepare_process
+from fmnist.train.keras_engine import KerasEngine
+from fmnist.train.loop import Engine, Scores
+from fmnist.train.kernels.forward import obstacle
+from fmnist.train.schedule import Array, Progress, Snapshot, UnusableSnapshotError
+from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.store.schema import SCHEMA
+from fmnist.declare.study import RunSpec
+
+Row = dict[str, Any]
+OnEpoch = Callable[[dict[str, float], Callable[[], bytes]], None]
+
+_VALIDATION_SHARE = 12  # one training image in so many is held back: 5,000 of Fashion-MNIST's 60,000
+
+
+def train_run(
+    spec: RunSpec,
+    data: Dataset,
+    *,
+    threads: int = 1,
+    gpus: float = 0.0,
+    on_epoch: OnEpoch | None = None,
+    state: bytes | None = None,
+    on_end: Callable[[Row, keras.Model], None] | None = None,
+) -> Row:
+    """Train one run in this process and return its row: every column of the schema, null where there is nothing.
+
+    `on_epoch(record, snapshot)` is called after each epoch with its entry of the history and a function that serialises
+    the whole state of the run; `state` goes on from such bytes, UnusableSnapshotError if that cannot be.
+    `on_end(row, model)` is called last, when all is measured. A loss that is not finite ends the run with status
+    `diverged`; any other error is raised.
+    """
+    prepare_process(threads, gpus)
+    define_architecture(spec.configuration)
+    started_at = datetime.now(UTC)
+    run = _Run(spec, data, Snapshot.from_bytes(state) if state else None)
+    error = run.train(on_epoch)
+    scores = run.score() if error is None else {}
+    row: Row = dict.fromkeys(SCHEMA.names)
+    row |= spec.columns() | measurement.provenance() | scores
+    row |= {"status": "ok" if error is None else "diverged", "error": error}
+    row |= {"attempts": 1, "resumed": state is not None, "started_at": started_at}
+    row |= {"threads": threads, "gpus": float(gpus), "node": platform.node()}
+    row |= run.measurements()
+    if on_end is not None:
+        on_end(row, run.model)
+    return row
+
+
+def build_for(architecture: str, settings: Hyperparameters, seed: int) -> keras.Model:
+    """Build a model in the precision that the settings come to on this device, its weights drawn from `seed`."""
+    policy = settings.precision
+    if policy == "auto":
+        policy = choose_policy(policy, build_model(architecture, settings))
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        keras.utils.set_random_seed(seed)
+        return build_model(architecture, settings)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def order_of_epoch(indices: Array, seed: int, epoch: int) -> Array:
+    """Shuffle the training images, int32 (images,), for the epoch after `epoch` others."""
+    return np.random.default_rng([seed, epoch]).permutation(indices).astype(np.int32)
+
+
+class _Run:
+    """A run under way: model, engine, progress and clocks."""
+
+    def __init__(self, spec: RunSpec, data: Dataset, snapshot: Snapshot | None) -> None:
+        self.spec = spec
+        self.settings = spec.configuration.hyperparameters
+        self.data = data
+        self.split: Split = draw_split(
+            data.train_labels, spec.seeds.split, validation_count=len(data.train_labels) // _VALIDATION_SHARE
+        )
+        measurement.reset_device_peak()
+        self.host_memory = measurement.HostMemory()
+        self.clocks = measurement.Clocks(snapshot.clocks if snapshot else None)
+        self.start = time.perf_counter() - self.clocks.seconds.get("total", 0.0)
+        with self.clocks.timing("compile"):
+            self.model = build_for(spec.configuration.architecture, self.settings, spec.seeds.initialisation)
+            trained_by = KerasEngine if obstacle(self.model) else Engine
+            self.engine = trained_by(
+                self.model,
+                self.settings,
+                spec.seeds,
+                {"train": (data.train_images, data.train_labels), "test": (data.test_images, data.test_labels)},
+                epoch_images=len(self.split.train_indices),
+            )
+            self.engine.compile()
+        self.progress = Progress(learning_rate=self.settings.learning_rate)
+        self.best_weights: list[Array] = []
+        self.earlier_peak: int | None = None
+        if snapshot:
+            self._go_on_from(snapshot)
+
+    def _go_on_from(self, snapshot: Snapshot) -> None:
+        if snapshot.run_id != self.spec.run_id:
+            raise UnusableSnapshotError(
+                f"state: got the snapshot of run {snapshot.run_id}, expected that of {self.spec.run_id}"
+            )
+        self.progress = snapshot.progress
+        self.best_weights = list(snapshot.best_weights)
+        self.earlier_peak = snapshot.host_allocated_bytes
+        try:
+            for variable, value in zip(self.engine.variables, snapshot.variables, strict=True):
+                variable.assign(value)
+        except ValueError as error:
+            raise UnusableSnapshotError(f"state: got the snapshot of another model ({error})") from error
+
+    def snapshot(self) -> bytes:
+        """Serialise the run as it stands between two epochs."""
+        return Snapshot(
+            run_id=self.spec.run_id,
+            progress=self.progress,
+            clocks={**self.clocks.seconds, "total": time.perf_counter() - self.start},
+            host_allocated_bytes=self._host_allocated_bytes(),
+            variables=[variable.numpy() for variable in self.engine.variables],
+            best_weights=self.best_weights,
+        ).to_bytes()
+
+    def train(self, on_epoch: OnEpoch | None) -> str | None:
+        """Train to the end; return None, or what is wrong with a loss that is not finite."""
+        while not self.progress.finished:
+            entry = self._one_epoch()
+            for name in ("train_loss", "validation_loss"):
+                if not math.isfinite(entry[name]):
+                    return f"{name} became {entry[name]} in epoch {entry['epoch']}"
+            is_best = self.progress.record(entry, self.settings)
+            if is_best and self.settings.restore_best_weights:
+                self.best_weights = [variable.numpy() for variable in self.model.variables]
+            if on_epoch is not None:
+                on_epoch(entry, self.snapshot)
+        for variable, value in zip(self.model.variables, self.best_weights, strict=False):
+            variable.assign(value)
+        return None
+
+    def _one_epoch(self) -> dict[str, float]:
+        done = len(self.progress.history)
+        chosen = self.split.train_indices
+        steps = math.ceil(len(chosen) / self.settings.batch_size)
+        order = order_of_epoch(chosen, self.spec.seeds.order, done)
+        before = self.clocks.seconds.get("train", 0.0)
+        with self.clocks.timing("train"):
+            accuracy, loss = self.engine.train_epoch(order, done * steps, self.progress.learning_rate)
+        entry: dict[str, float] = {"epoch": done + 1, "train_accuracy": accuracy, "train_loss": loss}
+        validation = self._scores("train", self.split.validation_indices) if math.isfinite(loss) else None
+        return entry | {
+            "validation_accuracy": validation.accuracy if validation else math.nan,
+            "validation_loss": validation.loss if validation else math.nan,
+            "learning_rate": self.progress.learning_rate,
+            "seconds": self.clocks.seconds["train"] - before,
+        }
+
+    def _scores(self, name: str, indices: Array) -> Scores:
+        with self.clocks.timing("evaluate"):
+            return self.engine.evaluate(name, indices)
+
+    def score(self) -> Row:
+        """Score the final weights on all three sets. The only place that looks at the test set."""
+        indices = {
+            "train": self.split.train_indices,
+            "validation": self.split.validation_indices,
+            "test": np.arange(len(self.data.test_labels)),
+        }
+        sets = {name: self._scores("test" if name == "test" else "train", chosen) for name, chosen in indices.items()}
+        scores = {f"{name}_accuracy": scored.accuracy for name, scored in sets.items()}
+        losses = {f"{name}_loss": scored.loss for name, scored in sets.items()}
+        return scores | losses | {"test_predicted": sets["test"].predicted, "test_confidence": sets["test"].confidence}
+
+    def _host_allocated_bytes(self) -> int | None:
+        known = [peak for peak in (self.earlier_peak, self.host_memory.allocated_bytes()) if peak is not None]
+        return max(known) if known else None
+
+    def measurements(self) -> Row:
+        """Clocks, memory, device and history as they stand."""
+        history = self.progress.history
+        return {
+            "best_epoch": self.progress.best_epoch,
+            "epochs_run": len(history),
+            "history": history,
+            **{f"{name}_seconds": self.clocks.seconds.get(name, 0.0) for name in ("compile", "train", "evaluate")},
+            "epoch_seconds": statistics.median(entry["seconds"] for entry in history) if history else None,
+            "total_seconds": time.perf_counter() - self.start,
+            "parameter_count": self.model.count_params(),
+            "host_allocated_bytes": self._host_allocated_bytes(),
+            "host_library_bytes": self.host_memory.library_bytes(),
+            "device_peak_bytes": measurement.device_peak_bytes(),
+            "device_nvml_bytes": measurement.device_nvml_bytes(),
+            "device_model": measurement.device_model(),
+            "device_kind": measurement.device_kind(),
+            "compute_dtype": self.model.compute_dtype,
+            "engine": self.engine.name,
+        }

@@ -14,7 +14,7 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fmnist.declare.study import Study, configure
-from fmnist.sweep.tuner import display
+from fmnist.sweep import display
 from fmnist.sweep.plan import Durations
 
 CONFIGURATIONS = 10

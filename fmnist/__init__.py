@@ -3,7 +3,10 @@
 import os
 import sys
 import warnings
+from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 
 class UserError(ValueError):
@@ -11,6 +14,17 @@ class UserError(ValueError):
 
     Any other exception is a fault of the program and shows its traceback.
     """
+
+
+def lazily(package: str, **modules: str) -> Callable[[str], Any]:
+    """Make a package's `__getattr__`: of names whose modules take seconds to load, each is loaded when it is asked for."""
+
+    def load(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(f"{package}.{modules[name]}"), name)
+
+    return load
 
 
 # TensorFlow reads this at its import. On CPUs without AVX-512 it leaves oneDNN off, and its own kernels, built without

@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fmnist import UserError
-from fmnist.store.store import Store
+from fmnist.store import Store
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

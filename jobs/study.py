@@ -18,11 +18,8 @@ from rich.console import Console
 
 from fmnist.studies import find_study
 from fmnist import UserError
-from fmnist.declare.metrics import METRICS
-from fmnist.declare.study import PLACEMENTS, Study
-from fmnist.sweep.study_job import run_study
-from fmnist.sweep.options import StudyOptions
-from fmnist.sweep.preview import list_studies, preview
+from fmnist.declare import METRICS, PLACEMENTS, Study
+from fmnist.sweep import run_study, StudyOptions, list_studies, preview_study
 
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 MAX_REPEATS = 30  # of --until-decided
@@ -52,10 +49,10 @@ def run(asked: argparse.Namespace, console: Console) -> int:
     refuse_unread(asked)
     study, options = wanted_study(asked), wanted_options(asked)
     if asked.dry_run:
-        preview(study, options, console, asked.price_per_gpu_hour)
+        preview_study(study, options, console, asked.price_per_gpu_hour)
         return 0
     if asked.until_decided is not None:
-        from fmnist.sweep.until_decided import run_until_decided  # loads the statistics
+        from fmnist.sweep import run_until_decided
 
         metric = asked.until_decided or study.primary_metric
         cap = asked.max_repeats or MAX_REPEATS

@@ -13,33 +13,26 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "fmnist"
+JOBS = PACKAGE.parent / "jobs"
+# the rooms, a floor a line: a room may import from the floors below its own
+FLOORS = (("data",), ("declare",), ("store", "studies"), ("compare", "train"), ("report",), ("sweep",), ("jobs",))
 # which modules may import a package that takes seconds to load, be it inside a function
 HEAVY = {
     "ray": {"fmnist.sweep.tuner", "fmnist.sweep.connection", "fmnist.sweep.tracking"},
-    "tensorflow": {
-        "fmnist.train",
-        "fmnist.train.run",
-        "fmnist.train.measurement",
-        "fmnist.train.augmentation",
-        "fmnist.declare.structure",
-    },
-    "keras": {
-        "fmnist.train",
-        "fmnist.train.run",
-        "fmnist.declare.architectures",
-        "fmnist.declare.structure",
-        "fmnist.sweep.structures",
-    },
+    "tensorflow": {"fmnist.train", "fmnist.declare.structure"},
+    "keras": {"fmnist.train", "fmnist.declare.architectures", "fmnist.declare.structure", "fmnist.sweep.structures"},
 }
 
 FORBIDDEN = {
-    "fmnist.declare.study": ("tensorflow", "keras", "ray"),
-    "fmnist.store.schema": ("tensorflow", "keras", "ray"),
-    "fmnist.data.dataset": ("tensorflow", "keras", "ray"),
-    "fmnist.store.store": ("tensorflow", "keras", "ray"),
-    "fmnist.compare.comparison": ("tensorflow", "keras", "ray", "matplotlib"),
-    "fmnist.report.build": ("tensorflow", "keras", "ray"),
+    "fmnist.data": ("tensorflow", "keras", "ray"),
+    "fmnist.declare": ("tensorflow", "keras", "ray"),
+    "fmnist.studies": ("tensorflow", "keras", "ray"),
+    "fmnist.store": ("tensorflow", "keras", "ray"),
+    "fmnist.train": ("tensorflow", "keras", "ray"),
     "fmnist.train.run": ("ray",),
+    "fmnist.compare": ("tensorflow", "keras", "ray", "matplotlib"),
+    "fmnist.report": ("tensorflow", "keras", "ray"),
+    "fmnist.sweep": ("tensorflow", "keras", "ray", "matplotlib", "scipy"),
     "fmnist.sweep.tuner": ("tensorflow", "keras"),
 }
 
@@ -75,9 +68,35 @@ def test_only_some_modules_import(package):
     assert not {name for name in importers if not any(name == a or name.startswith(f"{a}.") for a in allowed)}
 
 
+def test_there_are_rooms_only():
+    rooms = {room for floor in FLOORS for room in floor} - {"jobs"}
+    assert {path.name for path in PACKAGE.iterdir() if path.name not in ("__pycache__", "py.typed")} == {
+        *rooms,
+        "__init__.py",
+    }
+
+
+def test_rooms_import_downwards_and_through_doors():
+    floor_of = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+    jobs = {f"jobs.{file.stem}": ast.parse(file.read_text()) for file in JOBS.glob("*.py")}
+    wrong = []
+    for name, tree in {**modules(), **jobs}.items():
+        own = name.removeprefix("fmnist.").partition(".")[0]
+        if own == "fmnist":
+            continue
+        for target in (node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module):
+            room, _, inner = target.removeprefix("fmnist.").partition(".")
+            if target.startswith("fmnist.") and room != own and (inner or floor_of[room] >= floor_of[own]):
+                wrong.append(f"{name} imports {target}")
+    assert not wrong
+
+
 def test_no_modules_import_each_other():
     found = modules()
-    graph = {name: {target for target in imported(tree.body) if target in found} for name, tree in found.items()}
+    graph = {
+        name: {target for target in imported(tree.body) if target in found and not name.startswith(f"{target}.")}
+        for name, tree in found.items()
+    }
     TopologicalSorter(graph).prepare()  # CycleError names a circle
 
 
@@ -107,8 +126,8 @@ def test_keras_settings_of_a_user_change_no_model(tmp_path):
         '{"backend": "torch", "floatx": "float64", "epsilon": 0.1, "image_data_format": "channels_first"}'
     )
     code = (
-        "import fmnist, keras; from fmnist.declare.architectures import build_model;"
-        "from fmnist.declare.structure import structure_fingerprint; model = build_model('own_v1');"
+        "import fmnist, keras; from fmnist.declare import build_model;"
+        "from fmnist.declare import structure_fingerprint; model = build_model('own_v1');"
         "print(keras.config.backend(), keras.config.epsilon(), keras.config.max_epochs(), model.dtype,"
         " structure_fingerprint(model))"
     )

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmnist.report.build import plot
+from fmnist.report import plot
 from fmnist.declare.architectures import ARCHITECTURES
-from fmnist.report.build import comparison_plot
+from fmnist.report import comparison_plot
 from fmnist.report.style import (
     COLOURS,
     figure_of,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fmnist.report.build import build
+from fmnist.report import build
 from fmnist.report.build import build_report
 from fmnist.report.markdown import END, GLANCE_END, GLANCE_START, START, glance_section, results_section
 from fmnist.store.store import Store

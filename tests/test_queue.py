@@ -4,7 +4,7 @@ import pytest
 
 from fmnist.store.store import Store
 from fmnist.declare.study import Study, configure
-from fmnist.sweep.tuner import queue
+from fmnist.sweep import queue
 from fmnist.sweep.claims import InFlight
 from fmnist.sweep.queue import RunQueue, failed_row
 from tests.sweep_runs import trivial_runs

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from fmnist.report.build import build
+from fmnist.report import build
 from fmnist.data.dataset import Dataset
 from fmnist.report.build import ReportResult, StudyResult, build_report, file_name, mark_commands
 from fmnist.report.style import figure_of, house_style, looks_of, new_axes

@@ -19,7 +19,7 @@ from fmnist import UserError
 from fmnist.store.store import Store
 from fmnist.store.storage import Storage
 from fmnist.declare.study import Study, configure
-from fmnist.sweep.tuner import connection as connections
+from fmnist.sweep import connection as connections
 from fmnist.sweep.connection import connection
 from fmnist.sweep.claims import InFlight
 from fmnist.sweep.node_lock import NodeMark, Occupation

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fmnist import UserError
-from fmnist.declare.metrics import Metric
+from fmnist.declare import Metric
 
 HARDWARE_COLUMNS = ("device_model", "threads", "gpus")
 MEASURED_KINDS = ("time", "memory")  # kinds of metric that neighbours and hardware change

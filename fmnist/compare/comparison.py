@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from fmnist import UserError
-from fmnist.declare.metrics import Metric
+from fmnist.declare import Metric
 from fmnist.compare.comparable import metric_table
 from fmnist.compare.intervals import FAMILY_ERROR, Interval, mean_interval, mean_of
 from fmnist.compare.paired_tests import (

@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import special, stats
 
 from fmnist.compare.comparison import PairComparison
-from fmnist.declare.metrics import Metric
+from fmnist.declare import Metric
 from fmnist.compare.comparable import metric_table
 from fmnist.compare.intervals import Array, constant
 

@@ -33,7 +33,7 @@ import pandas as pd
 from scipy import optimize, special
 
 from fmnist import UserError
-from fmnist.declare.metrics import Metric
+from fmnist.declare import Metric
 from fmnist.compare.comparable import metric_table
 from fmnist.compare.intervals import FAMILY_ERROR, Array, mean_of
 from fmnist.compare.paired_tests import UNTESTED, pair_tests

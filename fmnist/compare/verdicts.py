@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from fmnist.declare.metrics import Metric
+from fmnist.declare import Metric
 from fmnist.compare.intervals import Array
 
 Verdict = Literal["better", "worse", "equivalent", "undecided"]

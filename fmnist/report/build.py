@@ -17,10 +17,10 @@ import jinja2
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from fmnist.report.build import original_tables
-from fmnist.report.build import study_tables
-from fmnist.report.build import training_tables
-from fmnist.report.build import uncertainty_tables
+from fmnist.report import original_tables
+from fmnist.report import study_tables
+from fmnist.report import training_tables
+from fmnist.report import uncertainty_tables
 from fmnist.report.style import Look, figure_savers, looks_of
 from fmnist.report.claims import claims_table
 from fmnist.report.study_data import Findings, find_data, gather
@@ -29,7 +29,7 @@ from fmnist.report.methods import measurement, methods
 from fmnist.report.original import REPEATING_STUDY
 from fmnist.report.selection import read_rows, select_studies, tell_apart
 from fmnist.report.words import answer, missing_words
-from fmnist.store.store import Store
+from fmnist.store import Store
 from fmnist.report.table import Table, counted
 
 CHAPTERS: Mapping[str, str] = {

@@ -13,14 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fmnist.data.dataset import CLASS_NAMES
+from fmnist.data import CLASS_NAMES
 from fmnist.report.study_data import Findings
 from fmnist.report.predictions import PredictionSums, accuracy_difference, right_difference
-from fmnist.declare.metrics import METRICS
-from fmnist.compare.claim_evaluation import Estimate, layered_estimate, paired_estimate
-from fmnist.compare.intervals import Array
-from fmnist.compare.test_set import variance_layers, variance_layers_of_means
-from fmnist.compare.spread import at_epoch_limit, log_spread_ratio
+from fmnist.declare import METRICS
+from fmnist.compare import Estimate, layered_estimate, paired_estimate, Array, variance_layers, variance_layers_of_means, at_epoch_limit, log_spread_ratio
 from fmnist.report.table import number
 
 NEW_SEEDS = "new seeds, these test images"

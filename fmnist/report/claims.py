@@ -30,9 +30,8 @@ from fmnist.report.claim_checks import (
 )
 from fmnist.report.study_data import Findings
 from fmnist.report.original import OWN_CNN, is_package_study
-from fmnist.compare.claim_evaluation import Reading, Region, read_family
-from fmnist.compare.intervals import FAMILY_ERROR
-from fmnist.declare.study import DEFAULT_MARGINS
+from fmnist.compare import Reading, Region, read_family, FAMILY_ERROR
+from fmnist.declare import DEFAULT_MARGINS
 from fmnist.report.table import Columns, Table, make_table, p_value
 
 BELOW, ABOVE = Region(high=0.0), Region(low=0.0)

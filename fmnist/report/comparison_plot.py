@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from fmnist.report.plot import fit_axis, with_unit
 from fmnist.report.style import INK, QUIET, Look, in_lines
-from fmnist.declare.metrics import Metric
+from fmnist.declare import Metric
 
 VERDICT_COLOURS = {"better": "#9ecae1", "worse": "#fdae6b", "equivalent": "#d9d9d9", "undecided": "white"}
 VERDICT_SIGNS = {"better": "▲", "worse": "▼", "equivalent": "=", "undecided": "?"}

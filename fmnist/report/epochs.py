@@ -6,9 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from fmnist.store.store import Store
-from fmnist.store.schema import EPOCH
-from fmnist.store.rows import schema_of
+from fmnist.store import Store, EPOCH, schema_of
 
 STAGES = ("first", "middle", "last")
 

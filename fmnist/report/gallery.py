@@ -11,19 +11,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fmnist.report.build import plot
-from fmnist.data.dataset import CLASS_NAMES, Dataset
-from fmnist.report.build import comparison_plot
+from fmnist.report import plot
+from fmnist.data import CLASS_NAMES, Dataset
+from fmnist.report import comparison_plot
 from fmnist.report.style import COLUMN_INCHES, Look, figure_of, legend_below, new_axes, new_figure
 from fmnist.report.study_data import Findings, MetricFindings
 from fmnist.report.original import original_value
 from fmnist.report.pair_text import difference_text, difference_unit, seen_from
 from fmnist.report.predictions import Example, choose_examples
 from fmnist.report.study_tables import placement_mark
-from fmnist.declare.metrics import Metric
-from fmnist.compare.ranking import GENERALISES_TO, cliques, unbarred_pairs
-from fmnist.compare.trade_offs import pareto_front
-from fmnist.compare.verdicts import RELATIVE_KINDS
+from fmnist.declare import Metric
+from fmnist.compare import GENERALISES_TO, cliques, unbarred_pairs, pareto_front, RELATIVE_KINDS
 from fmnist.report.table import counted, in_unit, p_words
 
 Section = Literal["comparison", "costs", "curves", "classes", "confidence", "examples", "original"]

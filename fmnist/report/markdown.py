@@ -12,7 +12,7 @@ import pandas as pd
 from fmnist import UserError
 from fmnist.report.build import ReportResult, StudyResult
 from fmnist.report.study_tables import RESULT_COSTS
-from fmnist.declare.metrics import METRICS
+from fmnist.declare import METRICS
 from fmnist.report.table import NOTHING, Table, heading
 
 START, END = "<!-- results -->", "<!-- end of results -->"

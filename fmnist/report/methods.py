@@ -8,10 +8,8 @@ import pandas as pd
 
 from fmnist.report.study_data import Findings
 from fmnist.report.pair_text import margin_words
-from fmnist.declare.metrics import METRICS
-from fmnist.compare.comparable import hardware_of
-from fmnist.compare.sequential import Design
-from fmnist.compare.verdicts import RELATIVE_KINDS
+from fmnist.declare import METRICS
+from fmnist.compare import hardware_of, Design, RELATIVE_KINDS
 from fmnist.report.table import counted, names
 
 _VERSIONS = {"python_version": "Python", "tensorflow_version": "TensorFlow", "keras_version": "Keras",

@@ -6,10 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fmnist.compare.comparison import PairComparison
-from fmnist.declare.metrics import Metric
-from fmnist.compare.power import MOST_REPEATS
-from fmnist.compare.verdicts import RELATIVE_KINDS, Verdict
+from fmnist.compare import PairComparison, MOST_REPEATS, RELATIVE_KINDS, Verdict
+from fmnist.declare import Metric
 from fmnist.report.table import DIGITS, NOTHING, counted, number, p_words
 
 OPPOSITE: dict[Verdict, Verdict] = {

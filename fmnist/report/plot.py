@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from fmnist.report.style import INK, QUIET, WARNING, Look, in_lines
-from fmnist.declare.metrics import Metric
+from fmnist.declare import Metric
 
 Numbers = npt.NDArray[np.float64]
 

@@ -11,11 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fmnist.declare.architectures import CLASS_COUNT
-from fmnist.store.store import Store
-from fmnist.compare.calibration import CalibrationBins, calibration_bins
-from fmnist.compare.claim_evaluation import Estimate, layered_estimate, paired_estimate
-from fmnist.compare.test_set import variance_layers
+from fmnist.declare import CLASS_COUNT
+from fmnist.store import Store
+from fmnist.compare import CalibrationBins, calibration_bins, Estimate, layered_estimate, paired_estimate, variance_layers
 
 Counts = npt.NDArray[np.int64]
 Classes = npt.NDArray[np.uint8]

@@ -12,12 +12,9 @@ import numpy as np
 import pandas as pd
 
 from fmnist import UserError
-from fmnist.store.store import Store
-from fmnist.declare.metrics import METRICS
-from fmnist.store.schema import SCALAR_COLUMNS, STATUSES
-from fmnist.compare.comparable import MEASURED_KINDS, select_comparable
-from fmnist.compare.sequential import Design, PairDecision, decide
-from fmnist.declare.study import DEFAULT_MARGINS
+from fmnist.store import Store, SCALAR_COLUMNS, STATUSES
+from fmnist.declare import METRICS, DEFAULT_MARGINS
+from fmnist.compare import MEASURED_KINDS, select_comparable, Design, PairDecision, decide
 
 FALLBACK_METRIC = "test_accuracy"  # decides a study whose manifest names no metric that is known
 MOST_NAMED = 5  # configurations in a remark; more are counted

@@ -10,18 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fmnist.compare.comparison import PairComparison, compare_pairs
-from fmnist.data.dataset import Dataset, load_data
+from fmnist.compare import PairComparison, compare_pairs, hardware_of, Interval, Summary, summarize, Friedman, friedman, Design, TARGET_ACCURACY, times_to_target
+from fmnist.data import Dataset, load_data
 from fmnist.report.epochs import read_epochs
 from fmnist.report.predictions import PredictionSums, accuracy_difference, sum_predictions
 from fmnist.report.selection import StudyRows
-from fmnist.store.store import Store
-from fmnist.declare.metrics import METRICS, Metric
-from fmnist.compare.comparable import hardware_of
-from fmnist.compare.intervals import Interval, Summary, summarize
-from fmnist.compare.ranking import Friedman, friedman
-from fmnist.compare.sequential import Design
-from fmnist.compare.trade_offs import TARGET_ACCURACY, times_to_target
+from fmnist.store import Store
+from fmnist.declare import METRICS, Metric
 
 MOST_SHOWN = 12  # configurations in figures and pairs; more would be neither read nor told apart
 

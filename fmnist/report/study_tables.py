@@ -7,13 +7,11 @@ import shlex
 import numpy as np
 import pandas as pd
 
-from fmnist.data.dataset import CLASS_NAMES
+from fmnist.data import CLASS_NAMES
 from fmnist.report.study_data import Findings, MetricFindings
 from fmnist.report.pair_text import PairView, difference_text, difference_unit, remarks, repeats_text, seen_from
-from fmnist.declare.metrics import METRICS, Metric
-from fmnist.compare.comparable import MEASURED_KINDS
-from fmnist.compare.intervals import Interval
-from fmnist.compare.verdicts import RELATIVE_KINDS
+from fmnist.declare import METRICS, Metric
+from fmnist.compare import MEASURED_KINDS, Interval, RELATIVE_KINDS
 from fmnist.report.table import (
     DIGITS,
     NOTHING,

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from fmnist.declare.architectures import ARCHITECTURES
+from fmnist.declare import ARCHITECTURES
 
 LineStyle = str | tuple[int, tuple[int, ...]]
 

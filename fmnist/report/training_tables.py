@@ -13,10 +13,7 @@ import pandas as pd
 from fmnist.report.claim_checks import common_values
 from fmnist.report.epochs import STAGES, stages_of
 from fmnist.report.study_data import Findings
-from fmnist.compare.intervals import FAMILY_ERROR, finite, wilson_interval
-from fmnist.compare.paired_tests import holm
-from fmnist.compare.trade_offs import TARGET_ACCURACY
-from fmnist.compare.spread import at_epoch_limit, log_spread_ratio, standard_deviation_interval
+from fmnist.compare import FAMILY_ERROR, finite, wilson_interval, holm, TARGET_ACCURACY, at_epoch_limit, log_spread_ratio, standard_deviation_interval
 from fmnist.report.table import NOTHING, Columns, Row, Table, figure, make_table, number, p_words
 
 EPOCH_QUANTITIES = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss", "learning_rate")

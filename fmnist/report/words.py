@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from fmnist.report.study_data import MOST_SHOWN, Findings, MetricFindings
 from fmnist.report.pair_text import PairView, difference_words, holm_words, is_turned, margin_words, seen_from
 from fmnist.report.study_tables import RESULT_COSTS, way_to_compare
-from fmnist.declare.metrics import METRICS
-from fmnist.compare.intervals import SAME
-from fmnist.compare.verdicts import RELATIVE_KINDS
+from fmnist.declare import METRICS
+from fmnist.compare import SAME, RELATIVE_KINDS
 from fmnist.report.table import counted, in_unit, names, p_bound
 
 MOST_LISTED = 5  # configurations of one verdict; more are summed up

@@ -6,8 +6,7 @@ from dataclasses import fields
 
 import pyarrow as pa
 
-from fmnist.declare.hyperparameters import Hyperparameters
-from fmnist.declare.seeds import Seeds
+from fmnist.declare import Hyperparameters, Seeds
 
 STATUSES = ("ok", "failed", "diverged")
 

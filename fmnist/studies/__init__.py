@@ -11,15 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-import fmnist.studies
-from fmnist.declare.architectures import ARCHITECTURES
 from fmnist import UserError
-from fmnist.declare.study import Configuration, Study
+from fmnist.declare import ARCHITECTURES, Configuration, Study
 
 
 def study_names() -> list[str]:
     """Names of the studies in `fmnist/studies`: each file's name is its study's."""
-    return sorted(module.name for module in pkgutil.iter_modules(fmnist.studies.__path__))
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
 def find_study(name: str) -> Study:

@@ -9,7 +9,7 @@ Expected time: 4 h 35 min on 2 cores, 2 h where the rows of study `comparison` a
 too. Expected validation accuracy: 92.1 to 93 % in batches of 128, 92.5 to 93.5 % in batches of 32.
 """
 
-from fmnist.declare.study import DEFAULT_MARGINS, Study, configure
+from fmnist.declare import DEFAULT_MARGINS, Study, configure
 
 STUDY = Study(
     name="batch_size",

@@ -7,7 +7,7 @@ lenet5 89.3 to 90.5 %, brownlee 90.1 to 91.2 %, own_v1 91.4 to 92.1 %, own_v2 89
 efficientnet_small 92.1 to 93 %.
 """
 
-from fmnist.declare.study import Study, configure
+from fmnist.declare import Study, configure
 
 ARCHITECTURES = ("lenet5", "brownlee", "own_v1", "own_v2", "own_v3", "efficientnet_small")
 

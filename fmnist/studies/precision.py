@@ -10,7 +10,7 @@ Expected time: 2 h 5 min on 2 cores, 65 min where the rows of study `comparison`
 here too. Expected test accuracy: own_v1 91.4 to 92.2 %, own_v3 91.3 to 92.6 %, in both precisions.
 """
 
-from fmnist.declare.study import DEFAULT_MARGINS, Study, configure
+from fmnist.declare import DEFAULT_MARGINS, Study, configure
 
 STUDY = Study(
     name="precision",

@@ -6,7 +6,7 @@ Expected time: 3 to 7 minutes on 2 cores. Expected test accuracy: 79 to 87 %. To
 best: that is study `comparison`.
 """
 
-from fmnist.declare.study import Study, configure
+from fmnist.declare import Study, configure
 
 ARCHITECTURES = ("efficientnet_small", "own_v3", "own_v2", "own_v1", "brownlee", "lenet5")
 

@@ -7,7 +7,7 @@ that a drift of the machine meets all of them alike. Every run trains the same t
 times compare, accuracies (84 to 91 %) say little.
 """
 
-from fmnist.declare.study import Study, configure
+from fmnist.declare import Study, configure
 
 ARCHITECTURES = ("lenet5", "brownlee", "own_v1", "own_v2", "own_v3", "efficientnet_small")
 

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Literal
 
-from fmnist.train.measurement import code_version
-from fmnist.store.storage import Storage
-from fmnist.declare.study import RunSpec
+from fmnist.train import code_version
+from fmnist.store import Storage
+from fmnist.declare import RunSpec
 
 Key = tuple[str, str]  # run_id, placement
 

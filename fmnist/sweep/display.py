@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fmnist.declare.study import RunSpec
+from fmnist.declare import RunSpec
 from fmnist.sweep.plan import Durations
 
 LOG_SECONDS = 20.0  # between two lines in a log

@@ -26,11 +26,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from fmnist.train.schedule import UnusableSnapshotError
-from fmnist.train.measurement import provenance
-from fmnist.store.store import Store
-from fmnist.store.storage import Storage
-from fmnist.declare.study import RunSpec
+from fmnist.train import UnusableSnapshotError, provenance
+from fmnist.store import Store, Storage
+from fmnist.declare import RunSpec
 from fmnist.sweep.claims import InFlight
 from fmnist.sweep.options import StudyOptions
 from fmnist.sweep.resources import Share

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from fmnist.declare.study import Placement
+from fmnist.declare import Placement
 
 FOLDER = Path(tempfile.gettempdir()) / "fmnist-runs"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fmnist.declare.checks import number, whole
+from fmnist.declare import number, whole
 from fmnist.sweep.resources import check_cpus, check_gpus
 
 

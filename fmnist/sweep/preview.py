@@ -10,10 +10,10 @@ from rich.padding import Padding
 from rich.text import Text
 
 from fmnist.studies import find_study, study_names
-from fmnist.data.dataset import load_data
+from fmnist.data import load_data
 from fmnist import UserError
-from fmnist.store.store import Store
-from fmnist.declare.study import RunSpec, Study
+from fmnist.store import Store
+from fmnist.declare import RunSpec, Study
 from fmnist.sweep.study_job import say
 from fmnist.sweep.display import readable_seconds
 from fmnist.sweep.options import StudyOptions
@@ -37,7 +37,7 @@ def list_studies(console: Console) -> None:
             console.print(Padding(Text(line), (0, 0, 0, 2)))
 
 
-def preview(study: Study, options: StudyOptions, console: Console, price_per_gpu_hour: float | None = None) -> None:
+def preview_study(study: Study, options: StudyOptions, console: Console, price_per_gpu_hour: float | None = None) -> None:
     """Print how many runs are wanted, present and missing, and how long the missing ones take on this machine.
 
     With a price, also the GPU-hours and what they cost. ValueError for a price below 0.

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fmnist import UserError
-from fmnist.declare.study import Placement
+from fmnist.declare import Placement
 
 Node = Mapping[str, float]  # resources of one node by name, "CPU" and "GPU" among them; Ray leaves out those that are 0
 

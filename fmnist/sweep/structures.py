@@ -10,11 +10,9 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 
-from fmnist.declare.architectures import build_model, find_architecture
+from fmnist.declare import build_model, find_architecture, Hyperparameters, Configuration
 from fmnist.studies import define_architecture
 from fmnist import UserError
-from fmnist.declare.hyperparameters import Hyperparameters
-from fmnist.declare.study import Configuration
 
 
 @contextmanager
@@ -62,7 +60,7 @@ def _structure(name: str, settings: Hyperparameters) -> str:
     """Hash a model built in its precision, so that a layer whose precision is set by hand shows."""
     import keras
 
-    from fmnist.declare.structure import structure_fingerprint
+    from fmnist.declare import structure_fingerprint
 
     keras.config.set_dtype_policy("mixed_bfloat16" if settings.precision == "auto" else settings.precision)
     keras.utils.set_random_seed(0)  # a few layers draw a seed of their own and tell it

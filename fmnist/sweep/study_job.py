@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from fmnist.data.dataset import Dataset, load_data
+from fmnist.data import Dataset, load_data
 from fmnist import UserError
-from fmnist.store.store import Store
-from fmnist.declare.metrics import METRICS
-from fmnist.declare.study import RunSpec, Study
+from fmnist.store import Store
+from fmnist.declare import METRICS, RunSpec, Study
 from fmnist.sweep.display import Display, SweepState
 from fmnist.sweep.claims import key_of
 from fmnist.sweep.options import StudyOptions
@@ -23,7 +22,7 @@ from fmnist.sweep.plan import Durations, Plan, make_plan
 from fmnist.sweep.structures import structures_of
 
 if TYPE_CHECKING:
-    from fmnist.compare.sequential import Design  # a study of a fixed number of repeats can spare the statistics
+    from fmnist.compare import Design
 
 COMPACTED_FROM = 1000  # files of rows: from there on reading them one by one takes longer than merging them
 
@@ -166,8 +165,8 @@ def report(job: StudyJob) -> int:
             job.store.compact()
         options, folder = job.options, job.options.report
         if folder is not None:
-            from fmnist.report.build import build_report
-            from fmnist.report.terminal import print_results
+            from fmnist.report import build_report
+            from fmnist.report import print_results
 
             print_results(build_report(options.results, [job.study.name], folder, options.data), job.console)
     finally:

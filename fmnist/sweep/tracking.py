@@ -22,9 +22,8 @@ from ray.tune import Callback
 from ray.tune.logger import TBXLoggerCallback
 
 from fmnist import UserError
-from fmnist.declare.metrics import METRICS
-from fmnist.store.storage import Storage
-from fmnist.declare.study import RunSpec
+from fmnist.declare import METRICS, RunSpec
+from fmnist.store import Storage
 from fmnist.sweep.options import StudyOptions
 from fmnist.sweep.fork_server import model_path
 

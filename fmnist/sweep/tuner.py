@@ -19,9 +19,8 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
-from fmnist.store.store import Store
-from fmnist.store.rows import row_file
-from fmnist.declare.study import RunSpec
+from fmnist.store import Store, row_file
+from fmnist.declare import RunSpec
 from fmnist.sweep.display import SweepState
 from fmnist.sweep.node_lock import NodeMark, Occupation
 from fmnist.sweep.options import StudyOptions

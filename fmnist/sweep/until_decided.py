@@ -7,10 +7,9 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from fmnist.report.selection import select_studies
-from fmnist.declare.metrics import METRICS
-from fmnist.compare.sequential import Design, PairDecision, next_look, open_labels, planned_looks
-from fmnist.declare.study import Study
+from fmnist.report import select_studies
+from fmnist.declare import METRICS, Study
+from fmnist.compare import Design, PairDecision, next_look, open_labels, planned_looks
 from fmnist.sweep.study_job import opened, report, say
 from fmnist.sweep.options import StudyOptions
 

@@ -1,0 +1,14 @@
+"""One run, from its specification to its row. No Ray."""
+
+from typing import TYPE_CHECKING
+
+from fmnist import lazily
+from fmnist.train.measurement import code_version, provenance
+from fmnist.train.schedule import UnusableSnapshotError
+
+if TYPE_CHECKING:
+    from fmnist.train.run import train_run
+else:
+    __getattr__ = lazily(__name__, train_run="run")
+
+__all__ = ["UnusableSnapshotError", "code_version", "provenance", "train_run"]

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from fmnist.declare.architectures import IMAGE_SHAPE
+from fmnist.declare import IMAGE_SHAPE
 from fmnist.train.loop import Engine
 
 Tensor = Any

@@ -19,9 +19,8 @@ from fmnist.train.augmentation import augment
 from fmnist.train.kernels.forward import logits_of, obstacle, used_side
 from fmnist.train.optimizers import LossScale, make_optimizer
 from fmnist import UserError
-from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.declare import Hyperparameters, Seeds
 from fmnist.train.measurement import graphics_cards
-from fmnist.declare.seeds import Seeds
 
 Tensor = Any
 ByteArray = npt.NDArray[np.uint8]

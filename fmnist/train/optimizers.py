@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.declare import Hyperparameters
 
 Tensor = Any
 Variable = Any

@@ -14,17 +14,15 @@ import keras
 import numpy as np
 
 from fmnist.train import measurement
-from fmnist.declare.architectures import build_model
+from fmnist.declare import build_model, Hyperparameters, RunSpec
 from fmnist.studies import define_architecture
-from fmnist.data.dataset import Dataset, Split, draw_split
+from fmnist.data import Dataset, Split, draw_split
 from fmnist.train.devices import choose_policy, prepare_process
 from fmnist.train.keras_engine import KerasEngine
 from fmnist.train.loop import Engine, Scores
 from fmnist.train.kernels.forward import obstacle
 from fmnist.train.schedule import Array, Progress, Snapshot, UnusableSnapshotError
-from fmnist.declare.hyperparameters import Hyperparameters
-from fmnist.store.schema import SCHEMA
-from fmnist.declare.study import RunSpec
+from fmnist.store import SCHEMA
 
 Row = dict[str, Any]
 OnEpoch = Callable[[dict[str, float], Callable[[], bytes]], None]

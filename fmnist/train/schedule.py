@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.declare import Hyperparameters
 
 Array = npt.NDArray[Any]
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from fmnist.compare.intervals import Array
 from fmnist.compare.paired_tests import equivalence_t, holm, paired_t
-from fmnist.compare.sequential import planned_looks, reject_at_looks
+from fmnist.compare.sequential import planned_analyses, reject_at_analyses
 
 MARGIN, SPREAD = 0.2, 0.3  # points; the spread is what one architecture shows between seeds
 CASES = {
@@ -40,7 +40,7 @@ def main() -> None:
           " repeats | saved |\n| --- |" + " ---: |" * 8)  # fmt: skip
     for name, means in CASES.items():
         for cap in (20, 30, 60):
-            figures = simulate_stopping(means, SPREAD, MARGIN, planned_looks(cap), studies=studies)
+            figures = simulate_stopping(means, SPREAD, MARGIN, planned_analyses(cap), studies=studies)
             shares = [figures.false_difference, figures.peeking_error, figures.false_equivalence, figures.decided,
                       figures.decided_by_plain_tests]  # fmt: skip
             cells = " | ".join("-" if share != share else f"{100 * share:.1f} %" for share in shares)
@@ -54,9 +54,9 @@ class StoppingFigures:
     studies: int
     false_difference: float  # a pair without a difference is claimed to differ: the family-wise error
     false_equivalence: float  # a pair at or beyond the margin is claimed equivalent: the family-wise error
-    peeking_error: float  # false_difference of stopping at the first look whose plain Holm-adjusted p is small enough
-    decided: float  # share of pairs with a claim by the last look
-    decided_by_plain_tests: float  # the same of plain tests, Holm-adjusted, once at the last look
+    peeking_error: float  # false_difference of stopping at the first analysis whose plain Holm-adjusted p is small enough
+    decided: float  # share of pairs with a claim by the last analysis
+    decided_by_plain_tests: float  # the same of plain tests, Holm-adjusted, once at the last analysis
     repeats: float  # mean number of repeats of a configuration, which goes on while one of its pairs is open
     cap: int  # what plain tests take
 
@@ -70,7 +70,7 @@ def simulate_stopping(
     means: Sequence[float],
     spread: float,
     margin: float,
-    looks: tuple[int, ...],
+    analyses: tuple[int, ...],
     *,
     studies: int = 2_000,
     alpha: float = 0.05,
@@ -81,13 +81,13 @@ def simulate_stopping(
     Half of the variance is the repeat's own, shared by all configurations, which pairing takes out.
     """
     generator = np.random.default_rng(seed)
-    shared = generator.normal(0, spread / np.sqrt(2), (studies, looks[-1], 1))
-    values = shared + generator.normal(means, spread / np.sqrt(2), (studies, looks[-1], len(means)))
+    shared = generator.normal(0, spread / np.sqrt(2), (studies, analyses[-1], 1))
+    values = shared + generator.normal(means, spread / np.sqrt(2), (studies, analyses[-1], len(means)))
     pairs = list(itertools.combinations(range(len(means)), 2))
     differences = np.stack([values[..., a] - values[..., b] for a, b in pairs], axis=1)
-    difference_p = np.stack([paired_t(differences[..., :n]) for n in looks], axis=1)
-    equivalence_p = np.stack([equivalence_t(differences[..., :n], margin) for n in looks], axis=1)
-    claims = reject_at_looks(difference_p, equivalence_p, looks, alpha)
+    difference_p = np.stack([paired_t(differences[..., :n]) for n in analyses], axis=1)
+    equivalence_p = np.stack([equivalence_t(differences[..., :n], margin) for n in analyses], axis=1)
+    claims = reject_at_analyses(difference_p, equivalence_p, analyses, alpha)
     gaps = np.array([abs(means[a] - means[b]) for a, b in pairs])
     plain = (holm(difference_p[:, -1]) <= alpha) | (holm(equivalence_p[:, -1]) <= alpha)
     return StoppingFigures(
@@ -97,8 +97,8 @@ def simulate_stopping(
         peeking_error=_any_share(np.asarray((holm(difference_p) <= alpha).any(axis=1)), gaps == 0),
         decided=float(((claims.difference > 0) | (claims.equivalence > 0)).mean()),
         decided_by_plain_tests=float(plain.mean()),
-        repeats=_mean_repeats(claims.difference, claims.equivalence, pairs, looks),
-        cap=looks[-1],
+        repeats=_mean_repeats(claims.difference, claims.equivalence, pairs, analyses),
+        cap=analyses[-1],
     )
 
 
@@ -111,11 +111,11 @@ def _mean_repeats(
     difference: npt.NDArray[np.int64],
     equivalence: npt.NDArray[np.int64],
     pairs: Sequence[tuple[int, int]],
-    looks: tuple[int, ...],
+    analyses: tuple[int, ...],
 ) -> float:
-    never = len(looks)
-    look = np.minimum(np.where(difference > 0, difference, never), np.where(equivalence > 0, equivalence, never))
-    repeats: Array = np.array(looks, dtype=np.float64)[look - 1]  # (studies, pairs)
+    never = len(analyses)
+    analysis = np.minimum(np.where(difference > 0, difference, never), np.where(equivalence > 0, equivalence, never))
+    repeats: Array = np.array(analyses, dtype=np.float64)[analysis - 1]  # (studies, pairs)
     configurations = range(max(b for _, b in pairs) + 1)
     mine = [repeats[:, [place in pair for pair in pairs]].max(axis=1) for place in configurations]
     return float(np.mean(mine))

@@ -43,8 +43,8 @@ def estimate(value, error=0.1, freedom=9):
     return Estimate(value=value, standard_error=error, degrees_of_freedom=freedom, n=10)
 
 
-def reading(parts, region, looks=1):
-    return read_family([(parts, region)], looks)[0][0]
+def reading(parts, region, analyses=1):
+    return read_family([(parts, region)], analyses)[0][0]
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ def test_a_wider_region_never_loses_a_confirmation(parts, region, more):
 
 
 @given(st.lists(st.tuples(PARTS, REGIONS), min_size=1, max_size=5), st.integers(1, 4))
-def test_more_claims_and_more_looks_never_decide_more(claims, looks):
-    for alone, together in zip([read_family([claim])[0] for claim in claims], read_family(claims, looks), strict=True):
+def test_more_claims_and_more_looks_never_decide_more(claims, analyses):
+    for alone, together in zip([read_family([claim])[0] for claim in claims], read_family(claims, analyses), strict=True):
         assert together[1] >= alone[1]
         assert together[0] in ("not decidable", alone[0])
 

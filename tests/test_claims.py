@@ -279,7 +279,7 @@ def test_looks_of_a_sequential_design_are_paid_for(base, six):
         return next(item.p for item in found if item.claim == "Shirt is the hardest class")
 
     class FourLooks:
-        looks = (5, 10, 15, 20)
+        analyses = (5, 10, 15, 20)
 
     assert error_with(FourLooks()) == pytest.approx(4 * error_with(None))
 

@@ -16,7 +16,7 @@ from fmnist.report.table import NOTHING
 from tests.small_frames import frame_of
 
 ACCURACY, SECONDS = METRICS["test_accuracy"], METRICS["train_seconds"]
-OPPOSITE = {"better": "worse", "worse": "better", "equivalent": "equivalent", "undecided": "undecided"}
+OPPOSITE = {"better": "worse", "worse": "better", "equivalent": "equivalent", "inconclusive": "inconclusive"}
 SHARES = st.integers(9000, 9100).map(lambda x: x / 1e4)
 STUDIES = st.integers(2, 8).flatmap(
     lambda n: st.lists(st.lists(SHARES | st.none(), min_size=n, max_size=n), min_size=2, max_size=3)
@@ -80,10 +80,10 @@ def test_a_sure_but_small_difference_is_equivalent_and_says_so():
     assert words_of(pair) == "The difference is sure, but smaller than the margin that matters."
 
 
-def test_an_undecided_pair_has_a_range_of_repeats_from_all_of_its_interval():
+def test_an_inconclusive_pair_has_a_range_of_repeats_from_all_of_its_interval():
     a, b = [0.901, 0.905, 0.899, 0.903, 0.902, 0.906], [0.900, 0.901, 0.901, 0.900, 0.904, 0.901]
     pair = only({"a": a, "b": b})
-    assert pair.verdict == "undecided"
+    assert pair.verdict == "inconclusive"
     spread = (np.array(a) - np.array(b)).std(ddof=1)
     low, high, margin = pair.interval.lower / spread, pair.interval.upper / spread, 0.002 / spread
     needed = [
@@ -98,10 +98,10 @@ def test_an_undecided_pair_has_a_range_of_repeats_from_all_of_its_interval():
 
 def test_below_five_common_repeats_nothing_is_planned():
     pair = only({"a": [0.901, 0.905, 0.899, 0.903], "b": [0.900, 0.901, 0.901, 0.900]})
-    assert (pair.verdict, pair.repeats_to_decide) == ("undecided", None)
+    assert (pair.verdict, pair.repeats_to_decide) == ("inconclusive", None)
     assert repeats_text(pair, ()) == NOTHING
     still = only({"a": [0.9] * 5, "b": [0.91] * 5})
-    assert (still.verdict, still.repeats_to_decide) == ("undecided", None)
+    assert (still.verdict, still.repeats_to_decide) == ("inconclusive", None)
 
 
 def test_without_a_margin_a_pair_that_may_be_alike_may_need_any_number():
@@ -113,7 +113,7 @@ def test_without_a_margin_a_pair_that_may_be_alike_may_need_any_number():
 def test_without_margin_nothing_is_equivalent():
     a = values_around(0.91)
     pair = only({"a": a, "b": a[::-1]}, margin=None)
-    assert (pair.verdict, pair.margin) == ("undecided", None)
+    assert (pair.verdict, pair.margin) == ("inconclusive", None)
     assert math.isnan(pair.equivalence_p_holm)
 
 
@@ -126,9 +126,9 @@ def test_a_margin_must_be_positive(margin):
 @pytest.mark.parametrize(
     ("a", "b", "n", "verdict", "words"),
     [
-        ([0.9, None], [None, 0.9], 0, "undecided", "No repeat in common: nothing to compare."),
-        ([None, None], [0.9, 0.8], 0, "undecided", "No repeat in common"),
-        ([0.9], [0.8], 1, "undecided", "One common repeat"),
+        ([0.9, None], [None, 0.9], 0, "inconclusive", "No repeat in common: nothing to compare."),
+        ([None, None], [0.9, 0.8], 0, "inconclusive", "No repeat in common"),
+        ([0.9], [0.8], 1, "inconclusive", "One common repeat"),
         (
             [0.9, math.nan, 0.91, 0.92],
             [0.8, 0.8, 0.81, 0.83],
@@ -136,12 +136,12 @@ def test_a_margin_must_be_positive(margin):
             "better",
             "1 repeat with a value of only one of the two is",
         ),
-        ([0.9] * 4, [0.9] * 4, 4, "undecided", "Both have the same value in each of the 4 repeats"),
+        ([0.9] * 4, [0.9] * 4, 4, "inconclusive", "Both have the same value in each of the 4 repeats"),
         ([0.9] * 5, [0.9] * 5, 5, "equivalent", "Both have the same value in each of the 5 repeats"),
-        ([0.91, 0.92], [0.90, 0.91], 2, "undecided", "The difference is the same in each of the 2 repeats"),
+        ([0.91, 0.92], [0.90, 0.91], 2, "inconclusive", "The difference is the same in each of the 2 repeats"),
         ([0.91] * 6, [0.90] * 6, 6, "better", "The difference is the same in each of the 6 repeats"),
         ([0.91, 0.92, 0.93], [0.8, 0.8, 0.8], 3, "better", ""),
-        ([0.9, 0.8, 0.91], [0.91], 1, "undecided", "2 repeats with a value of only one of the two are"),
+        ([0.9, 0.8, 0.91], [0.91], 1, "inconclusive", "2 repeats with a value of only one of the two are"),
     ],
 )
 def test_degenerate_pairs_are_defined_and_said_in_words(a, b, n, verdict, words):
@@ -161,7 +161,7 @@ def test_a_repeat_without_a_ratio_is_left_out():
 def test_an_outlier_that_hides_a_difference_is_pointed_out():
     a = [0.920, 0.922, 0.919, 0.921, 0.923, 0.920, 0.918, 0.922, 0.921, 0.924, 0.920, 0.3]
     pair = only({"a": a, "b": values_around(0.90, 0.001, n=12)})
-    assert pair.verdict == "undecided"
+    assert pair.verdict == "inconclusive"
     assert "look for outliers" in words_of(pair)
 
 

@@ -16,7 +16,7 @@ from fmnist.report.style import (
     figure_savers,
     house_style,
     legend_below,
-    looks_of,
+    styles_of,
     new_axes,
     save_figure,
 )
@@ -55,20 +55,20 @@ def epochs_of(runs):
 
 
 def test_an_architecture_looks_the_same_in_every_report():
-    alone, among = looks_of(["own_v3"]), looks_of(TWELVE)
+    alone, among = styles_of(["own_v3"]), styles_of(TWELVE)
     assert alone["own_v3"] == among["own_v3"]
-    assert looks_of(reversed(TWELVE))["own_v3"] == among["own_v3"]
+    assert styles_of(reversed(TWELVE))["own_v3"] == among["own_v3"]
 
 
 def test_twelve_configurations_differ_in_colour_and_without_it():
-    looks = looks_of(TWELVE)
-    assert len({look.colour for look in looks.values()}) == 12
-    assert len({look.marker for look in looks.values()}) == 12
+    styles = styles_of(TWELVE)
+    assert len({style.colour for style in styles.values()}) == 12
+    assert len({style.marker for style in styles.values()}) == 12
 
 
 def test_beyond_the_colours_marker_and_line_differ():
-    looks = looks_of([f"c{place}" for place in range(2 * len(COLOURS))])
-    assert len({(look.colour, look.marker) for look in looks.values()}) == 2 * len(COLOURS)
+    styles = styles_of([f"c{place}" for place in range(2 * len(COLOURS))])
+    assert len({(style.colour, style.marker) for style in styles.values()}) == 2 * len(COLOURS)
 
 
 @pytest.mark.parametrize(("labels", "runs"), [(TWELVE[:1], 1), (TWELVE[:1], 2), (TWELVE, 5), (TWELVE[:2], 1000)])
@@ -76,7 +76,7 @@ def test_distribution(labels, runs):
     random = np.random.default_rng(1)
     values = {label: random.normal(0.9, 0.002, runs) for label in labels}
     means = means_of(values)
-    axes = plot.draw_distribution(new_axes(), values, means, ACCURACY, looks_of(labels))
+    axes = plot.draw_distribution(new_axes(), values, means, ACCURACY, styles_of(labels))
     assert f"{labels[0]} (n={runs:,})" in texts(axes)
     assert axes.get_xlabel() == "test accuracy (%)"
     for place, points in enumerate(axes.collections):
@@ -99,14 +99,14 @@ def test_distribution(labels, runs):
 
 def test_distribution_of_one_run_has_no_interval():
     values = {"a": np.array([0.9])}
-    axes = plot.draw_distribution(new_axes(), values, means_of(values, np.nan), ACCURACY, looks_of("a"))
+    axes = plot.draw_distribution(new_axes(), values, means_of(values, np.nan), ACCURACY, styles_of("a"))
     assert [line for line in drawn_lines(axes) if not np.isnan(line).any()] == [[[90.0, 0.26]]]
 
 
 def test_distribution_bears_its_mark_and_stretches_times():
     values = {"a": np.array([12.5, 11]), "b": np.array([600.0, 610])}
     axes = plot.draw_distribution(
-        new_axes(), values, means_of(values, 1.0), SECONDS, looks_of("ab"), note="Shared placement: not compared"
+        new_axes(), values, means_of(values, 1.0), SECONDS, styles_of("ab"), note="Shared placement: not compared"
     )
     assert axes.get_title(loc="left") == "Shared placement: not compared"
     assert axes.get_xscale() == "log"
@@ -146,9 +146,9 @@ def test_an_axis_holds_every_value_between_ticks(values, scale, stretch):
 
 @pytest.mark.parametrize("runs", [1, 4])
 def test_learning_curves(runs):
-    epochs, look = epochs_of(runs), looks_of(["a"])["a"]
+    epochs, style = epochs_of(runs), styles_of(["a"])["a"]
     for quantity, scale in (("accuracy", 100), ("loss", 1)):
-        axes = plot.draw_curves(new_axes(), epochs, quantity, look)
+        axes = plot.draw_curves(new_axes(), epochs, quantity, style)
         lines = [line for line in axes.lines if not line.get_label().startswith("_")]
         assert [line.get_label() for line in lines] == ["training", "validation"]
         for part, line, band in zip(("train", "validation"), lines, axes.collections, strict=True):
@@ -162,8 +162,8 @@ def test_learning_curves(runs):
 def test_a_mean_is_thin_once_runs_have_stopped():
     epochs = pd.DataFrame({"run": [0, 0, 0, 0, 1, 1], "epoch": [1, 2, 3, 4, 1, 2], "train_loss": [4.0, 3, 2, 1, 2, 1]})
     epochs = epochs.assign(validation_loss=epochs["train_loss"], validation_accuracy=epochs["train_loss"] / 10)
-    curves = plot.draw_curves(new_axes(), epochs, "loss", looks_of("a")["a"])
-    together = plot.draw_validation(new_axes(), {"a": epochs}, looks_of("a"))
+    curves = plot.draw_curves(new_axes(), epochs, "loss", styles_of("a")["a"])
+    together = plot.draw_validation(new_axes(), {"a": epochs}, styles_of("a"))
     for axes, scale in ((curves, 1), (together, 10)):
         whole, fewer = axes.lines[-2:]
         assert whole.get_xydata() == pytest.approx(np.array([[1, 3 * scale], [2, 2 * scale]]))
@@ -184,7 +184,7 @@ def test_learning_rate():
 
 def test_validation_curves_begin_at_epoch_one():
     epochs = {"a": epochs_of(4), "b": epochs_of(1)}
-    axes = plot.draw_validation(new_axes(), epochs, looks_of("ab"))
+    axes = plot.draw_validation(new_axes(), epochs, styles_of("ab"))
     for line in axes.lines[::2] if len(axes.lines) > 2 else axes.lines:
         curve = 100 * plot.mean_curve(epochs[line.get_label()], "validation_accuracy")["mean"]
         assert line.get_ydata() == pytest.approx(curve[line.get_xdata()].to_numpy())
@@ -198,9 +198,9 @@ def curve_of(first, later):
 
 
 def test_a_first_epoch_far_off_is_written_instead_of_taking_the_axis():
-    looks = looks_of(["a", "b"])
+    styles = styles_of(["a", "b"])
     axes = plot.draw_validation(
-        new_axes(), {"a": curve_of(0.1, [0.86, 0.88, 0.9]), "b": curve_of(0.85, [0.87, 0.88, 0.89])}, looks
+        new_axes(), {"a": curve_of(0.1, [0.86, 0.88, 0.9]), "b": curve_of(0.85, [0.87, 0.88, 0.89])}, styles
     )
     low, high = axes.get_ylim()
     assert 85 < low < 86
@@ -210,7 +210,7 @@ def test_a_first_epoch_far_off_is_written_instead_of_taking_the_axis():
 
 @pytest.mark.parametrize(("first", "later"), [(0.82, [0.86, 0.88, 0.9]), (0.82, [0.8, 0.8, 0.8]), (0.1, [0.83, 0.84])])
 def test_a_first_epoch_near_by_or_of_few_stays_on_the_axis(first, later):
-    axes = plot.draw_validation(new_axes(), {"a": curve_of(first, later)}, looks_of(["a"]))
+    axes = plot.draw_validation(new_axes(), {"a": curve_of(first, later)}, styles_of(["a"]))
     low, high = axes.get_ylim()
     assert low < 100 * first < high
     assert not axes.texts
@@ -261,7 +261,7 @@ def test_example_names_classes_and_confidence():
 def test_reliability_leaves_empty_bins_out():
     nan = np.nan
     axes = plot.draw_reliability(
-        new_axes(), np.array([nan, 0.6, 1.0]), np.array([nan, 0.5, 1.0]), np.array([0, 0.2, 0.8]), looks_of("a")["a"]
+        new_axes(), np.array([nan, 0.6, 1.0]), np.array([nan, 0.5, 1.0]), np.array([0, 0.2, 0.8]), styles_of("a")["a"]
     )
     assert drawn_lines(axes) == [[[0, 0], [1, 1]], [[0.6, 0.5], [1, 1]]]
     assert not axes.lines[-1].get_clip_on()  # the marker at (1, 1) is whole
@@ -287,7 +287,7 @@ def test_verdicts_have_a_sign_besides_their_colour_and_the_interval():
     cells = {
         ("a", "b"): ("better", "+1.0 [+0.5, +1.5]"),
         ("a", "c"): ("worse", "-1.0"),
-        ("b", "c"): ("undecided", "0.0"),
+        ("b", "c"): ("inconclusive", "0.0"),
     }
     axes = comparison_plot.draw_verdicts(new_axes(), ["a", "b", "c"], cells)
     assert {text.get_text() for text in axes.texts} == {"▲", "+1.0\n[+0.5, +1.5]", "▼", "-1.0", "?", "0.0"}
@@ -302,7 +302,7 @@ def test_trade_off_draws_each_point_with_its_intervals_and_the_front():
     nan = np.nan
     costs = pd.DataFrame({"mean": [10.0, 60], "low": [9.0, nan], "high": [11.0, nan]}, ["a", "b"])
     gains = pd.DataFrame({"mean": [0.9, 0.92], "low": [0.899, nan], "high": [0.901, nan]}, ["a", "b"])
-    arguments = (costs, gains, (SECONDS, ACCURACY), looks_of("ab"))
+    arguments = (costs, gains, (SECONDS, ACCURACY), styles_of("ab"))
     axes = comparison_plot.draw_trade_off(new_axes(), *arguments, ["a", "b"])
     assert sorted(axes.get_legend_handles_labels()[1]) == ["Pareto front", "a", "b"]
     assert axes.get_xscale() == "log"
@@ -316,7 +316,7 @@ def test_trade_off_draws_each_point_with_its_intervals_and_the_front():
 def test_the_original_figures_are_drawn_as_hollow_diamonds():
     values = {"a": np.array([0.9]), "b": np.array([0.92])}
     means = means_of(values, np.nan).assign(original=[0.88, np.nan])
-    axes = plot.draw_distribution(new_axes(), values, means, ACCURACY, looks_of("ab"))
+    axes = plot.draw_distribution(new_axes(), values, means, ACCURACY, styles_of("ab"))
     (diamond,) = (line for line in axes.lines if line.get_marker() == "d" and not np.isnan(line.get_xdata()).any())
     assert diamond.get_xydata().round(6).tolist() == [[88, 0.26]]
     assert diamond.get_fillstyle() == "none"
@@ -327,7 +327,7 @@ def test_the_original_figures_are_drawn_as_hollow_diamonds():
 def test_a_legend_is_whole_and_covers_nothing(length):
     values = {label * length: np.array([0.9, 0.91]) for label in "abcde"}
     means = means_of(values)
-    axes = comparison_plot.draw_trade_off(new_axes(), means, means, (SECONDS, ACCURACY), looks_of(values))
+    axes = comparison_plot.draw_trade_off(new_axes(), means, means, (SECONDS, ACCURACY), styles_of(values))
     figure = legend_below(axes)
     figure.canvas.draw()
     (legend,) = figure.legends
@@ -340,7 +340,7 @@ def test_a_legend_is_whole_and_covers_nothing(length):
 
 def test_a_long_label_leaves_room_for_the_figure():
     values = {"a network with a name that tells everything about it": np.array([0.9, 0.91])}
-    axes = plot.draw_distribution(new_axes(), values, means_of(values), ACCURACY, looks_of(values))
+    axes = plot.draw_distribution(new_axes(), values, means_of(values), ACCURACY, styles_of(values))
     figure_of(axes).canvas.draw()
     assert axes.get_window_extent().width > 0.3 * figure_of(axes).bbox.width
 
@@ -349,7 +349,7 @@ def test_the_same_figure_gives_the_same_files(tmp_path):
     contents = []
     for name in ("first", "second"):
         values = {"a": np.array([0.9, 0.91, 0.92])}
-        axes = plot.draw_distribution(new_axes(), values, means_of(values), ACCURACY, looks_of("a"))
+        axes = plot.draw_distribution(new_axes(), values, means_of(values), ACCURACY, styles_of("a"))
         assert save_figure(figure_of(axes), tmp_path / name).startswith("<?xml")
         contents.append([(tmp_path / f"{name}.{kind}").read_bytes() for kind in ("svg", "pdf")])
     assert contents[0] == contents[1]

@@ -328,11 +328,11 @@ def test_a_group_sequential_study_gives_its_own_verdicts(tmp_path, monkeypatch):
     store.write_manifest(manifest_of(SIX[:3], 5, sequential_design=design))
     sequential = found(store)
     verdicts = [{pair.verdict for pair in item.primary.pairs} for item in (plain, sequential)]
-    assert verdicts == [{"worse"}, {"undecided"}]
+    assert verdicts == [{"worse"}, {"inconclusive"}]
     assert sequential.metrics["train_seconds"].pairs == plain.metrics["train_seconds"].pairs
     page = Page(build_report(tmp_path / "results", out=tmp_path / "report").path.read_text())
-    assert "group-sequential design with looks at 5 and 20 repeats; the p values are of plain tests" in page.text
-    assert "Every pair: Undecided at look 1 of 2 (n = 5); the next look is at 20 repeats." in page.text
+    assert "group-sequential design with analyses at 5 and 20 repeats; the p values are of plain tests" in page.text
+    assert "Every pair: Inconclusive at analysis 1 of 2 (n = 5); the next analysis is at 20 repeats." in page.text
     assert "Repeats were added until every pair was decided on test accuracy" in page.text
 
 

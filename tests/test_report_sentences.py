@@ -86,8 +86,8 @@ def failed(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, **measured, "status": "failed", "error": "MemoryError: the process was killed"}
 
 
-def design(*looks: int) -> dict[str, Any]:
-    return {"sequential_design": {"metric": "test_accuracy", "looks": list(looks)}}
+def design(*analyses: int) -> dict[str, Any]:
+    return {"sequential_design": {"metric": "test_accuracy", "looks": list(analyses)}}
 
 
 EARLY = [0.93, 0.931, 0.929, 0.932, 0.93]
@@ -146,20 +146,20 @@ CASES = [
          says=("has the lowest mean training time of 12 configurations",)),
     Case(name="two alone", accuracies=noisy(2, 8, step=0.02), repeats=8, answers_not=("Holm", "adjust")),
     Case(name="not looked at", accuracies=noisy(3, 4), repeats=4, manifest=design(5, 20),
-         says=("Every pair: Not looked at yet: the first look is at 5 repeats.",), answers_not=(" would decide",)),
-    Case(name="undecided at look 1", accuracies=noisy(3, 6, step=0.002), repeats=5, manifest=design(5, 20),
-         says=("the next look is at 20 repeats",), answers_not=(" would decide", "a few more", "margin")),
-    Case(name="undecided at the end", accuracies=noisy(2, 8, step=0.0), repeats=8, manifest=design(5, 8),
+         says=("Every pair: Not looked at yet: the first analysis is at 5 repeats.",), answers_not=(" would decide",)),
+    Case(name="inconclusive at analysis 1", accuracies=noisy(3, 6, step=0.002), repeats=5, manifest=design(5, 20),
+         says=("the next analysis is at 20 repeats",), answers_not=(" would decide", "a few more", "margin")),
+    Case(name="inconclusive at the end", accuracies=noisy(2, 8, step=0.0), repeats=8, manifest=design(5, 8),
          says=("that was the last look",), answers_not=(" would decide",)),
     Case(name="decided for the leader, then turned", repeats=5, manifest=design(5, 21),
          accuracies={"a": EARLY + [0.88, 0.879] * 4 + [0.99] * 8, "b": [0.9] * 13 + [None] * 8},
-         says=("a has the highest mean", "It is better than b (look 1, n = 5, though \N{MINUS SIGN}0.09",
+         says=("a has the highest mean", "It is better than b (analysis 1, n = 5, though \N{MINUS SIGN}0.09",
                "points over all 13 since)"), says_not=("b by",)),
     Case(name="decided, then turned", repeats=5,
          accuracies={"a": EARLY + [0.88, 0.879] * 4, "b": [0.9, 0.9, 0.901, 0.9, 0.899] + [0.9] * 8},
          manifest=design(5, 13),
          says=("b has the highest mean test accuracy of 2 configurations", "By the design's decision it is worse than a"
-               " (look 1, n = 5, though +0.09", "points over all 13 since)",
+               " (analysis 1, n = 5, though +0.09", "points over all 13 since)",
                "point the other way; the decision stands"),
          says_not=("On the repeats they share",)),
 ]  # fmt: skip
@@ -231,7 +231,7 @@ def truth_of(case: Case, findings: Findings, rows: pd.DataFrame) -> Truth:
     for name in ("p", "equal_p"):
         pairs[name] = holm_by_hand(pairs[name].to_numpy(float))
     differs = np.where(pairs["gain"] > 0, "better", "worse")
-    decided = np.where(pairs["p"] <= LEVEL, differs, "undecided")
+    decided = np.where(pairs["p"] <= LEVEL, differs, "inconclusive")
     pairs["verdict"] = np.where(pairs["equal_p"] <= LEVEL, "equivalent", decided)
     opposite = {"better": "worse", "worse": "better"}
     turned = pairs.assign(a=pairs["b"], b=pairs["a"], gain=-pairs["gain"], verdict=pairs["verdict"].replace(opposite))
@@ -264,7 +264,7 @@ def has_margin(case: Case) -> bool:
 
 
 def check_grammar(text: str) -> None:
-    nouns = "configuration|repeat|run|pair|look|value|epoch"
+    nouns = "configuration|repeat|run|pair|analysis|value|epoch"
     assert not re.search(rf"(?<![\d.,])1 (finished |common |other )?(others|({nouns})s)\b", text), text
     assert not re.search(rf"(?<![\d.])(?!1\b)\d[\d,]* (finished |common |other )?({nouns})\b(?! \d)", text), text
     assert not re.search(r"  |\(\)|\( |,,|(?<!\.)\.\.(?!\.)| \.(?!\.)|;;|: ?\.|\bits its\b", text), text
@@ -296,13 +296,13 @@ def check_leader(text: str, case: Case, truth: Truth) -> None:
 
 
 def check_verdicts(text: str, case: Case, truth: Truth) -> None:
-    """Which others the answer calls beaten, equivalent, better or undecided, and by how much."""
+    """Which others the answer calls beaten, equivalent, better or inconclusive, and by how much."""
     leader, others = truth.means.index[0], list(truth.means.index[1:])
     parts = {
         "better": re.search(r"It is better than (.*?) \(p (?:at most|below) [\d.]+", text),
         "equivalent": re.search(r"practically equivalent to (.*?): the difference", text),
         "worse": re.search(r"it is worse than (.*?)\.", text),
-        "undecided": re.search(r"Undecided is whether it differs from (.*)", text),
+        "inconclusive": re.search(r"Inconclusive is whether it differs from (.*)", text),
     }
     against = truth.pairs[truth.pairs["a"] == leader].set_index("b")
     verdicts = against["verdict"]
@@ -339,11 +339,11 @@ def check_other_pairs(text: str, truth: Truth) -> None:
 
 
 def check_plans(findings: Findings) -> None:
-    """A plan stands only beside an undecided pair of five common repeats or more."""
+    """A plan stands only beside an inconclusive pair of five common repeats or more."""
     for found in findings.metrics.values():
         for pair in found.pairs:
             if pair.repeats_to_decide is not None:
-                assert pair.verdict == "undecided"
+                assert pair.verdict == "inconclusive"
                 assert pair.n >= 5
                 assert found.design is None
                 assert pair.n < pair.repeats_to_decide[0] <= pair.repeats_to_decide[1]

@@ -96,7 +96,7 @@ def test_an_edited_study_is_read_from_its_present_settings(store):
     assert study.values("test_accuracy")["lenet5"].min() > 0.8
     assert study.counts()["ok"].to_dict() == {"lenet5": 5, "brownlee": 5}
     assert "6 rows of earlier settings are left out." in study.remarks
-    assert study.decisions(Design(metric="test_accuracy", looks=(5,)))[0].n == 5
+    assert study.decisions(Design(metric="test_accuracy", analyses=(5,)))[0].n == 5
 
 
 def test_a_net_taken_out_of_a_study_is_an_earlier_setting(store):

@@ -12,7 +12,7 @@ from fmnist.compare.comparison import compare_pairs
 from fmnist.declare.metrics import METRICS
 from fmnist.compare.intervals import mean_interval, wilson_interval
 from fmnist.compare.paired_tests import equivalence_t, holm, paired_t, signed_rank
-from fmnist.compare.sequential import planned_looks
+from fmnist.compare.sequential import planned_analyses
 
 ALPHA = 0.05
 
@@ -130,25 +130,25 @@ def test_wilson_intervals_cover_on_average(chance):
     assert np.mean(holds[won]) == pytest.approx(0.95, abs=0.03)  # counts are few: it cannot be nearer
 
 
-@pytest.mark.parametrize("looks", [planned_looks(30), planned_looks(20), (5, 6, 7, 8, 9, 10)])
-def test_adding_repeats_until_decided_keeps_the_error_that_peeking_breaks(looks):
+@pytest.mark.parametrize("looks", [planned_analyses(30), planned_analyses(20), (5, 6, 7, 8, 9, 10)])
+def test_adding_repeats_until_decided_keeps_the_error_that_peeking_breaks(analyses):
     studies = 6_000
-    figures = simulate_stopping([0.0, 0.0], 1.0, 0.01, looks, studies=studies)
+    figures = simulate_stopping([0.0, 0.0], 1.0, 0.01, analyses, studies=studies)
     assert ALPHA - 0.015 < figures.false_difference <= ALPHA + tolerance(studies)
     assert figures.peeking_error > 2 * ALPHA
 
 
 def test_adding_repeats_until_decided_keeps_the_error_over_pairs_too():
     studies = 3_000
-    alike = simulate_stopping([0.0] * 4, 1.0, 0.01, planned_looks(20), studies=studies)
+    alike = simulate_stopping([0.0] * 4, 1.0, 0.01, planned_analyses(20), studies=studies)
     assert alike.false_difference <= ALPHA + tolerance(studies)
-    stepped = simulate_stopping([0, 0, 20, 40], 1.0, 0.01, planned_looks(20), studies=studies)
+    stepped = simulate_stopping([0, 0, 20, 40], 1.0, 0.01, planned_analyses(20), studies=studies)
     assert stepped.false_difference == pytest.approx(ALPHA, abs=tolerance(studies))
-    apart = simulate_stopping([0.0, 1.0], 1.0, 1.0, planned_looks(20), studies=studies)
+    apart = simulate_stopping([0.0, 1.0], 1.0, 1.0, planned_analyses(20), studies=studies)
     assert apart.false_equivalence <= ALPHA + tolerance(studies)
 
 
 def test_adding_repeats_until_decided_saves_runs_and_decides_nearly_as_much():
-    figures = simulate_stopping([0.0, 0.0, 5.0, 10.0], 1.0, 0.7, planned_looks(30), studies=1_000)
+    figures = simulate_stopping([0.0, 0.0, 5.0, 10.0], 1.0, 0.7, planned_analyses(30), studies=1_000)
     assert figures.saving > 0.25
     assert figures.decided > figures.decided_by_plain_tests - 0.05

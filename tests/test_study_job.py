@@ -279,17 +279,17 @@ def test_repeats_are_added_until_the_cap_where_nothing_can_be_decided(tmp_path):
     said = out.file.getvalue()
     assert "5 repeats, test accuracy: 0 of 1 pairs decided" in said
     assert "6 repeats, test accuracy: 0 of 1 pairs decided" in said
-    assert "Undecided: a and b" in said
+    assert "Inconclusive: a and b" in said
     assert Store(tmp_path).read(["repeat"]).num_rows == 12
     design = {"metric": "test_accuracy", "looks": [5, 6]}
     assert Store(tmp_path).read_manifest("trivial")["sequential_design"] == design
-    assert select_studies(Store(tmp_path))[0].design == Design(metric="test_accuracy", looks=(5, 6))
+    assert select_studies(Store(tmp_path))[0].design == Design(metric="test_accuracy", analyses=(5, 6))
 
     again = console()
     run_until_decided(STUDY, options(tmp_path), again, "test_accuracy", 6)
     assert "by another" not in again.file.getvalue()
     assert run_study(STUDY, options(tmp_path), again) == 0
-    assert "design with 2 looks, the last at 6 repeats (test accuracy), from now on by another" in again.file.getvalue()
+    assert "design with 2 analyses, the last at 6 repeats (test accuracy), from now on by another" in again.file.getvalue()
     assert Store(tmp_path).read_manifest("trivial")["sequential_design"] is None
 
 

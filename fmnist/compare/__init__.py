@@ -8,10 +8,10 @@ from fmnist.compare.intervals import Array, FAMILY_ERROR, Interval, SAME, Summar
 from fmnist.compare.paired_tests import holm
 from fmnist.compare.power import MOST_REPEATS
 from fmnist.compare.ranking import Friedman, GENERALISES_TO, cliques, friedman, unbarred_pairs
-from fmnist.compare.sequential import Design, PairDecision, decide, next_look, open_labels, planned_looks
+from fmnist.compare.sequential import Design, PairDecision, decide, next_analysis, open_labels, planned_analyses
 from fmnist.compare.spread import at_epoch_limit, log_spread_ratio, standard_deviation_interval
 from fmnist.compare.test_set import VarianceLayers, variance_layers, variance_layers_of_means
 from fmnist.compare.trade_offs import TARGET_ACCURACY, pareto_front, times_to_target
 from fmnist.compare.verdicts import RELATIVE_KINDS, Verdict
 
-__all__ = ["Array", "CalibrationBins", "Design", "Estimate", "FAMILY_ERROR", "Friedman", "GENERALISES_TO", "Interval", "MEASURED_KINDS", "MOST_REPEATS", "PairComparison", "PairDecision", "RELATIVE_KINDS", "Reading", "Region", "SAME", "Summary", "TARGET_ACCURACY", "VarianceLayers", "Verdict", "at_epoch_limit", "calibration_bins", "cliques", "compare_pairs", "decide", "finite", "friedman", "hardware_of", "holm", "layered_estimate", "log_spread_ratio", "next_look", "open_labels", "paired_estimate", "pareto_front", "planned_looks", "read_family", "select_comparable", "standard_deviation_interval", "summarize", "times_to_target", "unbarred_pairs", "variance_layers", "variance_layers_of_means", "wilson_interval"]
+__all__ = ["Array", "CalibrationBins", "Design", "Estimate", "FAMILY_ERROR", "Friedman", "GENERALISES_TO", "Interval", "MEASURED_KINDS", "MOST_REPEATS", "PairComparison", "PairDecision", "RELATIVE_KINDS", "Reading", "Region", "SAME", "Summary", "TARGET_ACCURACY", "VarianceLayers", "Verdict", "at_epoch_limit", "calibration_bins", "cliques", "compare_pairs", "decide", "finite", "friedman", "hardware_of", "holm", "layered_estimate", "log_spread_ratio", "next_analysis", "open_labels", "paired_estimate", "pareto_front", "planned_analyses", "read_family", "select_comparable", "standard_deviation_interval", "summarize", "times_to_target", "unbarred_pairs", "variance_layers", "variance_layers_of_means", "wilson_interval"]

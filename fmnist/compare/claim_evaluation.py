@@ -96,13 +96,13 @@ def read(parts: Sequence[Estimate], region: Region) -> tuple[Reading, float]:
     return ("confirmed", within) if within < outside else ("refuted", outside)
 
 
-def read_family(claims: Sequence[tuple[Sequence[Estimate], Region]], looks: int = 1) -> list[tuple[Reading, float]]:
-    """Read every claim of a table and give its error, adjusted by Holm's procedure and, by Bonferroni, for `looks`.
+def read_family(claims: Sequence[tuple[Sequence[Estimate], Region]], analyses: int = 1) -> list[tuple[Reading, float]]:
+    """Read every claim of a table and give its error, adjusted by Holm's procedure and, by Bonferroni, for `analyses`.
 
     A claim without parts cannot be decided and still counts into the family.
     """
     leaning = [read(parts, region) if parts else ("not decidable", 1.0) for parts, region in claims]
-    adjusted = holm(np.minimum(looks * np.array([error for _, error in leaning]), 1.0))
+    adjusted = holm(np.minimum(analyses * np.array([error for _, error in leaning]), 1.0))
     return [
         (reading if error <= FAMILY_ERROR else "not decidable", float(error))
         for (reading, _), error in zip(leaning, adjusted, strict=True)

@@ -70,7 +70,7 @@ class PairComparison:
     decision: PairDecision | None  # of the group-sequential design that gave the verdict; None: the tests above did
     # fewest and most common repeats at which the verdict has a chance of 0.8, were the true difference anywhere in its
     # interval and the spread the observed one, at the level that Bonferroni leaves the pair; infinite above 10,000;
-    # None for a pair that is decided, below 5 repeats, without a spread, and where a design says when to look next
+    # None for a pair that is decided, below 5 repeats, without a spread, and where a design says when the next analysis is
     repeats_to_decide: tuple[float, float] | None
 
 
@@ -89,7 +89,7 @@ def compare_pairs(
     matters: stored units for accuracy, a fraction for time, memory and size; None leaves equivalence untested.
     Time, memory and size are compared on logarithms, with the margin log(1 + margin) on either side. `decisions` of a
     group-sequential design over the same labels in the same order give the verdicts in place of these tests, which do
-    not allow for its looks.
+    not allow for its analyses.
 
     Raises UserError for a margin that is not positive, for two rows of one label and repeat, and for time or memory
     of shared rows or mixed hardware.
@@ -132,7 +132,7 @@ def _describe(
     logs = differences if metric.kind in RELATIVE_KINDS else np.empty(0)
     claims = {"different": tests.difference_p <= FAMILY_ERROR, "equivalent": tests.equivalence_p <= FAMILY_ERROR}
     verdict = decision.verdict if decision else decide_verdict(mean_of(differences), metric, **claims)
-    is_planned = verdict == "undecided" and not decision
+    is_planned = verdict == "inconclusive" and not decision
     ratio_interval = mean_interval(logs)
     return PairComparison(
         metric=metric.name,
@@ -160,7 +160,7 @@ def _describe(
 
 
 def _repeats_to_decide(sample: PairSample, level: float) -> tuple[float, float] | None:
-    """Plan the repeats of an undecided pair; more than there are, since these did not decide."""
+    """Plan the repeats of an inconclusive pair; more than there are, since these did not decide."""
     n, interval = len(sample.differences), mean_interval(sample.differences)
     if n < FEWEST_TO_PLAN or not interval.known:
         return None

@@ -1,20 +1,20 @@
 """Adding repeats until every pair is decided, without raising the chance of a false claim: a group-sequential design.
 
-Looking at the data after 5, 10, 15 ... repeats and stopping at the first p below 0.05 claims falsely far more often
-than 5 %. Here the looks share the error out: at each look a test may spend as much as the O'Brien-Fleming-type spending
+Testing after 5, 10, 15 ... repeats and stopping at the first p below 0.05 claims falsely far more often
+than 5 %. Here the analyses share the error out: at each analysis a test may spend as much as the O'Brien-Fleming-type spending
 function of Lan and DeMets (1983), Biometrika 70, allows by then: by the share t of the largest number of repeats,
-alpha(t) = 2 - 2 Phi(z(1 - alpha / 2) / sqrt(t)) of a one-sided error alpha; little early, so that the last look is
-nearly a plain test. The levels follow from the joint normal distribution of the statistics at the looks (Armitage,
+alpha(t) = 2 - 2 Phi(z(1 - alpha / 2) / sqrt(t)) of a one-sided error alpha; little early, so that the last analysis is
+nearly a plain test. The levels follow from the joint normal distribution of the statistics at the analyses (Armitage,
 McPherson and Rowe 1969, JRSS A 132). Derived for normal statistics, they are applied to p values of t tests, Jennison
 and Turnbull (2000), section 4.4 ("significance level approach"). Alone that spends up to 12 % too much where repeats
-are few (measured: 5.6 % instead of 5 % at looks 5 to 10), since t statistics of few repeats hang together less than
+are few (measured: 5.6 % instead of 5 % at analyses 5 to 10), since t statistics of few repeats hang together less than
 normal ones; so the information is counted in degrees of freedom, n - 1, and a share 1 / largest n of the error is kept
-back. `look_levels` does both, and tests/test_statistics_simulated.py shows that the error then holds.
+back. `analysis_levels` does both, and tests/test_statistics_simulated.py shows that the error then holds.
 
-Over the pairs Holm's procedure is applied at each look, with the levels of the spending function at alpha / (pairs not
+Over the pairs Holm's procedure is applied at each analysis, with the levels of the spending function at alpha / (pairs not
 yet rejected), Maurer and Bretz (2013), Statistics in Biopharmaceutical Research 5: it keeps the family-wise error over
-pairs and looks, whatever the pairs' dependence. Differences and equivalences are two families, as in
-fmnist.compare.comparison. A decision stands once made; the looks and their largest n must be fixed before the first.
+pairs and analyses, whatever the pairs' dependence. Differences and equivalences are two families, as in
+fmnist.compare.comparison. A decision stands once made; the analyses and their largest n must be fixed before the first.
 
 Estimates after an early stop are a little too far from 0 (the stop favours large ones); the report says so.
 """
@@ -43,87 +43,87 @@ Looks = npt.NDArray[np.int64]
 
 NODES_PER_STEP = 4  # Gauss-Legendre nodes for each standard deviation of an increment
 REACH = 9.0  # standard deviations beyond which nothing is left of a normal distribution
-FIRST_LOOK, LOOKS = 5, 6  # repeats before the first look, and number of looks
+FIRST_ANALYSIS, ANALYSES = 5, 6  # repeats before the first analysis, and number of analyses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Design:
-    """What is fixed before the first look; a study's manifest holds it, so that its report decides as the study did."""
+    """What is fixed before the first analysis; a study's manifest holds it, so that its report decides as the study did."""
 
     metric: str
-    looks: tuple[int, ...]  # repeats, increasing
+    analyses: tuple[int, ...]  # repeats, increasing
 
     def describe(self) -> str:
-        """Say when is looked, as in: looks at 5, 10 and 15 repeats."""
-        *earlier, last = map(str, self.looks)
-        return f"looks at {', '.join(earlier)} and {last} repeats" if earlier else f"one look at {last} repeats"
+        """Say when: analyses at 5, 10 and 15 repeats."""
+        *earlier, last = map(str, self.analyses)
+        return f"looks at {', '.join(earlier)} and {last} repeats" if earlier else f"one analysis at {last} repeats"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairDecision:
-    """What is known of a pair when the looks so far are done."""
+    """What is known of a pair when the analyses so far are done."""
 
     a: str
     b: str
     verdict: Verdict  # of a against b
-    look: int  # number, from 1, of the look that decided, else of the latest; 0: the pair has not been looked at
-    n: int  # common repeats at that look
+    analysis: int  # number, from 1, of the analysis that decided, else of the latest; 0: the pair has not been looked at
+    n: int  # common repeats at that analysis
     final: bool  # decided, or looked at for the last time
 
 
-def planned_looks(cap: int) -> tuple[int, ...]:
-    """Spread LOOKS looks evenly from FIRST_LOOK repeats to `cap`, the last; fewer where they would be the same.
+def planned_analyses(cap: int) -> tuple[int, ...]:
+    """Spread ANALYSES analyses evenly from FIRST_ANALYSIS repeats to `cap`, the last; fewer where they would be the same.
 
     UserError for a cap below 3: fewer repeats decide nothing.
     """
     if cap < 3:
         raise UserError(f"looks: got cap {cap}, expected at least 3 repeats")
-    return tuple(int(n) for n in np.unique(np.rint(np.linspace(min(FIRST_LOOK, cap), cap, LOOKS))))
+    return tuple(int(n) for n in np.unique(np.rint(np.linspace(min(FIRST_ANALYSIS, cap), cap, ANALYSES))))
 
 
-def look_levels(looks: tuple[int, ...], alpha: float, *, two_sided: bool) -> tuple[float, ...]:
-    """Level that the p value of a t test must not exceed at each look (numbers of repeats, at least 2, increasing).
+def analysis_levels(analyses: tuple[int, ...], alpha: float, *, two_sided: bool) -> tuple[float, ...]:
+    """Level that the p value of a t test must not exceed at each analysis (numbers of repeats, at least 2, increasing).
 
-    UserError for other looks, ValueError for an alpha outside (0, 1).
+    UserError for other analyses, ValueError for an alpha outside (0, 1).
     """
-    if not looks or looks[0] < 2 or any(after <= before for before, after in itertools.pairwise(looks)):
-        raise UserError(f"looks: got {looks}, expected increasing numbers of repeats of at least 2, e.g. (5, 10, 20)")
-    kept_back = 1 / looks[-1] if len(looks) > 1 else 0.0  # one look is a plain t test, which is exact
-    return nominal_levels(tuple(n - 1 for n in looks), alpha * (1 - kept_back), two_sided=two_sided)
+    if not analyses or analyses[0] < 2 or any(after <= before for before, after in itertools.pairwise(analyses)):
+        raise UserError(f"looks: got {analyses}, expected increasing numbers of repeats of at least 2, e.g. (5, 10, 20)")
+    kept_back = 1 / analyses[-1] if len(analyses) > 1 else 0.0  # one analysis is a plain t test, which is exact
+    return nominal_levels(tuple(n - 1 for n in analyses), alpha * (1 - kept_back), two_sided=two_sided)
 
 
 def decide(
     frame: pd.DataFrame,
     metric: Metric,
     margin: float | None,
-    looks: tuple[int, ...],
+    analyses: tuple[int, ...],
     *,
     labels: Sequence[str] | None = None,
 ) -> list[PairDecision]:
-    """Replay the looks that the rows allow and give each pair's decision; the same rows give the same decisions.
+    """Replay the analyses that the rows allow and give each pair's decision; the same rows give the same decisions.
 
-    `looks` are numbers of repeats: the look at n sees the repeats 0 to n - 1, and a pair is looked at there once both
+    `analyses` are numbers of repeats: the analysis at n sees the repeats 0 to n - 1, and a pair is looked at there once both
     labels have a row of each of these repeats, of whatever status (a run that diverged has a row with a null metric,
     and its repeat counts as looked at but not as common). A pair that is decided needs no further rows. `frame`,
     `margin` and `labels` as in comparison.compare_pairs; a label without any row is not looked at, but counts in the
-    family, since the levels are fixed before the first look (compare_pairs counts the tests that were made).
+    family, since the levels are fixed before the first analysis (compare_pairs counts the tests that were made).
     """
-    look_levels(looks, FAMILY_ERROR, two_sided=True)  # refuses looks that are none
+    analysis_levels(analyses, FAMILY_ERROR, two_sided=True)  # refuses analyses that are none
     table = metric_table(frame, metric)
     table = table if labels is None else table.reindex(columns=list(labels))
-    pairs = list(zip(*(pair_samples(table[table.index < n], metric, margin) for n in looks), strict=True))
+    pairs = list(zip(*(pair_samples(table[table.index < n], metric, margin) for n in analyses), strict=True))
     attempted = {label: set(rows) for label, rows in frame.groupby("label")["repeat"]}
     there = [attempted.get(first.a, set()) & attempted.get(first.b, set()) for first, *_ in pairs]
-    seen = [sum(repeats.issuperset(range(n)) for n in looks) for repeats in there]
+    seen = [sum(repeats.issuperset(range(n)) for n in analyses) for repeats in there]
     tests = [
-        [pair_tests(sample.differences, sample.limit) if look < last else UNTESTED for look, sample in enumerate(pair)]
+        [pair_tests(sample.differences, sample.limit) if analysis < last else UNTESTED for analysis, sample in enumerate(pair)]
         for pair, last in zip(pairs, seen, strict=True)
     ]
     difference_p, equivalence_p = (
-        np.array([[getattr(test, kind) for test in pair] for pair in tests]).reshape(-1, len(looks)).T
+        np.array([[getattr(test, kind) for test in pair] for pair in tests]).reshape(-1, len(analyses)).T
         for kind in ("difference_p", "equivalence_p")
     )
-    claims = reject_at_looks(difference_p, equivalence_p, looks, FAMILY_ERROR)
+    claims = reject_at_analyses(difference_p, equivalence_p, analyses, FAMILY_ERROR)
     claimed = zip(claims.difference.tolist(), claims.equivalence.tolist(), strict=True)
     return [_decision(*given, metric) for given in zip(pairs, seen, claimed, strict=True)]
 
@@ -136,19 +136,19 @@ class Claims:
     equivalence: Looks
 
 
-def reject_at_looks(difference_p: Array, equivalence_p: Array, looks: tuple[int, ...], alpha: float) -> Claims:
-    """Apply the design to p values of shape (..., looks, pairs), NaN where there is none; leading axes are studies.
+def reject_at_analyses(difference_p: Array, equivalence_p: Array, analyses: tuple[int, ...], alpha: float) -> Claims:
+    """Apply the design to p values of shape (..., analyses, pairs), NaN where there is none; leading axes are studies.
 
-    At each look both families step down by Holm: the smallest p of the pairs not yet decided is held against the level
+    At each analysis both families step down by Holm: the smallest p of the pairs not yet decided is held against the level
     at alpha / (hypotheses of its family not rejected so far), until one fails. A pair with a claim of either kind is
     decided and no longer tested; its other hypothesis still counts as not rejected.
     """
     claims = Claims(*(np.zeros(difference_p.shape[:-2] + difference_p.shape[-1:], dtype=np.int64) for _ in range(2)))
     families = (
-        (difference_p, claims.difference, _level_table(looks, difference_p.shape[-1], alpha, two_sided=True)),
-        (equivalence_p, claims.equivalence, _level_table(looks, difference_p.shape[-1], alpha, two_sided=False)),
+        (difference_p, claims.difference, _level_table(analyses, difference_p.shape[-1], alpha, two_sided=True)),
+        (equivalence_p, claims.equivalence, _level_table(analyses, difference_p.shape[-1], alpha, two_sided=False)),
     )
-    for place in range(len(looks)):
+    for place in range(len(analyses)):
         is_open = (claims.difference == 0) & (claims.equivalence == 0)
         for p_values, rejected, levels in families:
             current = np.where(is_open & ~np.isnan(p_values[..., place, :]), p_values[..., place, :], np.inf)
@@ -165,58 +165,58 @@ def reject_at_looks(difference_p: Array, equivalence_p: Array, looks: tuple[int,
 
 
 def open_labels(decisions: Sequence[PairDecision]) -> list[str]:
-    """Labels that need more repeats: those of a pair that is neither decided nor at its last look; sorted."""
+    """Labels that need more repeats: those of a pair that is neither decided nor at its last analysis; sorted."""
     return sorted({label for decision in decisions if not decision.final for label in (decision.a, decision.b)})
 
 
-def next_look(decisions: Sequence[PairDecision], looks: Sequence[int]) -> int | None:
+def next_analysis(decisions: Sequence[PairDecision], analyses: Sequence[int]) -> int | None:
     """Repeats that the open pairs need next; None where every pair is decided or at the cap."""
-    waiting = [decision.look for decision in decisions if not decision.final]
-    return looks[min(waiting)] if waiting else None
+    waiting = [decision.analysis for decision in decisions if not decision.final]
+    return analyses[min(waiting)] if waiting else None
 
 
-def _level_table(looks: tuple[int, ...], pairs: int, alpha: float, *, two_sided: bool) -> Array:
-    """Levels by number of hypotheses rejected so far and look, shape (pairs, looks)."""
+def _level_table(analyses: tuple[int, ...], pairs: int, alpha: float, *, two_sided: bool) -> Array:
+    """Levels by number of hypotheses rejected so far and analysis, shape (pairs, analyses)."""
     shares = [alpha / (pairs - done) for done in range(pairs)]
-    return np.array([look_levels(looks, share, two_sided=two_sided) for share in shares]).reshape(pairs, len(looks))
+    return np.array([analysis_levels(analyses, share, two_sided=two_sided) for share in shares]).reshape(pairs, len(analyses))
 
 
 def _decision(samples: Sequence[PairSample], seen: int, claimed: tuple[int, int], metric: Metric) -> PairDecision:
-    """Read one pair's decision from its sample at each look, the number of looks at it, and those of its claims."""
-    look = max(claimed) or seen  # both claims are of one look, if there are two
-    sample = samples[look - 1]
+    """Read one pair's decision from its sample at each analysis, the number of analyses at it, and those of its claims."""
+    analysis = max(claimed) or seen  # both claims are of one analysis, if there are two
+    sample = samples[analysis - 1]
     different, equivalent = (number > 0 for number in claimed)
     verdict = decide_verdict(mean_of(sample.differences), metric, different=different, equivalent=equivalent)
     return PairDecision(
         a=sample.a,
         b=sample.b,
         verdict=verdict,
-        look=look,
-        n=len(sample.differences) if look else 0,
-        final=verdict != "undecided" or look == len(samples),
+        analysis=analysis,
+        n=len(sample.differences) if analysis else 0,
+        final=verdict != "inconclusive" or analysis == len(samples),
     )
 
 
 @lru_cache(maxsize=4096)
-def nominal_levels(looks: tuple[int, ...], alpha: float, *, two_sided: bool) -> tuple[float, ...]:
-    """Level that a p value must not exceed at each look, so that the chance to do so at any look is `alpha` in all.
+def nominal_levels(analyses: tuple[int, ...], alpha: float, *, two_sided: bool) -> tuple[float, ...]:
+    """Level that a p value must not exceed at each analysis, so that the chance to do so at any analysis is `alpha` in all.
 
-    `looks` are numbers of repeats above 0, strictly increasing, the last one the largest there can be. A two-sided test
+    `analyses` are numbers of repeats above 0, strictly increasing, the last one the largest there can be. A two-sided test
     is two one-sided ones at alpha / 2 each. Raises ValueError for an alpha outside (0, 1).
     """
     if not 0 < alpha < 1:
         raise ValueError(f"alpha: got {alpha}, expected a number between 0 and 1")
     if two_sided:
-        return tuple(2 * level for level in nominal_levels(looks, alpha / 2, two_sided=False))
-    times = np.array(looks) / looks[-1]
+        return tuple(2 * level for level in nominal_levels(analyses, alpha / 2, two_sided=False))
+    times = np.array(analyses) / analyses[-1]
     spent = np.diff(2 * special.ndtr(special.ndtri(alpha / 2) / np.sqrt(times)), prepend=0.0)
     deviations, steps = np.sqrt(times), np.sqrt(np.diff(times, prepend=0.0))
     levels = []
-    mass = np.zeros(1), np.ones(1)  # all of it is at 0 before the first look
+    mass = np.zeros(1), np.ones(1)  # all of it is at 0 before the first analysis
     for place, (deviation, step) in enumerate(zip(deviations, steps, strict=True)):
         boundary = _boundary(mass, step, spent[place], deviation)
         levels.append(float(special.ndtr(-boundary / deviation)))
-        if place + 1 < len(looks):
+        if place + 1 < len(analyses):
             mass = _mass_below(boundary, deviation, steps[place : place + 2].min(), step, mass)
     return tuple(levels)
 
@@ -238,7 +238,7 @@ def _gauss_legendre(count: int) -> tuple[Array, Array]:
 def _mass_below(
     boundary: float, deviation: float, finest: float, step: float, before: tuple[Array, Array]
 ) -> tuple[Array, Array]:
-    """Nodes below the boundary and the probability at each, given those of the look before.
+    """Nodes below the boundary and the probability at each, given those of the analysis before.
 
     The statistic is B(t), normal with standard deviation sqrt(t), of a test that has not rejected yet; it grows by
     independent normal steps.
@@ -250,7 +250,7 @@ def _mass_below(
 
 
 def _boundary(before: tuple[Array, Array], step: float, spent: float, deviation: float) -> float:
-    """The value that the statistic exceeds with probability `spent` at this look, not having rejected before."""
+    """The value that the statistic exceeds with probability `spent` at this analysis, not having rejected before."""
     nodes, mass = before
 
     def excess(boundary: float) -> float:

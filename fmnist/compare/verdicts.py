@@ -12,7 +12,7 @@ import pandas as pd
 from fmnist.declare import Metric
 from fmnist.compare.intervals import Array
 
-Verdict = Literal["better", "worse", "equivalent", "undecided"]
+Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
 RELATIVE_KINDS = ("time", "memory", "size")  # compared by ratio: the margin is a fraction
 
 
@@ -44,7 +44,7 @@ def decide_verdict(mean: float, metric: Metric, *, different: bool, equivalent: 
         return "equivalent"
     if different:
         return "better" if (mean > 0) == (metric.direction == "up") else "worse"
-    return "undecided"
+    return "inconclusive"
 
 
 def _pair_sample(table: pd.DataFrame, a: str, b: str, metric: Metric, margin: float | None) -> PairSample:

@@ -21,7 +21,7 @@ from fmnist.report import original_tables
 from fmnist.report import study_tables
 from fmnist.report import training_tables
 from fmnist.report import uncertainty_tables
-from fmnist.report.style import Look, figure_savers, looks_of
+from fmnist.report.style import Style, figure_savers, styles_of
 from fmnist.report.claims import claims_table
 from fmnist.report.study_data import Findings, find_data, gather
 from fmnist.report.gallery import pictures
@@ -92,7 +92,7 @@ def build_report(
     folder.mkdir(parents=True, exist_ok=True)
     rows.to_csv(folder / "results.csv", index=False)
     loaded, data_problem = find_data(data)
-    looks = looks_of(label for item in selected for label in item.finished_labels)
+    styles = styles_of(label for item in selected for label in item.finished_labels)
     pages, results = [], []
     with figure_savers(processes) as save:
         for item, name in zip(selected, file_names(item.name for item in selected), strict=True):
@@ -103,7 +103,7 @@ def build_report(
             for table in tables:
                 table.write(folder / "tables" / name)
             result = study_result(findings, tables)
-            chapters = chapters_of(findings, name, tables, draw(findings, looks, name, folder, save))
+            chapters = chapters_of(findings, name, tables, draw(findings, styles, name, folder, save))
             pages.append({**vars(result), "anchor": name, "chapters": chapters, "methods": methods(findings)})
             results.append(result)
     title = f"Fashion-MNIST: study {selected[0].name}" if len(selected) == 1 else "Fashion-MNIST: studies"
@@ -148,10 +148,10 @@ def tables_of(findings: Findings) -> list[Table]:
     return [table for table in every if table is not None]
 
 
-def draw(findings: Findings, looks: Mapping[str, Look], study: str, folder: Path, save: Save) -> list[dict[str, Any]]:
+def draw(findings: Findings, styles: Mapping[str, Style], study: str, folder: Path, save: Save) -> list[dict[str, Any]]:
     """Draw a study's figures below `folder`, under the study's file name; return what the page shows of each."""
     (folder / "figures" / study).mkdir(parents=True, exist_ok=True)
-    drawn = list(pictures(findings, looks))
+    drawn = list(pictures(findings, styles))
     paths = [f"figures/{study}/{name}" for name in file_names(picture.name for picture in drawn)]
     saved = [save(picture.figure, folder / path) for picture, path in zip(drawn, paths, strict=True)]
     return [

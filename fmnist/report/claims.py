@@ -75,10 +75,10 @@ def outcomes_of(findings: Findings) -> list[Outcome]:
         return []
     claims = CLAIMS[findings.study.name]
     measured = [_measured(claim, findings) for claim in claims]
-    looks = len(findings.study.design.looks) if findings.study.design else 1
+    analyses = len(findings.study.design.analyses) if findings.study.design else 1
     estimates = [[part.estimate for part in parts] for parts, _ in measured]
-    readings = read_family(list(zip(estimates, (claim.region for claim in claims), strict=True)), looks)
-    share = FAMILY_ERROR / (looks * len(claims))
+    readings = read_family(list(zip(estimates, (claim.region for claim in claims), strict=True)), analyses)
+    share = FAMILY_ERROR / (analyses * len(claims))
     tested = [
         _outcome(claim, parts, reason, reading, error, share)
         for claim, (parts, reason), (reading, error) in zip(claims, measured, readings, strict=True)

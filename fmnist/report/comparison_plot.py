@@ -9,11 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from fmnist.report.plot import fit_axis, with_unit
-from fmnist.report.style import INK, QUIET, Look, in_lines
+from fmnist.report.style import INK, QUIET, Style, in_lines
 from fmnist.declare import Metric
 
-VERDICT_COLOURS = {"better": "#9ecae1", "worse": "#fdae6b", "equivalent": "#d9d9d9", "undecided": "white"}
-VERDICT_SIGNS = {"better": "▲", "worse": "▼", "equivalent": "=", "undecided": "?"}
+VERDICT_COLOURS = {"better": "#9ecae1", "worse": "#fdae6b", "equivalent": "#d9d9d9", "inconclusive": "white"}
+VERDICT_SIGNS = {"better": "▲", "worse": "▼", "equivalent": "=", "inconclusive": "?"}
 
 
 def draw_critical_difference(axes: Axes, ranks: Mapping[str, float], cliques: Sequence[Sequence[str]]) -> Axes:
@@ -57,7 +57,7 @@ def stack_bars(bars: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def draw_verdicts(axes: Axes, labels: Sequence[str], cells: Mapping[tuple[str, str], tuple[str, str]]) -> Axes:
-    """Draw the verdict on each pair once: the row's configuration is better, worse, equivalent or undecided.
+    """Draw the verdict on each pair once: the row's configuration is better, worse, equivalent or inconclusive.
 
     `cells` maps (row, column), the row before the column in `labels`, to (verdict, difference as text); the verdict has
     a sign besides its colour.
@@ -81,7 +81,7 @@ def draw_trade_off(
     costs: pd.DataFrame,
     gains: pd.DataFrame,
     metrics: tuple[Metric, Metric],
-    looks: Mapping[str, Look],
+    styles: Mapping[str, Style],
     front: Sequence[str] = (),
 ) -> Axes:
     """Draw the gain against the cost, means with their intervals, and the Pareto front as steps.
@@ -92,8 +92,8 @@ def draw_trade_off(
     across, up = costs * metrics[0].scale, gains * metrics[1].scale
     reach = [np.nan_to_num((shown["high"] - shown["low"]) / 2) for shown in (across, up)]
     for label, x, y, dx, dy in zip(costs.index, across["mean"], up["mean"], *reach, strict=True):
-        look = looks[str(label)]
-        axes.errorbar(x, y, xerr=dx, yerr=dy, fmt=look.marker, color=look.colour, markersize=6, elinewidth=0.8,
+        style = styles[str(label)]
+        axes.errorbar(x, y, xerr=dx, yerr=dy, fmt=style.marker, color=style.colour, markersize=6, elinewidth=0.8,
                       label=str(label))  # fmt: skip
     if front:
         best = across["mean"][list(front)].sort_values()

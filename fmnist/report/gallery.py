@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from fmnist.report import plot
 from fmnist.data import CLASS_NAMES, Dataset
 from fmnist.report import comparison_plot
-from fmnist.report.style import COLUMN_INCHES, Look, figure_of, legend_below, new_axes, new_figure
+from fmnist.report.style import COLUMN_INCHES, Style, figure_of, legend_below, new_axes, new_figure
 from fmnist.report.study_data import Findings, MetricFindings
 from fmnist.report.original import original_value
 from fmnist.report.pair_text import difference_text, difference_unit, seen_from
@@ -43,20 +43,20 @@ class Picture:
     folded: bool = False  # the page shows it when asked: one of many much alike
 
 
-def pictures(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
+def pictures(findings: Findings, styles: Mapping[str, Style]) -> Iterator[Picture]:
     """Draw every figure that the findings allow; call within appearance.house_style."""
-    yield from _distributions(findings, looks)
+    yield from _distributions(findings, styles)
     yield from _verdicts(findings)
     yield from _ranks(findings)
-    yield from _trade_offs(findings, looks)
-    yield from _curves(findings, looks)
+    yield from _trade_offs(findings, styles)
+    yield from _curves(findings, styles)
     yield from _classes(findings)
-    yield from _reliability(findings, looks)
+    yield from _reliability(findings, styles)
     yield from _examples(findings)
-    yield from _originals(findings, looks)
+    yield from _originals(findings, styles)
 
 
-def _distributions(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
+def _distributions(findings: Findings, styles: Mapping[str, Style]) -> Iterator[Picture]:
     names = dict.fromkeys([findings.study.primary_metric, "test_accuracy", "test_loss", "train_seconds",
                            "epoch_seconds", "host_allocated_bytes", "device_peak_bytes"])  # fmt: skip
     for found in (findings.metrics[name] for name in names if name in findings.metrics):
@@ -72,10 +72,10 @@ def _distributions(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Pi
             )
         seen = f"Points by configuration. Means: {_listed(means['mean'], found.metric)}."
         yield Picture(_section(found), f"distribution-{found.metric.name}", found.metric.label.capitalize(), caption,
-                      seen, _runs(found, means, looks))  # fmt: skip
+                      seen, _runs(found, means, styles))  # fmt: skip
 
 
-def _originals(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
+def _originals(findings: Findings, styles: Mapping[str, Style]) -> Iterator[Picture]:
     architectures = findings.study.architectures
     for found in (findings.metrics[name] for name in ("test_accuracy", "train_accuracy") if name in findings.metrics):
         means = _means(found, findings)
@@ -87,14 +87,14 @@ def _originals(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Pictur
         seen = f"Means here: {_listed(means['mean'], found.metric)}. Original report: {_listed(there, found.metric)}."
         yield Picture("original", f"original-{found.metric.name}",
                       f"{found.metric.label.capitalize()} beside the original report", caption, seen,
-                      _runs(found, means, looks))  # fmt: skip
+                      _runs(found, means, styles))  # fmt: skip
 
 
-def _runs(found: MetricFindings, means: pd.DataFrame, looks: Mapping[str, Look]) -> Figure:
+def _runs(found: MetricFindings, means: pd.DataFrame, styles: Mapping[str, Style]) -> Figure:
     values = {label: found.samples[label].to_numpy() for label in means.index}
     axes = new_axes(height=0.75 + 0.36 * max(len(values), 2))
     note = placement_mark(found) if found.refusal else ""
-    return figure_of(plot.draw_distribution(axes, values, means, found.metric, looks, note=note))
+    return figure_of(plot.draw_distribution(axes, values, means, found.metric, styles, note=note))
 
 
 def _section(found: MetricFindings) -> Section:
@@ -124,7 +124,7 @@ def _verdicts(findings: Findings) -> Iterator[Picture]:
         comparison_plot.draw_verdicts(axes, labels, cells)
         what = "ratio" if metric.kind in RELATIVE_KINDS else f"mean difference in {difference_unit(metric)}"
         caption = (
-            "The row's configuration against the column's: ▲ better, ▼ worse, = equivalent, ? undecided; below it the"
+            "The row's configuration against the column's: ▲ better, ▼ worse, = equivalent, ? inconclusive; below it the"
             f" {what} of {metric.label}, the row's to the column's, with its 95 % interval."
         )
         counts = ", ".join(f"{count} {verdict}" for verdict, count in Counter(view.verdict for view in views).items())
@@ -158,7 +158,7 @@ def _ranks(findings: Findings) -> Iterator[Picture]:
     yield Picture("comparison", "critical-difference", "Average ranks", caption, seen, figure_of(axes))
 
 
-def _trade_offs(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
+def _trade_offs(findings: Findings, styles: Mapping[str, Style]) -> Iterator[Picture]:
     gain = findings.metrics.get("test_accuracy")
     for name in ("train_seconds", "host_allocated_bytes", "device_peak_bytes"):
         cost = findings.metrics.get(name)
@@ -178,29 +178,29 @@ def _trade_offs(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Pictu
             points = np.column_stack([costs["mean"], gains["mean"]])
             front = list(costs.index[pareto_front(points, ["down", gain.metric.direction])])
             caption += f" Not beaten in both means at once (Pareto front): {', '.join(front)}."
-        comparison_plot.draw_trade_off(axes, costs, gains, (cost.metric, gain.metric), looks, front)
+        comparison_plot.draw_trade_off(axes, costs, gains, (cost.metric, gain.metric), styles, front)
         spent = _listed(costs["mean"], cost.metric)
         seen = f"{_listed(gains['mean'], gain.metric)}, at {cost.metric.label} of {spent}."
         yield Picture("costs", f"trade-off-{name}", f"Accuracy against {cost.metric.label}", caption, seen,
                       legend_below(axes))  # fmt: skip
 
 
-def _reliability(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
+def _reliability(findings: Findings, styles: Mapping[str, Style]) -> Iterator[Picture]:
     for label in findings.predicted:
         sums = findings.predictions[label]
         curve = sums.calibration.curve()
-        axes = plot.draw_reliability(new_axes(2.6, 2.6), *curve, looks[label])
+        axes = plot.draw_reliability(new_axes(2.6, 2.6), *curve, styles[label])
         error = 100 * sums.calibration.expected_error.mean()
         caption = f"n = {sums.runs:,} together. Mean expected calibration error of a run {error:.2f} points."
         seen = f"Curve from a confidence of {np.nanmin(curve[0]):.2f} to 1 beside the diagonal."
         yield Picture("confidence", f"reliability-{label}", f"{label}: reliability", caption, seen, figure_of(axes))
 
 
-def _curves(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
+def _curves(findings: Findings, styles: Mapping[str, Style]) -> Iterator[Picture]:
     epochs = {label: rows for label in findings.ordered if len(rows := findings.epochs_of(label))}
     if not epochs:
         return
-    axes = plot.draw_validation(new_axes(), epochs, looks)
+    axes = plot.draw_validation(new_axes(), epochs, styles)
     caption = "Mean over the runs, thin once some have stopped, while at least half of them go on."
     ends = {label: plot.mean_curve(frame, "validation_accuracy")["mean"].iloc[-1] for label, frame in epochs.items()}
     seen = f"Curves. At their ends: {', '.join(f'{label} {100 * end:.1f} %' for label, end in ends.items())}."
@@ -213,14 +213,14 @@ def _curves(findings: Findings, looks: Mapping[str, Look]) -> Iterator[Picture]:
         )
         seen = f"Accuracy, loss and learning rate by epoch, up to {100 * ends[label]:.1f} % validation accuracy."
         yield Picture("curves", f"curves-{label}", f"{label}: learning curves", caption, seen,
-                      _curve(frame, looks[label]))  # fmt: skip
+                      _curve(frame, styles[label]))  # fmt: skip
 
 
-def _curve(epochs: pd.DataFrame, look: Look) -> Figure:
+def _curve(epochs: pd.DataFrame, style: Style) -> Figure:
     figure = new_figure(COLUMN_INCHES, 4.4)
     grid = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1.3])
-    plot.draw_curves(grid[0], epochs, "accuracy", look).legend(loc="lower right")
-    plot.draw_curves(grid[1], epochs, "loss", look)
+    plot.draw_curves(grid[0], epochs, "accuracy", style).legend(loc="lower right")
+    plot.draw_curves(grid[1], epochs, "loss", style)
     plot.draw_learning_rate(grid[2], epochs)
     figure.align_ylabels()
     return figure

@@ -11,7 +11,7 @@ from fmnist.declare import Metric
 from fmnist.report.table import DIGITS, NOTHING, counted, number, p_words
 
 OPPOSITE: dict[Verdict, Verdict] = {
-    "better": "worse", "worse": "better", "equivalent": "equivalent", "undecided": "undecided"
+    "better": "worse", "worse": "better", "equivalent": "equivalent", "inconclusive": "inconclusive"
 }  # fmt: skip
 MOST_DIGITS = 3  # added so that a bound near no difference is not shown as none
 
@@ -126,7 +126,7 @@ def is_turned(view: PairView, metric: Metric) -> bool:
     return (view.verdict == "better" and gain < 0) or (view.verdict == "worse" and gain > 0)
 
 
-def remarks(view: PairView, metric: Metric, looks: Sequence[int], family: int) -> str:
+def remarks(view: PairView, metric: Metric, analyses: Sequence[int], family: int) -> str:
     """Say what is special about a pair, without its names; `family` counts the pairs that were tested."""
     pair, n = view.pair, view.pair.n
     are = "is" if pair.left_out == 1 else "are"
@@ -139,7 +139,7 @@ def remarks(view: PairView, metric: Metric, looks: Sequence[int], family: int) -
     elif n == 1:
         found.append("One common repeat: a difference without a spread, which no test can judge.")
     if pair.decision:
-        found.append(_decision_words(view, metric, looks))
+        found.append(_decision_words(view, metric, analyses))
     elif n > 1:
         found += [_basis_words(pair), _agreement_words(view, family)]
     return " ".join(words for words in found if words)
@@ -160,9 +160,9 @@ def _agreement_words(view: PairView, family: int) -> str:
         sure = "The difference is sure, but smaller than the margin that matters. "
         beyond = "The interval reaches beyond the margin; the two one-sided tests stand for one of 90 %."
         return (sure * (pair.difference_p_holm <= alpha) + beyond * view.is_beyond_margin).strip()
-    if view.verdict == "undecided" and rank_p <= alpha < pair.difference_p_holm:
+    if view.verdict == "inconclusive" and rank_p <= alpha < pair.difference_p_holm:
         return f"The signed-rank test would see a difference (adjusted {p_words(rank_p)}): look for outliers."
-    if view.verdict == "undecided" and view.leaves_out_none:
+    if view.verdict == "inconclusive" and view.leaves_out_none:
         return f"The interval is the pair's own; the difference is not sure{holm_words(family)}."
     if view.verdict in ("better", "worse") and rank_p > alpha > 2.0 ** (1 - pair.n):
         return f"The signed-rank test does not confirm it (adjusted {p_words(rank_p)})."
@@ -174,16 +174,16 @@ def holm_words(family: int) -> str:
     return f" after Holm's adjustment over {counted(family, 'pair')}" if family > 1 else ""
 
 
-def _decision_words(view: PairView, metric: Metric, looks: Sequence[int]) -> str:
+def _decision_words(view: PairView, metric: Metric, analyses: Sequence[int]) -> str:
     """Say when a group-sequential design decided, and where the figures over all repeats since speak otherwise."""
     decision, n = view.pair.decision, view.pair.n
-    if decision is None or decision.look == 0:
-        return f"Not looked at yet: the first look is at {looks[0]} repeats."
-    look = f"at look {decision.look} of {len(looks)} (n = {decision.n})"
-    if view.verdict == "undecided":
-        own = " The interval does not allow for the looks." * view.leaves_out_none
-        then = "that was the last look" if decision.final else f"the next look is at {looks[decision.look]} repeats"
-        return f"Undecided {look}; {then}.{own}"
+    if decision is None or decision.analysis == 0:
+        return f"Not looked at yet: the first analysis is at {analyses[0]} repeats."
+    analysis = f"at analysis {decision.analysis} of {len(analyses)} (n = {decision.n})"
+    if view.verdict == "inconclusive":
+        own = " The interval does not allow for the analyses." * view.leaves_out_none
+        then = "that was the last look" if decision.final else f"the next analysis is at {analyses[decision.analysis]} repeats"
+        return f"Inconclusive {analysis}; {then}.{own}"
     if view.verdict == "equivalent":
         at_odds = "reach beyond the margin" * view.is_beyond_margin
     elif is_turned(view, metric):
@@ -192,13 +192,13 @@ def _decision_words(view: PairView, metric: Metric, looks: Sequence[int]) -> str
         at_odds = "do not show it" * view.holds_none
     figures = f"the figures are over all {n:,} common repeats" if n != decision.n else "the figures are plain ones"
     since = f" and {at_odds}; the decision stands" if at_odds else ""
-    return f"Decided {look}; {figures}{since}." if since or n != decision.n else f"Decided {look}."
+    return f"Decided {analysis}; {figures}{since}." if since or n != decision.n else f"Decided {analysis}."
 
 
-def repeats_text(pair: PairComparison, looks: Sequence[int]) -> str:
-    """Write the repeats that would decide a pair: 12 to 340, 12 or more, the next look of a design, or a dash."""
+def repeats_text(pair: PairComparison, analyses: Sequence[int]) -> str:
+    """Write the repeats that would decide a pair: 12 to 340, 12 or more, the next analysis of a design, or a dash."""
     if pair.decision:
-        return NOTHING if pair.decision.final else f"look at {looks[pair.decision.look]}"
+        return NOTHING if pair.decision.final else f"look at {analyses[pair.decision.analysis]}"
     if pair.repeats_to_decide is None:
         return NOTHING
     ends = (f"more than {MOST_REPEATS:,}" if math.isinf(end) else f"{end:,.0f}" for end in pair.repeats_to_decide)

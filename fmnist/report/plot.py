@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
-from fmnist.report.style import INK, QUIET, WARNING, Look, in_lines
+from fmnist.report.style import INK, QUIET, WARNING, Style, in_lines
 from fmnist.declare import Metric
 
 Numbers = npt.NDArray[np.float64]
@@ -31,7 +31,7 @@ def draw_distribution(
     values: Mapping[str, Numbers],
     means: pd.DataFrame,
     metric: Metric,
-    looks: Mapping[str, Look],
+    styles: Mapping[str, Style],
     *,
     note: str = "",
 ) -> Axes:
@@ -44,10 +44,10 @@ def draw_distribution(
     """
     shown = means.loc[list(values)] * metric.scale
     for place, ((label, stored), (_, row)) in enumerate(zip(values.items(), shown.iterrows(), strict=True)):
-        look, below = looks[label], place + 0.26
+        style, below = styles[label], place + 0.26
         if len(stored) >= FEWEST_FOR_A_BOX:
-            _draw_box(axes, stored * metric.scale, place, look)
-        _draw_points(axes, stored * metric.scale, place, look)
+            _draw_box(axes, stored * metric.scale, place, style)
+        _draw_points(axes, stored * metric.scale, place, style)
         axes.plot([row["low"], row["high"]], [below, below], color=INK, linewidth=1.4)
         axes.plot(row["mean"], below, marker="|", color=INK, markersize=6, linestyle="")
         if "original" in row:
@@ -68,7 +68,7 @@ def mark(axes: Axes, note: str) -> Axes:
     return axes
 
 
-def _draw_box(axes: Axes, values: Numbers, place: int, look: Look) -> None:
+def _draw_box(axes: Axes, values: Numbers, place: int, style: Style) -> None:
     axes.boxplot(
         [values],
         positions=[place - 0.12],
@@ -77,20 +77,20 @@ def _draw_box(axes: Axes, values: Numbers, place: int, look: Look) -> None:
         showfliers=False,  # every point is drawn anyway
         patch_artist=True,
         manage_ticks=False,
-        boxprops={"facecolor": "white", "edgecolor": look.colour, "linewidth": 0.9},
+        boxprops={"facecolor": "white", "edgecolor": style.colour, "linewidth": 0.9},
         medianprops={"color": INK, "linewidth": 1.2},
         whiskerprops={"color": INK, "linewidth": 0.7},
         capprops={"color": INK, "linewidth": 0.7},
     )
 
 
-def _draw_points(axes: Axes, values: Numbers, place: int, look: Look) -> None:
+def _draw_points(axes: Axes, values: Numbers, place: int, style: Style) -> None:
     random = np.random.default_rng(place)
     if len(values) > MOST_POINTS:
         values = random.choice(values, MOST_POINTS, replace=False)
     heights = place - 0.12 + random.uniform(-0.16, 0.16, len(values)) * (len(values) > 1)
     size, alpha, edge = (6, 0.5, 0.2) if len(values) > 50 else (14, 0.9, 0.5)
-    axes.scatter(values, heights, s=size, marker=look.marker, color=look.colour, alpha=alpha, edgecolor="white",
+    axes.scatter(values, heights, s=size, marker=style.marker, color=style.colour, alpha=alpha, edgecolor="white",
                  linewidth=edge, zorder=3)  # fmt: skip
 
 
@@ -125,7 +125,7 @@ def with_unit(metric: Metric) -> str:
     return f"{metric.label} ({metric.unit})" if metric.unit else metric.label
 
 
-def draw_curves(axes: Axes, epochs: pd.DataFrame, quantity: str, look: Look) -> Axes:
+def draw_curves(axes: Axes, epochs: pd.DataFrame, quantity: str, style: Style) -> Axes:
     """Draw training (dashed) and validation (line) by epoch: mean over repeats, band of one standard deviation.
 
     `epochs` has one row for each epoch of each run of one configuration; `quantity` is `accuracy` or `loss`.
@@ -133,7 +133,7 @@ def draw_curves(axes: Axes, epochs: pd.DataFrame, quantity: str, look: Look) -> 
     """
     scale = 100 if quantity == "accuracy" else 1
     curves = {}
-    parts = (("train", "training", "--", QUIET), ("validation", "validation", "-", look.colour))
+    parts = (("train", "training", "--", QUIET), ("validation", "validation", "-", style.colour))
     for part, name, line, colour in parts:
         curve = curves[name] = mean_curve(epochs, f"{part}_{quantity}").fillna({"std": 0})
         curve[["mean", "std"]] *= scale
@@ -208,12 +208,12 @@ def draw_learning_rate(axes: Axes, epochs: pd.DataFrame) -> Axes:
     return axes
 
 
-def draw_validation(axes: Axes, epochs: Mapping[str, pd.DataFrame], looks: Mapping[str, Look]) -> Axes:
+def draw_validation(axes: Axes, epochs: Mapping[str, pd.DataFrame], styles: Mapping[str, Style]) -> Axes:
     """Draw the mean validation accuracy by epoch of every configuration together; thin once runs have stopped."""
     curves = {label: mean_curve(frame, "validation_accuracy") for label, frame in epochs.items()}
     for label, curve in curves.items():
         curve["mean"] *= 100
-        _draw_curve(axes, curve, **looks[label].style, markevery=max(len(curve) // 6, 1), label=label)
+        _draw_curve(axes, curve, **styles[label].style, markevery=max(len(curve) // 6, 1), label=label)
     look_past_first_epoch(axes, {label: curve["mean"] for label, curve in curves.items()})
     count_epochs(axes, max(int(curve.index.max()) for curve in curves.values()))
     axes.set_ylabel("validation accuracy (%)")
@@ -267,7 +267,7 @@ def draw_example(axes: Axes, image: npt.NDArray[np.uint8], true: str, predicted:
     return axes
 
 
-def draw_reliability(axes: Axes, confidence: Numbers, accuracy: Numbers, share: Numbers, look: Look) -> Axes:
+def draw_reliability(axes: Axes, confidence: Numbers, accuracy: Numbers, share: Numbers, style: Style) -> Axes:
     """Draw how often a prediction of each confidence is right; on the diagonal the confidence is deserved.
 
     Three arrays of shape (bins,): mean confidence and accuracy of each bin, and its share of the predictions in
@@ -277,7 +277,7 @@ def draw_reliability(axes: Axes, confidence: Numbers, accuracy: Numbers, share: 
     axes.bar(edges[:-1], share, width=np.diff(edges), align="edge", color="#dddddd", edgecolor="white", linewidth=0.5)
     axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.8, linestyle=":")
     there = np.isfinite(confidence)
-    axes.plot(confidence[there], accuracy[there], **look.style, clip_on=False)
+    axes.plot(confidence[there], accuracy[there], **style.style, clip_on=False)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share right (bars: share of predictions)")
     axes.set_aspect("equal")
     return axes

@@ -75,7 +75,7 @@ class StudyRows:
         """Decide every pair of the study by its group-sequential design."""
         metric = METRICS[design.metric]
         rows = select_comparable(self.rows if metric.kind in MEASURED_KINDS else self.outcomes, metric)
-        return decide(rows, metric, self.margins.get(metric.name), design.looks, labels=self.labels)
+        return decide(rows, metric, self.margins.get(metric.name), design.analyses, labels=self.labels)
 
     def counts(self) -> pd.DataFrame:
         """Count, for each label, the runs wanted, those of each status, and the repeats that have no row."""
@@ -175,8 +175,8 @@ def _select(rows: pd.DataFrame, manifest: Mapping[str, Any], earlier: int) -> St
         of_study=own["study"] == manifest["name"],
     )
     described = manifest.get("sequential_design")
-    design = described and Design(metric=described["metric"], looks=tuple(described["looks"]))
-    most = design.looks[-1] if design else manifest["repeats"]
+    design = described and Design(metric=described["metric"], analyses=tuple(described["looks"]))
+    most = design.analyses[-1] if design else manifest["repeats"]
     asked = own if most is None else own[own["repeat"] < most]
     primary = manifest["primary_metric"]
     margins = {**DEFAULT_MARGINS, **manifest["margins"]}

@@ -52,9 +52,9 @@ class MetricFindings:
         return "shared" in self.placements
 
     @property
-    def looks(self) -> tuple[int, ...]:
-        """The repeats at which the design looks; none without a design."""
-        return self.design.looks if self.design else ()
+    def analyses(self) -> tuple[int, ...]:
+        """The repeats of the design's interim analyses; none without a design."""
+        return self.design.analyses if self.design else ()
 
     @property
     def family(self) -> int:

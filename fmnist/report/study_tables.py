@@ -190,7 +190,7 @@ def _design_note(found: MetricFindings) -> str:
         return ""
     return (
         f" The verdicts are those of a group-sequential design with {found.design.describe()}; the p values are of"
-        " plain tests over all repeats and do not allow for the looks, and estimates after an early stop are a little"
+        " plain tests over all repeats and do not allow for the analyses, and estimates after an early stop are a little"
         " too far from 0."
     )
 
@@ -199,7 +199,7 @@ def _remarks(views: list[PairView], layers: list[Interval | None], found: Metric
     """Say what is special about pairs, each remark once with the pairs it holds for."""
     pairs: dict[str, list[str]] = {}
     for view, layered in zip(views, layers, strict=True):
-        words = [remarks(view, found.metric, found.looks, found.family)]
+        words = [remarks(view, found.metric, found.analyses, found.family)]
         if view.verdict in ("better", "worse") and layered and layered.lower <= 0 <= layered.upper:
             words.append("Sure on these test images, not on others of their kind.")
         if any(words):
@@ -215,7 +215,7 @@ def _pair_row(view: PairView, layered: Interval | None) -> dict[str, object]:
     fewest, most = pair.repeats_to_decide or (None, None)
     return {
         "label": view.label, "other": view.other, "n": pair.n, "verdict": view.verdict,
-        "look": pair.decision and pair.decision.look,
+        "look": pair.decision and pair.decision.analysis,
         "difference": view.difference, "difference_lower": view.lower, "difference_upper": view.upper,
         **({"layered_lower": layered.lower, "layered_upper": layered.upper} if layered else {}),
         "ratio": view.ratio, "ratio_lower": view.ratio_lower, "ratio_upper": view.ratio_upper,
@@ -246,7 +246,7 @@ def _pair_columns(found: MetricFindings, views: list[PairView], *, has_layers: b
         "d_z": figure("d_z", digits=2, signed=True),
         "Cliff's δ": figure("cliffs_delta", digits=2, signed=True),
         "P(better)": figure("probability_better", digits=2),
-        "repeats to decide": lambda row: repeats_text(by_labels[row["label"], row["other"]].pair, found.looks),
+        "repeats to decide": lambda row: repeats_text(by_labels[row["label"], row["other"]].pair, found.analyses),
     }
 
 

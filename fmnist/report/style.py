@@ -64,7 +64,7 @@ SETTINGS: dict[Any, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Style:
     """What tells a configuration from the others, with colour and without."""
 
     colour: str
@@ -77,8 +77,8 @@ class Look:
         return {"color": self.colour, "marker": self.marker, "linestyle": self.line}
 
 
-def looks_of(labels: Iterable[str]) -> dict[str, Look]:
-    """Give each label its look. An architecture's name always gets the same one; other labels take what is left.
+def styles_of(labels: Iterable[str]) -> dict[str, Style]:
+    """Give each label its style. An architecture's name always gets the same one; other labels take what is left.
 
     After twelve labels the colours come again with another marker and line.
     """
@@ -89,9 +89,9 @@ def looks_of(labels: Iterable[str]) -> dict[str, Look]:
     return {label: _look(fixed[label] if label in fixed else next(free)) for label in wanted}
 
 
-def _look(place: int) -> Look:
+def _look(place: int) -> Style:
     turn = place // len(COLOURS)
-    return Look(
+    return Style(
         colour=COLOURS[place % len(COLOURS)],
         marker=MARKERS[(place + 5 * turn) % len(MARKERS)],
         line=LINES[(place + turn) % len(LINES)],

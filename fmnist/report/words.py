@@ -13,11 +13,11 @@ from fmnist.compare import SAME, RELATIVE_KINDS
 from fmnist.report.table import counted, in_unit, names, p_bound
 
 MOST_LISTED = 5  # configurations of one verdict; more are summed up
-MOST_OPEN = 3  # undecided ones with their differences
+MOST_OPEN = 3  # inconclusive ones with their differences
 
 
 def answer(findings: Findings) -> str:
-    """Say who wins what, by how much, how surely, what is undecided, and what the winner costs."""
+    """Say who wins what, by how much, how surely, what is inconclusive, and what the winner costs."""
     primary = findings.primary
     compared = [label for label in findings.ordered if primary and label in primary.summaries]
     if primary is None or not compared:
@@ -82,7 +82,7 @@ def _leader_against_others(findings: Findings, primary: MetricFindings, compared
         _other_images_sentence(beaten, findings),
         _equivalent_sentence([view for view in views if view.verdict == "equivalent"], primary),
         _beating_sentence([view for view in views if view.verdict == "worse"], primary),
-        _undecided_sentence([view for view in views if view.verdict == "undecided"], primary),
+        _inconclusive_sentence([view for view in views if view.verdict == "inconclusive"], primary),
     ]
 
 
@@ -111,7 +111,7 @@ def _beaten_part(view: PairView, primary: MetricFindings) -> str:
         return _turned_part(view, primary)
     over = [f"n = {pair.n:,} common repeats"] if pair.left_out else []
     if pair.decision:
-        over = [f"look {pair.decision.look}, n = {pair.decision.n:,}"]
+        over = [f"look {pair.decision.analysis}, n = {pair.decision.n:,}"]
     if metric.kind in RELATIVE_KINDS:
         return f"{view.other} ({', '.join([f'{difference_words(view, metric)} its {metric.label}', *over])})"
     larger = view if view.difference > 0 else seen_from(pair, view.other)
@@ -124,8 +124,8 @@ def _beaten_part(view: PairView, primary: MetricFindings) -> str:
 def _turned_part(view: PairView, primary: MetricFindings) -> str:
     """Name one that a design decided on before the difference turned round."""
     decision = view.pair.decision
-    look = f"look {decision.look}, n = {decision.n:,}, " if decision else ""
-    return f"{view.other} ({look}though {difference_words(view, primary.metric)} over all {view.pair.n:,} since)"
+    analysis = f"look {decision.analysis}, n = {decision.n:,}, " if decision else ""
+    return f"{view.other} ({analysis}though {difference_words(view, primary.metric)} over all {view.pair.n:,} since)"
 
 
 def _other_images_sentence(views: Sequence[PairView], findings: Findings) -> str:
@@ -155,17 +155,17 @@ def _beating_sentence(views: Sequence[PairView], primary: MetricFindings) -> str
     return f"On the repeats they share, it is worse than {_some([view.other for view in views])}."
 
 
-def _undecided_sentence(views: Sequence[PairView], primary: MetricFindings) -> str:
+def _inconclusive_sentence(views: Sequence[PairView], primary: MetricFindings) -> str:
     if not views:
         return ""
     parts = [_open_part(view, primary) for view in views]
     if len(parts) > MOST_OPEN:
         parts = [f"{len(parts):,} others, the nearest in mean being {parts[0]}"]
-    return f"Undecided is whether it differs from {names(parts)}."
+    return f"Inconclusive is whether it differs from {names(parts)}."
 
 
 def _open_part(view: PairView, primary: MetricFindings) -> str:
-    """Name one that it is undecided against, with the difference."""
+    """Name one that it is inconclusive against, with the difference."""
     if view.pair.n < 2:
         why = "one common repeat shows no spread to judge by" if view.pair.n else "no repeat in common"
         return f"{view.other} ({why})"
@@ -180,7 +180,7 @@ def _other_pairs(leader: str, primary: MetricFindings) -> str:
     counts = {
         "told apart": verdicts.count("better") + verdicts.count("worse"),
         "practically equivalent": verdicts.count("equivalent"),
-        "undecided": verdicts.count("undecided"),
+        "inconclusive": verdicts.count("inconclusive"),
     }
     told = ", ".join(f"{count:,} {words}" for words, count in counts.items() if count)
     return f"Other pairs: {told}." if told else ""

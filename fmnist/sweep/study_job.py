@@ -70,15 +70,15 @@ class StudyJob:
     def write_manifest(self, repeats: int, design: Design | None = None) -> None:
         """Tell the store what the study is, so that its rows can be found without its models.
 
-        `design` is that by which repeats are added; a user who changes it after the first look is told what that means.
+        `design` is that by which repeats are added; a user who changes it after the first analysis is told what that means.
         """
-        described = None if design is None else {"metric": design.metric, "looks": list(design.looks)}
+        described = None if design is None else {"metric": design.metric, "looks": list(design.analyses)}
         before = (self.store.read_manifest(self.study.name) or {}).get("sequential_design")
         if before and before != described:
             say(
                 self.console,
-                f"Until now repeats were added by a design with {len(before['looks'])} looks, the last at"
-                f" {before['looks'][-1]} repeats ({METRICS[before['metric']].label}), from now on by another: its"
+                f"Until now repeats were added by a design with {len(before['analyses'])} analyses, the last at"
+                f" {before['analyses'][-1]} repeats ({METRICS[before['metric']].label}), from now on by another: its"
                 " verdicts hold at their level only if it was fixed before any of these results was seen",
             )
         names = ("configuration_id", "label", "architecture")

@@ -9,29 +9,29 @@ from rich.console import Console
 
 from fmnist.report import select_studies
 from fmnist.declare import METRICS, Study
-from fmnist.compare import Design, PairDecision, next_look, open_labels, planned_looks
+from fmnist.compare import Design, PairDecision, next_analysis, open_labels, planned_analyses
 from fmnist.sweep.study_job import opened, report, say
 from fmnist.sweep.options import StudyOptions
 
 
 def run_until_decided(study: Study, options: StudyOptions, console: Console, metric: str, cap: int) -> int:
-    """Compute repeats up to the next look, decide, go on with the labels of open pairs, until none is left or `cap`.
+    """Compute repeats up to the next analysis, decide, go on with the labels of open pairs, until none is left or `cap`.
 
-    The looks follow from `cap` alone, so that the same command, stopped and started again, makes the same ones.
+    The analyses follow from `cap` alone, so that the same command, stopped and started again, makes the same ones.
     Returns the number of runs without a row in the results, as `run_study`. ValueError for a cap below 3.
     """
-    looks = planned_looks(cap)
-    design = Design(metric=metric, looks=looks)
+    analyses = planned_analyses(cap)
+    design = Design(metric=metric, analyses=analyses)
     given_up = 0
     with opened(study, options, console) as job:
-        repeats, labels = looks[0], [configuration.label for configuration in study.configurations]
-        job.write_manifest(looks[0], design)
+        repeats, labels = analyses[0], [configuration.label for configuration in study.configurations]
+        job.write_manifest(analyses[0], design)
         while True:
             left = tuple(configuration for configuration in study.configurations if configuration.label in labels)
             given_up += job.compute(replace(study, configurations=left, repeats=repeats))
             decisions = select_studies(job.store, [study.name])[0].decisions(design)
             _print_decisions(console, decisions, metric, repeats)
-            following = next_look(decisions, looks)
+            following = next_analysis(decisions, analyses)
             if following is None or following <= repeats:
                 break
             repeats, labels = following, open_labels(decisions)
@@ -39,7 +39,7 @@ def run_until_decided(study: Study, options: StudyOptions, console: Console, met
 
 
 def _print_decisions(console: Console, decisions: Sequence[PairDecision], metric: str, repeats: int) -> None:
-    undecided = [f"{item.a} and {item.b}" for item in decisions if item.verdict == "undecided"]
+    undecided = [f"{item.a} and {item.b}" for item in decisions if item.verdict == "inconclusive"]
     decided = f"{len(decisions) - len(undecided)} of {len(decisions)} pairs decided"
     say(console, f"{repeats} repeats, {METRICS[metric].label}: {decided}")
     if undecided:

@@ -20,7 +20,8 @@ from fmnist.report.study_data import Findings, gather
 from fmnist.report.selection import select_studies
 from fmnist.store.store import Store
 from fmnist.store.schema import SCHEMA
-from fmnist.declare.study import DEFAULT_MARGINS, digest, seeds_of_repeat
+from fmnist.declare.metrics import DEFAULT_MARGINS
+from fmnist.declare.study import digest, seeds_of_repeat
 
 DATA_FINGERPRINT = "synthetic-data00"
 TEST_IMAGES = 10_000

@@ -223,9 +223,9 @@ def truth_of(case: Case, findings: Findings, rows: pd.DataFrame) -> Truth:
     records = []
     for a, b in itertools.combinations(means.index, 2):
         both = table[[a, b]].dropna()
-        scaled = np.log(both) if metric.kind == "time" else both
+        scaled = np.log(both) if metric.by_ratio else both
         records.append(
-            {"a": a, "b": b, "n": len(both), **figures_of(sign * (scaled[a] - scaled[b]).to_numpy(), metric.kind)}
+            {"a": a, "b": b, "n": len(both), **figures_of(sign * (scaled[a] - scaled[b]).to_numpy(), by_ratio=metric.by_ratio)}
         )
     pairs = pd.DataFrame(records, columns=["a", "b", "n", "gain", "p", "equal_p"])
     for name in ("p", "equal_p"):
@@ -238,8 +238,8 @@ def truth_of(case: Case, findings: Findings, rows: pd.DataFrame) -> Truth:
     return Truth(means, table.count(), pd.concat([pairs, turned], ignore_index=True))
 
 
-def figures_of(gains: np.ndarray, kind: str) -> dict[str, float]:
-    margin = np.log(1.05) if kind == "time" else 0.002
+def figures_of(gains: np.ndarray, *, by_ratio: bool) -> dict[str, float]:
+    margin = np.log(1.05) if by_ratio else 0.002
     if len(gains) < 2 or np.ptp(gains) < 1e-9:
         return {"gain": gains.mean() if len(gains) else np.nan, "p": np.nan, "equal_p": np.nan}
     above = stats.ttest_1samp(gains, -margin, alternative="greater").pvalue
@@ -320,7 +320,7 @@ def check_verdicts(text: str, case: Case, truth: Truth) -> None:
         assert worst <= float(bound[2]) <= max(1.2 * worst, 0.001)
         tests = int(truth.pairs["p"].notna().sum()) // 2
         assert int(bound[3] or 1) == tests
-    if METRICS[case.metric].kind == "accuracy" and len(beaten) <= 5:
+    if METRICS[case.metric].chapter == "accuracy" and len(beaten) <= 5:
         for other in beaten:
             stated = re.search(rf"{re.escape(other)} by ([\d.]+)", text)
             assert stated, text

@@ -7,7 +7,8 @@ import pyarrow as pa
 from fmnist.declare.hyperparameters import Hyperparameters
 from fmnist.declare.metrics import METRICS
 from fmnist.store.schema import SCALAR_COLUMNS, SCHEMA
-from fmnist.declare.study import DEFAULT_MARGINS, Seeds
+from fmnist.declare.metrics import DEFAULT_MARGINS
+from fmnist.declare.study import Seeds
 
 
 def test_every_hyperparameter_and_seed_is_a_column():

@@ -15,7 +15,6 @@ from fmnist import UserError
 from fmnist.declare import Metric
 
 HARDWARE_COLUMNS = ("device_model", "threads", "gpus")
-MEASURED_KINDS = ("time", "memory")  # kinds of metric that neighbours and hardware change
 
 
 def select_comparable(frame: pd.DataFrame, metric: Metric) -> pd.DataFrame:
@@ -30,7 +29,7 @@ def select_comparable(frame: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     hardware is mixed.
     """
     chosen = frame
-    if metric.kind in MEASURED_KINDS:
+    if metric.needs_exclusive:
         chosen = _exclusive_rows(frame, metric)
         _refuse_mixed_hardware(chosen, metric)
     exclusive_first = chosen.sort_values(["label", "repeat", "placement"], kind="stable")  # exclusive before shared
@@ -60,7 +59,7 @@ def metric_table(frame: pd.DataFrame, metric: Metric, labels: Sequence[str] | No
             " choose by comparable.select_comparable first"
         )
     valued = frame[frame[metric.name].notna()]
-    if metric.kind in MEASURED_KINDS and "placement" in frame and len(select_comparable(valued, metric)) < len(valued):
+    if metric.needs_exclusive and "placement" in frame and len(select_comparable(valued, metric)) < len(valued):
         raise UserError(f"{metric.label}: got rows that are not alike, expected those of comparable.select_comparable")
     # pivot, not pivot_table: it keeps labels without any value and never averages rows
     table = frame.pivot(index="repeat", columns="label", values=metric.name).astype(np.float64)  # noqa: PD010

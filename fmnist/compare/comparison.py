@@ -33,7 +33,7 @@ from fmnist.compare.paired_tests import (
 )
 from fmnist.compare.power import repeats_range
 from fmnist.compare.sequential import PairDecision
-from fmnist.compare.verdicts import RELATIVE_KINDS, PairSample, Verdict, decide_verdict, pair_samples
+from fmnist.compare.verdicts import PairSample, Verdict, decide_verdict, pair_samples
 
 FEWEST_TO_PLAN = 5  # common repeats; the spread of fewer is too rough to plan by
 
@@ -129,7 +129,7 @@ def _describe(
     """Put one pair's figures together; `tests` are adjusted, `level` is its share of the error by Bonferroni."""
     differences, n = sample.differences, len(sample.differences)
     gaps = sample.values_a - sample.values_b
-    logs = differences if metric.kind in RELATIVE_KINDS else np.empty(0)
+    logs = differences if metric.by_ratio else np.empty(0)
     claims = {"different": tests.difference_p <= FAMILY_ERROR, "equivalent": tests.equivalence_p <= FAMILY_ERROR}
     verdict = decision.verdict if decision else decide_verdict(mean_of(differences), metric, **claims)
     is_planned = verdict == "inconclusive" and not decision

@@ -13,7 +13,6 @@ from fmnist.declare import Metric
 from fmnist.compare.intervals import Array
 
 Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
-RELATIVE_KINDS = ("time", "memory", "size")  # compared by ratio: the margin is a fraction
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,7 +48,7 @@ def decide_verdict(mean: float, metric: Metric, *, different: bool, equivalent: 
 
 def _pair_sample(table: pd.DataFrame, a: str, b: str, metric: Metric, margin: float | None) -> PairSample:
     both = table[[a, b]].dropna()
-    relative = metric.kind in RELATIVE_KINDS
+    relative = metric.by_ratio
     usable = both[(both > 0).all(axis=1)] if relative else both
     values_a, values_b = usable[a].to_numpy(), usable[b].to_numpy()
     limit = margin if margin is None or not relative else float(np.log1p(margin))

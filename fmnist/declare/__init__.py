@@ -6,13 +6,13 @@ from fmnist import lazily
 from fmnist.declare.architectures import ARCHITECTURES, CLASS_COUNT, IMAGE_SHAPE, build_model, find_architecture
 from fmnist.declare.checks import number, whole
 from fmnist.declare.hyperparameters import Hyperparameters
-from fmnist.declare.metrics import METRICS, Metric
+from fmnist.declare.metrics import DEFAULT_MARGINS, METRICS, OVERVIEW_COSTS, Metric
 from fmnist.declare.seeds import Seeds
-from fmnist.declare.study import Configuration, DEFAULT_MARGINS, PLACEMENTS, Placement, RunSpec, Study, configure, digest
+from fmnist.declare.study import Configuration, PLACEMENTS, Placement, RunSpec, Study, configure, digest
 
 if TYPE_CHECKING:
     from fmnist.declare.structure import structure_fingerprint
 else:
     __getattr__ = lazily(__name__, structure_fingerprint="structure")
 
-__all__ = ["ARCHITECTURES", "CLASS_COUNT", "Configuration", "DEFAULT_MARGINS", "Hyperparameters", "IMAGE_SHAPE", "METRICS", "Metric", "PLACEMENTS", "Placement", "RunSpec", "Seeds", "Study", "build_model", "configure", "digest", "find_architecture", "number", "structure_fingerprint", "whole"]
+__all__ = ["ARCHITECTURES", "CLASS_COUNT", "Configuration", "DEFAULT_MARGINS", "Hyperparameters", "IMAGE_SHAPE", "METRICS", "OVERVIEW_COSTS", "Metric", "PLACEMENTS", "Placement", "RunSpec", "Seeds", "Study", "build_model", "configure", "digest", "find_architecture", "number", "structure_fingerprint", "whole"]

@@ -16,7 +16,7 @@ from fmnist.declare.architectures import Architecture, find_architecture
 from fmnist.declare.checks import flag, member, number, text, whole
 from fmnist import UserError
 from fmnist.declare.hyperparameters import Hyperparameters
-from fmnist.declare.metrics import METRICS
+from fmnist.declare.metrics import DEFAULT_MARGINS, METRICS
 from fmnist.declare.seeds import Seeds, seeds_of_repeat
 
 Placement = Literal["shared", "exclusive"]
@@ -24,8 +24,6 @@ PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
 
 _NAME = "[A-Za-z0-9][A-Za-z0-9_. -]{0,99}"
 
-# the smallest difference that matters in practice: accuracy in absolute terms, time and memory as a fraction
-DEFAULT_MARGINS: Mapping[str, float] = {"test_accuracy": 0.002, "train_seconds": 0.05, "host_allocated_bytes": 0.05}
 
 
 def digest(value: Any) -> str:

@@ -33,7 +33,7 @@ from fmnist.store import Store
 from fmnist.report.table import Table, counted
 
 CHAPTERS: Mapping[str, str] = {
-    "comparison": "Comparison",
+    "accuracy": "Comparison",
     "costs": "Time and memory",
     "curves": "Learning curves",
     "classes": "Classes",

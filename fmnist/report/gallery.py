@@ -20,11 +20,11 @@ from fmnist.report.original import original_value
 from fmnist.report.pair_text import difference_text, difference_unit, seen_from
 from fmnist.report.predictions import Example, choose_examples
 from fmnist.report.study_tables import placement_mark
-from fmnist.declare import Metric
-from fmnist.compare import GENERALISES_TO, cliques, unbarred_pairs, pareto_front, RELATIVE_KINDS
+from fmnist.declare import METRICS, Metric
+from fmnist.compare import GENERALISES_TO, cliques, unbarred_pairs, pareto_front
 from fmnist.report.table import counted, in_unit, p_words
 
-Section = Literal["comparison", "costs", "curves", "classes", "confidence", "examples", "original"]
+Section = Literal["accuracy", "costs", "curves", "classes", "confidence", "examples", "original"]
 EXAMPLES = 5  # images in a row
 WIDE_INCHES = 6.5
 CONFUSION_INCHES = 4.6  # 10 x 10 figures that can be read
@@ -57,8 +57,8 @@ def pictures(findings: Findings, styles: Mapping[str, Style]) -> Iterator[Pictur
 
 
 def _distributions(findings: Findings, styles: Mapping[str, Style]) -> Iterator[Picture]:
-    names = dict.fromkeys([findings.study.primary_metric, "test_accuracy", "test_loss", "train_seconds",
-                           "epoch_seconds", "host_allocated_bytes", "device_peak_bytes"])  # fmt: skip
+    drawn = (name for name, metric in METRICS.items() if "distribution" in metric.figures)
+    names = dict.fromkeys([findings.study.primary_metric, *drawn])
     for found in (findings.metrics[name] for name in names if name in findings.metrics):
         means = _means(found, findings)
         if means.empty:
@@ -98,7 +98,7 @@ def _runs(found: MetricFindings, means: pd.DataFrame, styles: Mapping[str, Style
 
 
 def _section(found: MetricFindings) -> Section:
-    return "comparison" if found.metric.kind == "accuracy" else "costs"
+    return found.metric.chapter
 
 
 def _means(found: MetricFindings, findings: Findings) -> pd.DataFrame:
@@ -122,7 +122,7 @@ def _verdicts(findings: Findings) -> Iterator[Picture]:
         cells = {(view.label, view.other): (view.verdict, difference_text(view, metric)) for view in views}
         axes = new_axes(max(COLUMN_INCHES, 1.3 + 0.85 * (len(labels) - 1)), 0.9 + 0.46 * (len(labels) - 1))
         comparison_plot.draw_verdicts(axes, labels, cells)
-        what = "ratio" if metric.kind in RELATIVE_KINDS else f"mean difference in {difference_unit(metric)}"
+        what = "ratio" if metric.by_ratio else f"mean difference in {difference_unit(metric)}"
         caption = (
             "The row's configuration against the column's: ▲ better, ▼ worse, = equivalent, ? inconclusive; below it the"
             f" {what} of {metric.label}, the row's to the column's, with its 95 % interval."
@@ -155,12 +155,12 @@ def _ranks(findings: Findings) -> Iterator[Picture]:
     places = ", ".join(f"{label} {rank:.2f}" for label, rank in ranks.items())
     joined = "; ".join(" and ".join(group) for group in groups if len(group) > 1)
     seen = f"Ranks on a line: {places}. {f'Bars join {joined}' if joined else 'No bar'}."
-    yield Picture("comparison", "critical-difference", "Average ranks", caption, seen, figure_of(axes))
+    yield Picture("accuracy", "critical-difference", "Average ranks", caption, seen, figure_of(axes))
 
 
 def _trade_offs(findings: Findings, styles: Mapping[str, Style]) -> Iterator[Picture]:
     gain = findings.metrics.get("test_accuracy")
-    for name in ("train_seconds", "host_allocated_bytes", "device_peak_bytes"):
+    for name in (name for name, metric in METRICS.items() if "trade-off" in metric.figures):
         cost = findings.metrics.get(name)
         if cost is None or gain is None:
             continue

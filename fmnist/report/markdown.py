@@ -11,8 +11,7 @@ import pandas as pd
 
 from fmnist import UserError
 from fmnist.report.build import ReportResult, StudyResult
-from fmnist.report.study_tables import RESULT_COSTS
-from fmnist.declare import METRICS
+from fmnist.declare import METRICS, OVERVIEW_COSTS
 from fmnist.report.table import NOTHING, Table, heading
 
 START, END = "<!-- results -->", "<!-- end of results -->"
@@ -39,7 +38,7 @@ def glance_section(result: ReportResult) -> str:
     if lacking:
         raise UserError(f"results at a glance: got no study {' and '.join(lacking)}; add it to --study")
     accuracies, costs = (shown[name].set_index("configuration") for name in GLANCE)
-    measured = [heading(METRICS[name]) for name in RESULT_COSTS]
+    measured = [heading(METRICS[name]) for name in OVERVIEW_COSTS]
     table = accuracies.drop(columns=measured)
     for name in measured:
         table[f"{name} (n = {', '.join(costs['n'].unique())})"] = costs[name].reindex(table.index).fillna(NOTHING)

@@ -9,7 +9,7 @@ import pandas as pd
 from fmnist.report.study_data import Findings
 from fmnist.report.pair_text import margin_words
 from fmnist.declare import METRICS
-from fmnist.compare import hardware_of, Design, RELATIVE_KINDS
+from fmnist.compare import hardware_of, Design
 from fmnist.report.table import counted, names
 
 _VERSIONS = {"python_version": "Python", "tensorflow_version": "TensorFlow", "keras_version": "Keras",
@@ -62,7 +62,7 @@ def measurement(findings: Findings) -> str:
 def _statistics(findings: Findings) -> str:
     """Name the tests that were made, and no other."""
     compared = [found for found in findings.metrics.values() if any(pair.basis != "none" for pair in found.pairs)]
-    pairs, kinds = [pair for found in compared for pair in found.pairs], {found.metric.kind for found in compared}
+    pairs, by_ratio = [pair for found in compared for pair in found.pairs], any(found.metric.by_ratio for found in compared)
     margins = {found.metric: found.pairs[0].margin for found in compared}
     each = ", ".join(f"{metric.label} {margin_words(metric, value)}" for metric, value in margins.items() if value)
     design, ranked = findings.study.design, findings.friedman is not None and not math.isnan(findings.friedman.p)
@@ -71,7 +71,7 @@ def _statistics(findings: Findings) -> str:
         " Student's t.": True,
         "Pairs of configurations were compared over their common repeats by the paired t test, beside it Wilcoxon's"
         " exact signed-rank test, which decides where all differences are equal. P values are rounded up.": bool(pairs),
-        "Times and memory were compared as logarithms, that is by ratio.": bool(kinds & set(RELATIVE_KINDS)),
+        "Times and memory were compared as logarithms, that is by ratio.": by_ratio,
         f"Equivalence was tested by two one-sided t tests (Schuirmann 1987), the margins being {each}.": bool(each),
         "Both families of p values were adjusted by Holm's (1979) procedure over all pairs of a metric, at a"
         " family-wise level of 0.05 each.": any(found.family > 1 for found in compared),

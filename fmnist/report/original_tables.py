@@ -8,7 +8,7 @@ from fmnist.report.study_data import Findings
 from fmnist.report.original import ORIGINAL_EPOCHS, ORIGINAL_FIGURES, OWN_CNN, REPEATING_STUDY, is_package_study
 from fmnist.report.training_tables import EPOCH_COLUMNS, EPOCH_NOTE, EPOCH_QUANTITIES, over_runs
 from fmnist.declare import METRICS
-from fmnist.report.table import DIGITS, Columns, Row, Table, figure, heading, in_unit, make_table, with_spread
+from fmnist.report.table import Columns, Row, Table, figure, heading, in_unit, make_table, with_spread
 
 
 def original_table(findings: Findings) -> Table | None:
@@ -48,13 +48,13 @@ def original_table(findings: Findings) -> Table | None:
 
 def _here(row: Row) -> str:
     metric = METRICS[row["metric"]]
-    mean = with_spread(row["mean"], row["standard_deviation"], metric.scale, DIGITS[metric.unit])
+    mean = with_spread(row["mean"], row["standard_deviation"], metric.scale, metric.digits)
     return f"{mean} (n = {row['n']:,})"
 
 
 def _difference(row: Row) -> str:
     metric = METRICS[row["metric"]]
-    return figure("difference", metric.scale, DIGITS[metric.unit], signed=True)(row)
+    return figure("difference", metric.scale, metric.digits, signed=True)(row)
 
 
 def original_epochs_table(findings: Findings) -> Table | None:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fmnist.compare import PairComparison, MOST_REPEATS, RELATIVE_KINDS, Verdict
+from fmnist.compare import PairComparison, MOST_REPEATS, Verdict
 from fmnist.declare import Metric
-from fmnist.report.table import DIGITS, NOTHING, counted, number, p_words
+from fmnist.report.table import NOTHING, counted, number, p_words
 
 OPPOSITE: dict[Verdict, Verdict] = {
     "better": "worse", "worse": "better", "equivalent": "equivalent", "inconclusive": "inconclusive"
@@ -82,7 +82,7 @@ def seen_from(pair: PairComparison, label: str) -> PairView:
 
 def difference_unit(metric: Metric) -> str:
     """Name the unit of a difference: points for percent; times, memory and sizes are compared as ratios."""
-    if metric.kind in RELATIVE_KINDS:
+    if metric.by_ratio:
         return "times"
     return "points" if metric.unit == "%" else metric.unit
 
@@ -92,11 +92,11 @@ def difference_text(view: PairView, metric: Metric) -> str:
 
     A bound that leaves out no difference is written with the digits that show it.
     """
-    relative = metric.kind in RELATIVE_KINDS
+    relative = metric.by_ratio
     values = [view.difference * metric.scale, view.lower * metric.scale, view.upper * metric.scale]
     if relative:
         values = [view.ratio, view.ratio_lower, view.ratio_upper]
-    digits, none = (2, 1.0) if relative else (DIGITS[metric.unit], 0.0)
+    digits, none = (2, 1.0) if relative else (metric.digits, 0.0)
     if view.leaves_out_none:
         enough = (
             more
@@ -115,7 +115,7 @@ def difference_words(view: PairView, metric: Metric) -> str:
 
 def margin_words(metric: Metric, margin: float) -> str:
     """Write a margin of equivalence with its unit: 0.2 points, 5 %."""
-    if metric.kind in RELATIVE_KINDS:
+    if metric.by_ratio:
         return f"{100 * margin:g} %"
     return f"{margin * metric.scale:g} {difference_unit(metric)}"
 

@@ -58,7 +58,7 @@ def draw_distribution(
     axes.grid(axis="x", color="#dddddd", linewidth=0.5)
     axes.set_xlabel(with_unit(metric))
     drawn = np.concatenate([*values.values(), *means.to_numpy(dtype=float)]) * metric.scale
-    fit_axis(axes, "x", drawn, stretch=metric.kind != "accuracy")
+    fit_axis(axes, "x", drawn, stretch=metric.by_ratio)
     return mark(axes, note)
 
 
@@ -213,7 +213,7 @@ def draw_validation(axes: Axes, epochs: Mapping[str, pd.DataFrame], styles: Mapp
     curves = {label: mean_curve(frame, "validation_accuracy") for label, frame in epochs.items()}
     for label, curve in curves.items():
         curve["mean"] *= 100
-        _draw_curve(axes, curve, **styles[label].style, markevery=max(len(curve) // 6, 1), label=label)
+        _draw_curve(axes, curve, **styles[label].line_options, markevery=max(len(curve) // 6, 1), label=label)
     look_past_first_epoch(axes, {label: curve["mean"] for label, curve in curves.items()})
     count_epochs(axes, max(int(curve.index.max()) for curve in curves.values()))
     axes.set_ylabel("validation accuracy (%)")
@@ -277,7 +277,7 @@ def draw_reliability(axes: Axes, confidence: Numbers, accuracy: Numbers, share: 
     axes.bar(edges[:-1], share, width=np.diff(edges), align="edge", color="#dddddd", edgecolor="white", linewidth=0.5)
     axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.8, linestyle=":")
     there = np.isfinite(confidence)
-    axes.plot(confidence[there], accuracy[there], **style.style, clip_on=False)
+    axes.plot(confidence[there], accuracy[there], **style.line_options, clip_on=False)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share right (bars: share of predictions)")
     axes.set_aspect("equal")
     return axes

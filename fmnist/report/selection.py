@@ -14,7 +14,7 @@ import pandas as pd
 from fmnist import UserError
 from fmnist.store import Store, SCALAR_COLUMNS, STATUSES
 from fmnist.declare import METRICS, DEFAULT_MARGINS
-from fmnist.compare import MEASURED_KINDS, select_comparable, Design, PairDecision, decide
+from fmnist.compare import select_comparable, Design, PairDecision, decide
 
 FALLBACK_METRIC = "test_accuracy"  # decides a study whose manifest names no metric that is known
 MOST_NAMED = 5  # configurations in a remark; more are counted
@@ -57,7 +57,7 @@ class StudyRows:
         The reason is empty where they can: always for accuracy, and for time and memory on exclusive rows of one
         hardware. Where there are no such rows those of `finished` are given, to be described and not compared.
         """
-        if METRICS[metric].kind not in MEASURED_KINDS:
+        if not METRICS[metric].needs_exclusive:
             return self.finished, ""
         finished = self.rows[self.rows["status"] == "ok"]
         try:
@@ -74,7 +74,7 @@ class StudyRows:
     def decisions(self, design: Design) -> list[PairDecision]:
         """Decide every pair of the study by its group-sequential design."""
         metric = METRICS[design.metric]
-        rows = select_comparable(self.rows if metric.kind in MEASURED_KINDS else self.outcomes, metric)
+        rows = select_comparable(self.rows if metric.needs_exclusive else self.outcomes, metric)
         return decide(rows, metric, self.margins.get(metric.name), design.analyses, labels=self.labels)
 
     def counts(self) -> pd.DataFrame:

@@ -10,10 +10,9 @@ import pandas as pd
 from fmnist.data import CLASS_NAMES
 from fmnist.report.study_data import Findings, MetricFindings
 from fmnist.report.pair_text import PairView, difference_text, difference_unit, remarks, repeats_text, seen_from
-from fmnist.declare import METRICS, Metric
-from fmnist.compare import MEASURED_KINDS, Interval, RELATIVE_KINDS
+from fmnist.declare import METRICS, OVERVIEW_COSTS, Metric
+from fmnist.compare import Interval
 from fmnist.report.table import (
-    DIGITS,
     NOTHING,
     Columns,
     Table,
@@ -27,19 +26,18 @@ from fmnist.report.table import (
     with_spread,
 )
 
-RESULT_COSTS = ("train_seconds", "host_allocated_bytes")
 MISTAKES_SHOWN = 3
 
 
 def results_table(findings: Findings) -> Table | None:
     """The overview: label, n, accuracy with spread and interval, time, memory and verdict; the best first."""
     main = findings.primary
-    wanted = (findings.study.primary_metric, "test_accuracy", *RESULT_COSTS, "parameter_count")
-    metrics = [METRICS[name] for name in dict.fromkeys(wanted)]
+    overview = (name for name, metric in METRICS.items() if metric.in_overview)
+    metrics = [METRICS[name] for name in dict.fromkeys((findings.study.primary_metric, *overview))]
     columns: Columns = {
         "configuration": "label",
         "n": "n",
-        **{heading(metric): figure(metric.name, metric.scale, DIGITS[metric.unit]) for metric in metrics},
+        **{heading(metric): figure(metric.name, metric.scale, metric.digits) for metric in metrics},
         **({f"against {findings.ordered[0]}": "against_best"} if main and main.pairs else {}),
     }
     rows: list[dict[str, object]] = []
@@ -51,7 +49,7 @@ def results_table(findings: Findings) -> Table | None:
         if main and main.pairs:
             row["against_best"] = _against_best(findings, main, label)
         rows.append(row)
-    return make_table("comparison", "results", "Results", rows, columns, _results_note(findings), leads=True)
+    return make_table("accuracy", "results", "Results", rows, columns, _results_note(findings), leads=True)
 
 
 def _result_values(findings: Findings, metric: Metric, label: str) -> dict[str, float]:
@@ -61,9 +59,9 @@ def _result_values(findings: Findings, metric: Metric, label: str) -> dict[str, 
         return {name: float("nan")}
     summary = found.summaries[label]
     values = {name: summary.mean}
-    if metric.kind != "size":
+    if not metric.is_fixed:
         values[f"{name}_standard_deviation"] = summary.standard_deviation
-    if metric.kind == "accuracy" or (metric.kind in MEASURED_KINDS and not found.refusal):
+    if not metric.is_fixed and not found.refusal:
         values |= {f"{name}_lower": summary.mean_t_interval.lower, f"{name}_upper": summary.mean_t_interval.upper}
     return values
 
@@ -79,7 +77,7 @@ def _against_best(findings: Findings, main: MetricFindings, label: str) -> str:
 def _results_note(findings: Findings) -> str:
     """Say what the figures are, and of time and memory what is not compared, each reason once."""
     reasons: dict[str, list[str]] = {}
-    for found in (findings.metrics[name] for name in RESULT_COSTS if name in findings.metrics):
+    for found in (findings.metrics[name] for name in OVERVIEW_COSTS if name in findings.metrics):
         if found.refusal or found.withheld:
             words = basis_words(found)
             reasons.setdefault(f"{words[:1].lower()}{words[1:]}", []).append(found.metric.label)
@@ -91,7 +89,7 @@ def basis_words(found: MetricFindings) -> str:
     """Say on what rows a metric stands, where that is not every finished run."""
     if found.refusal:
         return f"{placement_mark(found)}. {way_to_compare(found)}."
-    if found.metric.kind in MEASURED_KINDS:
+    if found.metric.needs_exclusive:
         lacking = f" {names(found.withheld)} {'has' if len(found.withheld) == 1 else 'have'} none."
         return f"Exclusive rows of one hardware.{lacking if found.withheld else ''}"
     return ""
@@ -152,7 +150,7 @@ def _pair_table(found: MetricFindings, findings: Findings) -> Table | None:
     layered = metric.name == "test_accuracy"
     layers = [findings.layered_interval(view.label, view.other) if layered else None for view in views]
     margin = views[0].pair.margin
-    relative = metric.kind in RELATIVE_KINDS
+    relative = metric.by_ratio
     title = f"Pairs by {metric.label} ({'ratio' if relative else difference_unit(metric)})"
     shown_margin = NOTHING if margin is None else f"{100 * margin:g} %" if relative else in_unit(margin, metric)
     parts = {
@@ -173,14 +171,13 @@ def _pair_table(found: MetricFindings, findings: Findings) -> Table | None:
     note = " ".join(words for words, holds in parts.items() if holds)
     note += f"{_design_note(found)}{_remarks(views, layers, found)}"
     rows = [_pair_row(view, both) for view, both in zip(views, layers, strict=True)]
-    chapter = "costs" if metric.kind in ("time", "memory") else "comparison"
     columns = _pair_columns(found, views, has_layers=any(layers))
-    return make_table(chapter, f"pairs-{metric.name}", title, rows, columns, note)
+    return make_table(metric.chapter, f"pairs-{metric.name}", title, rows, columns, note)
 
 
 def _spoken_of(metric: Metric) -> str:
     """Say on what a metric's verdicts hold."""
-    if metric.kind in MEASURED_KINDS:
+    if metric.needs_exclusive:
         return "on this hardware"
     return "on these test images" if metric.name.startswith("test_") else "of this data"
 
@@ -230,11 +227,11 @@ def _pair_row(view: PairView, layered: Interval | None) -> dict[str, object]:
 
 def _pair_columns(found: MetricFindings, views: list[PairView], *, has_layers: bool) -> Columns:
     metric, by_labels = found.metric, {(view.label, view.other): view for view in views}
-    both = figure("layered", metric.scale, DIGITS[metric.unit], signed=True)
+    both = figure("layered", metric.scale, metric.digits, signed=True)
     return {
         "configuration": "label",
         "against": "other",
-        "ratio" if metric.kind in RELATIVE_KINDS else "difference": lambda row: difference_text(
+        "ratio" if metric.by_ratio else "difference": lambda row: difference_text(
             by_labels[row["label"], row["other"]], metric
         ),
         "verdict": "verdict",

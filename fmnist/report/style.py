@@ -72,7 +72,7 @@ class Style:
     line: LineStyle
 
     @property
-    def style(self) -> dict[str, Any]:
+    def line_options(self) -> dict[str, Any]:
         """What a call that draws a line takes."""
         return {"color": self.colour, "marker": self.marker, "linestyle": self.line}
 

@@ -17,7 +17,6 @@ NOTHING = "\N{EN DASH}"  # what a table shows where a value is not available
 NEVER = "never"  # and where a time is infinite
 LABEL_HEADINGS = ("configuration", "against")  # of shown columns that hold labels
 MINUS = "\N{MINUS SIGN}"
-DIGITS = {"%": 2, "nats": 4, "s": 1, "MiB": 1, "": 0}  # after the point, by the unit a metric is shown in
 LONG_WORDS = 40  # characters from which a column of a page's table may break into lines
 
 Row = Mapping[Any, Any]  # raw values by the names of the CSV's columns
@@ -127,7 +126,7 @@ def number(value: Any, digits: int, *, scale: float = 1, signed: bool = False) -
 
 def in_unit(value: Any, metric: Metric, *, signed: bool = False, more_digits: int = 0) -> str:
     """Write a stored value of a metric in the unit it is shown in, without the unit."""
-    return number(value, DIGITS[metric.unit] + more_digits, scale=metric.scale, signed=signed)
+    return number(value, metric.digits + more_digits, scale=metric.scale, signed=signed)
 
 
 def with_spread(mean: Any, standard_deviation: float, scale: float, digits: int, *, signed: bool = False) -> str:
@@ -187,12 +186,12 @@ def metric_table(metric: Metric, summaries: Mapping[str, Summary], basis: str) -
         }
         for label, item in summaries.items()
     ]
-    unit = (metric.scale, DIGITS[metric.unit])
+    unit = (metric.scale, metric.digits)
     columns: Columns = {
         "configuration": "label",
         "n": "n",
         "mean": figure("mean", *unit),
-        "std. dev.": figure("standard_deviation", metric.scale, DIGITS[metric.unit] + 1),
+        "std. dev.": figure("standard_deviation", metric.scale, metric.digits + 1),
         **{name: figure(name, *unit) for name in ("median", "minimum", "maximum")},
         "95 % interval of the mean": figure("interval", *unit),
     }

@@ -45,7 +45,7 @@ def layers_table(findings: Findings) -> Table | None:
         " other images; the chance of single runs on single images is in either error and counted once. Verdicts on"
         " pairs speak of seeds alone, the original report's claims of both. Differences are over common repeats."
     )
-    return make_table("comparison", "layers", "Two layers of uncertainty", rows, columns, note)
+    return make_table("accuracy", "layers", "Two layers of uncertainty", rows, columns, note)
 
 
 def _layer_figures(layers: VarianceLayers, prefix: str) -> dict[str, float]:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from fmnist.report.study_data import MOST_SHOWN, Findings, MetricFindings
 from fmnist.report.pair_text import PairView, difference_words, holm_words, is_turned, margin_words, seen_from
-from fmnist.report.study_tables import RESULT_COSTS, way_to_compare
-from fmnist.declare import METRICS
-from fmnist.compare import SAME, RELATIVE_KINDS
+from fmnist.report.study_tables import way_to_compare
+from fmnist.declare import METRICS, OVERVIEW_COSTS
+from fmnist.compare import SAME
 from fmnist.report.table import counted, in_unit, names, p_bound
 
 MOST_LISTED = 5  # configurations of one verdict; more are summed up
@@ -29,7 +29,7 @@ def answer(findings: Findings) -> str:
         sentences.append("There is no other configuration to compare it with.")
     else:
         sentences.append(f"No other configuration has a {primary.metric.label} to compare it with.")
-    costs = [name for name in RESULT_COSTS if name in findings.metrics and name != primary.metric.name]
+    costs = [name for name in OVERVIEW_COSTS if name in findings.metrics and name != primary.metric.name]
     sentences += [_cost_sentence(findings, findings.metrics[name], compared[0]) for name in costs]
     return " ".join(sentence for sentence in sentences if sentence)
 
@@ -112,7 +112,7 @@ def _beaten_part(view: PairView, primary: MetricFindings) -> str:
     over = [f"n = {pair.n:,} common repeats"] if pair.left_out else []
     if pair.decision:
         over = [f"look {pair.decision.analysis}, n = {pair.decision.n:,}"]
-    if metric.kind in RELATIVE_KINDS:
+    if metric.by_ratio:
         return f"{view.other} ({', '.join([f'{difference_words(view, metric)} its {metric.label}', *over])})"
     larger = view if view.difference > 0 else seen_from(pair, view.other)
     words = difference_words(larger, metric)

@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 from rounds import Case, Train
 
-from fmnist.declare.architectures import build_model
 from fmnist.data.dataset import load_data
+from fmnist.declare.architectures import build_model
 from fmnist.declare.hyperparameters import Hyperparameters
 
 

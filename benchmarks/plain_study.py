@@ -19,8 +19,8 @@ import keras
 import numpy as np
 from keras_loop import compile_model, compiled_model
 
-from fmnist.declare.architectures import ARCHITECTURES, find_architecture
 from fmnist.data.dataset import draw_split, load_data
+from fmnist.declare.architectures import ARCHITECTURES, find_architecture
 from fmnist.declare.hyperparameters import Hyperparameters
 from fmnist.declare.study import seeds_of_repeat
 

@@ -54,7 +54,9 @@ class StoppingFigures:
     studies: int
     false_difference: float  # a pair without a difference is claimed to differ: the family-wise error
     false_equivalence: float  # a pair at or beyond the margin is claimed equivalent: the family-wise error
-    peeking_error: float  # false_difference of stopping at the first analysis whose plain Holm-adjusted p is small enough
+    peeking_error: (
+        float  # false_difference of stopping at the first analysis whose plain Holm-adjusted p is small enough
+    )
     decided: float  # share of pairs with a claim by the last analysis
     decided_by_plain_tests: float  # the same of plain tests, Holm-adjusted, once at the last analysis
     repeats: float  # mean number of repeats of a configuration, which goes on while one of its pairs is open

@@ -26,10 +26,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from fmnist.declare.architectures import ARCHITECTURES, find_architecture
-from fmnist.train.measurement import cpu_model, provenance
-from fmnist.store.store import Store
 from fmnist.compare.intervals import Interval, Summary, summarize
+from fmnist.declare.architectures import ARCHITECTURES, find_architecture
+from fmnist.store.store import Store
+from fmnist.train.measurement import cpu_model, provenance
 
 ROOT = Path(__file__).resolve().parents[1]
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"

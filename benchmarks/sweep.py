@@ -20,14 +20,14 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fmnist.store.store import Store
 from fmnist.declare.study import Study, configure
-from fmnist.sweep.tuner import WAVE_RUNS, sweep
+from fmnist.store.store import Store
 from fmnist.sweep.connection import connection
 from fmnist.sweep.display import SweepState
 from fmnist.sweep.options import StudyOptions
-from fmnist.sweep.resources import share_of
 from fmnist.sweep.plan import Durations
+from fmnist.sweep.resources import share_of
+from fmnist.sweep.tuner import WAVE_RUNS, sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])  # the slots import it too

@@ -17,7 +17,7 @@ class UserError(ValueError):
 
 
 def lazily(package: str, **modules: str) -> Callable[[str], Any]:
-    """Make a package's `__getattr__`: of names whose modules take seconds to load, each is loaded when it is asked for."""
+    """Make a package's `__getattr__`: it loads `modules`' names when they are asked for, which takes seconds."""
 
     def load(name: str) -> Any:
         if name not in modules:

@@ -16,9 +16,7 @@ def main() -> int:
     arguments = parse()
     print_now(f"Report on {', '.join(arguments.study) or 'all studies'}")
     from fmnist import UserError
-    from fmnist.report import build_report
-    from fmnist.report import update_sections
-    from fmnist.report import print_results
+    from fmnist.report import build_report, print_results, update_sections
 
     try:
         result = build_report(

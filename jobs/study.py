@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rich.console import Console
 
-from fmnist.studies import find_study
 from fmnist import UserError
 from fmnist.declare import METRICS, PLACEMENTS, Study
-from fmnist.sweep import run_study, StudyOptions, list_studies, preview_study
+from fmnist.studies import find_study
+from fmnist.sweep import StudyOptions, list_studies, preview_study, run_study
 
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 MAX_REPEATS = 30  # of --until-decided

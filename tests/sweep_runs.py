@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fmnist.store.store import Store
 from fmnist.declare.study import RunSpec, Study, configure
-from fmnist.sweep.tuner import sweep
+from fmnist.store.store import Store
 from fmnist.sweep.display import SweepState
 from fmnist.sweep.options import StudyOptions
-from fmnist.sweep.resources import Share
 from fmnist.sweep.plan import Durations, make_plan
+from fmnist.sweep.resources import Share
+from fmnist.sweep.tuner import sweep
 from tests.trivial_engine import COURSES
 
 ROOT = Path(__file__).resolve().parents[1]

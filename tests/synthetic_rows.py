@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 
 from fmnist.data.dataset import Dataset
 from fmnist.declare.hyperparameters import Hyperparameters
-from fmnist.report.study_data import Findings, gather
-from fmnist.report.selection import select_studies
-from fmnist.store.store import Store
-from fmnist.store.schema import SCHEMA
 from fmnist.declare.metrics import DEFAULT_MARGINS
 from fmnist.declare.study import digest, seeds_of_repeat
+from fmnist.report.selection import select_studies
+from fmnist.report.study_data import Findings, gather
+from fmnist.store.schema import SCHEMA
+from fmnist.store.store import Store
 
 DATA_FINGERPRINT = "synthetic-data00"
 TEST_IMAGES = 10_000

@@ -98,6 +98,8 @@ def test_a_script_without_a_main_guard_builds_the_report_once(tmp_path):
 
 
 def test_the_job_loads_neither_tensorflow_nor_ray():
-    code = "import fmnist.report.build, fmnist.report.terminal, sys; print(*{name.split('.')[0] for name in sys.modules})"
+    code = (
+        "import fmnist.report.build, fmnist.report.terminal, sys; print(*{name.split('.')[0] for name in sys.modules})"
+    )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"tensorflow", "keras", "ray", "torch"} & set(loaded)

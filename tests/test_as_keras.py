@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fmnist.declare.architectures import ARCHITECTURES, build_model
-from fmnist.train.keras_engine import KerasEngine
-from fmnist.train.loop import Engine
-from fmnist.train.kernels.forward import obstacle
 from fmnist import UserError
+from fmnist.declare.architectures import ARCHITECTURES, build_model
 from fmnist.declare.hyperparameters import Hyperparameters
 from fmnist.declare.study import seeds_of_repeat
+from fmnist.train.keras_engine import KerasEngine
+from fmnist.train.kernels.forward import obstacle
+from fmnist.train.loop import Engine
 
 # Keras says so of weights that no loss reaches, which one case below has
 pytestmark = pytest.mark.filterwarnings("ignore:Gradients do not exist for variables:UserWarning")

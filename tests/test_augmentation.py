@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fmnist.train.augmentation import augment, random_matrices
 from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.train.augmentation import augment, random_matrices
 
 SEED = (5, 6)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fmnist.compare.intervals import Interval
 from fmnist.declare.architectures import ARCHITECTURES, build_model
 from fmnist.studies import find_study
-from fmnist.compare.intervals import Interval
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 

@@ -121,7 +121,9 @@ def test_a_wider_region_never_loses_a_confirmation(parts, region, more):
 
 @given(st.lists(st.tuples(PARTS, REGIONS), min_size=1, max_size=5), st.integers(1, 4))
 def test_more_claims_and_more_looks_never_decide_more(claims, analyses):
-    for alone, together in zip([read_family([claim])[0] for claim in claims], read_family(claims, analyses), strict=True):
+    for alone, together in zip(
+        [read_family([claim])[0] for claim in claims], read_family(claims, analyses), strict=True
+    ):
         assert together[1] >= alone[1]
         assert together[0] in ("not decidable", alone[0])
 

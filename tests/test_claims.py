@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fmnist.compare.claim_evaluation import Estimate, read_family
 from fmnist.data.dataset import CLASS_NAMES, load_data
 from fmnist.report.claim_checks import (
     UndecidableError,
@@ -23,11 +24,10 @@ from fmnist.report.claim_checks import (
     spread_ratio,
 )
 from fmnist.report.claims import ABOVE, BELOW, CLAIMS, about, claims_table, outcomes_of
-from fmnist.report.study_data import gather
 from fmnist.report.predictions import PredictionSums, accuracy_difference, right_difference
 from fmnist.report.selection import select_studies
+from fmnist.report.study_data import gather
 from fmnist.store.store import Store
-from fmnist.compare.claim_evaluation import Estimate, read_family
 from fmnist.studies import comparison, timing
 from tests import synthetic_rows
 from tests.synthetic_rows import SIX

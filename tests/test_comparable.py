@@ -3,10 +3,10 @@ import math
 import pandas as pd
 import pytest
 
-from fmnist.compare.comparison import compare_pairs
 from fmnist import UserError
-from fmnist.declare.metrics import METRICS
 from fmnist.compare.comparable import hardware_of, metric_table, select_comparable
+from fmnist.compare.comparison import compare_pairs
+from fmnist.declare.metrics import METRICS
 from tests.small_frames import frame_of
 
 SECONDS, ACCURACY = METRICS["train_seconds"], METRICS["test_accuracy"]

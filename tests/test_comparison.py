@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fmnist.compare.comparison import compare_pairs
-from fmnist.report.pair_text import remarks, repeats_text, seen_from
-from fmnist.declare.metrics import METRICS
 from fmnist.compare.intervals import Interval
 from fmnist.compare.power import repeats_for_difference, repeats_for_equivalence
+from fmnist.declare.metrics import METRICS
+from fmnist.report.pair_text import remarks, repeats_text, seen_from
 from fmnist.report.table import NOTHING
 from tests.small_frames import frame_of
 

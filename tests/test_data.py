@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmnist.data import dataset
-from fmnist.data import sources
+from fmnist.data import dataset, sources
 from fmnist.data.dataset import CLASS_NAMES, CONTENT_SHA256, cache_directory, draw_split, load_data
 from tests.tiny_data import tiny_dataset
 

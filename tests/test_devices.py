@@ -8,10 +8,10 @@ import keras
 import pytest
 import tensorflow as tf
 
+from fmnist import UserError
 from fmnist.declare.architectures import build_model
 from fmnist.train import devices
 from fmnist.train.devices import choose_policy, cpu_gains, memory_limit_megabytes, prepare_process
-from fmnist import UserError
 
 # before any test of any file starts TensorFlow, which would settle its threads
 prepare_process(1, 0.0)

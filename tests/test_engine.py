@@ -9,11 +9,11 @@ import pytest
 import tensorflow as tf
 
 from fmnist.declare.architectures import ARCHITECTURES, build_model
+from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.declare.study import seeds_of_repeat
 from fmnist.train.kernels import layers
 from fmnist.train.loop import Engine
 from fmnist.train.optimizers import Adam, LossScale
-from fmnist.declare.hyperparameters import Hyperparameters
-from fmnist.declare.study import seeds_of_repeat
 
 BATCH = 8
 LEARNING_RATES = {"adam": 1e-4, "sgd": 1e-2}

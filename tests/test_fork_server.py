@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from fmnist.store.store import Store
 from fmnist.store.storage import Storage
+from fmnist.store.store import Store
 from fmnist.sweep.claims import InFlight
+from fmnist.sweep.fork_server import Nursery, model_path
 from fmnist.sweep.options import StudyOptions
 from fmnist.sweep.resources import Share
-from fmnist.sweep.fork_server import Nursery, model_path
 from tests.sweep_runs import trivial_runs
 
 

@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 from fmnist.declare.architectures import ARCHITECTURES
-from fmnist.train.loop import Engine
 from fmnist.declare.study import seeds_of_repeat
+from fmnist.train.loop import Engine
 from fmnist.train.run import build_for
 
 BATCH, IMAGES = 4, 11  # two full batches and one of three

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fmnist.train.augmentation import random_matrices
-from fmnist.studies import find_study
 from fmnist.data.dataset import draw_split
 from fmnist.declare.hyperparameters import Hyperparameters
-from fmnist.store.store import Store
 from fmnist.declare.seeds import Seeds, seeds_of_repeat
 from fmnist.declare.study import Study, configure
+from fmnist.store.store import Store
+from fmnist.studies import find_study
 from fmnist.sweep.structures import fingerprints
+from fmnist.train.augmentation import random_matrices
 from fmnist.train.run import order_of_epoch
 
 SIX_IDS = {  # configuration_id and run_id of repeat 0, on Fashion-MNIST

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pytest
 
 from fmnist import UserError
-from fmnist.store.store import Store
 from fmnist.store import compaction, row_files, storage
 from fmnist.store.storage import Storage
+from fmnist.store.store import Store
 from tests.object_store import Gate, check_permissions_from_now_on, s3_server
 from tests.stored_rows import make_manifest, make_row
 

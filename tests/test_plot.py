@@ -7,20 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmnist.report import plot
 from fmnist.declare.architectures import ARCHITECTURES
-from fmnist.report import comparison_plot
+from fmnist.declare.metrics import METRICS
+from fmnist.report import comparison_plot, plot
 from fmnist.report.style import (
     COLOURS,
     figure_of,
     figure_savers,
     house_style,
     legend_below,
-    styles_of,
     new_axes,
     save_figure,
+    styles_of,
 )
-from fmnist.declare.metrics import METRICS
 from tests.synthetic_rows import SIX, history_of
 
 TWELVE = [*ARCHITECTURES, *(f"variant_{place}" for place in range(12 - len(ARCHITECTURES)))]

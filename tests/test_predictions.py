@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fmnist.compare.calibration import calibration_bins
 from fmnist.report.epochs import read_epochs, stages_of
 from fmnist.report.predictions import PredictionSums, sum_predictions
 from fmnist.store.store import Store
-from fmnist.compare.calibration import calibration_bins
 from tests.synthetic_rows import SIX, TEST_IMAGES, balanced_labels, rows_of
 
 TRUE = balanced_labels()

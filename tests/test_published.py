@@ -11,8 +11,8 @@ import pytest
 from fmnist.report import build
 from fmnist.report.build import build_report
 from fmnist.report.markdown import END, GLANCE_END, GLANCE_START, START, glance_section, results_section
-from fmnist.store.store import Store
 from fmnist.store.schema import SCHEMA
+from fmnist.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED, REPORT = ROOT / "results" / "published", ROOT / "docs" / "report"

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from fmnist.store.store import Store
 from fmnist.declare.study import Study, configure
-from fmnist.sweep import queue
+from fmnist.store.store import Store
+from fmnist.sweep import queue as queue_module
 from fmnist.sweep.claims import InFlight
 from fmnist.sweep.queue import RunQueue, failed_row
 from tests.sweep_runs import trivial_runs
@@ -57,7 +57,7 @@ def test_a_failed_run_that_is_to_be_computed_again_is(store):
 
 
 def test_rows_that_another_sweep_made_and_compacted_are_not_computed(store, monkeypatch):
-    monkeypatch.setattr(queue, "LISTING_SHARE", 0)  # look each time
+    monkeypatch.setattr(queue_module, "LISTING_SHARE", 0)  # look each time
     runs = trivial_runs(12)
     queue = RunQueue(runs, store, max_failures=0)
     first = queue.take()
@@ -88,7 +88,7 @@ def test_a_row_that_appears_before_the_queue_is_made_is_not_computed(store):
 
 
 def test_a_run_that_is_to_be_tried_again_but_left_its_row_is_not(store, monkeypatch):
-    monkeypatch.setattr(queue, "LISTING_SHARE", 0)  # look each time
+    monkeypatch.setattr(queue_module, "LISTING_SHARE", 0)  # look each time
     (run,) = trivial_runs(1)
     queue = RunQueue([run], store, max_failures=2)
     turn = queue.take()

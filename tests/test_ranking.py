@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fmnist.compare.comparison import compare_pairs
-from fmnist.declare.metrics import METRICS
 from fmnist.compare.ranking import cliques, friedman, rank_rows, unbarred_pairs
+from fmnist.declare.metrics import METRICS
 from tests.small_frames import DEMSAR_AUC, frame_of
 
 ACCURACY = METRICS["test_accuracy"]
@@ -105,7 +105,9 @@ def comparisons_with(apart, labels="abcd"):
     """Comparisons of constant differences: those in `apart` are told apart, the others are the same."""
     frame = frame_of({label: [0.9] for label in labels})
     plain = compare_pairs(frame, ACCURACY, 0.002)
-    return [dataclasses.replace(pair, verdict="better" if {pair.a, pair.b} in apart else "inconclusive") for pair in plain]
+    return [
+        dataclasses.replace(pair, verdict="better" if {pair.a, pair.b} in apart else "inconclusive") for pair in plain
+    ]
 
 
 def test_cliques_are_the_longest_stretches_that_no_verdict_splits():

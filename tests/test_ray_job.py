@@ -22,8 +22,8 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 from ray.tune import Callback
 
 from fmnist import UserError
-from fmnist.store.store import Store
 from fmnist.declare.study import Study, configure
+from fmnist.store.store import Store
 from fmnist.sweep.resources import Share, share_of
 from tests.sweep_runs import sweep_in_a_process, sweep_trivially, trivial_runs, wait_for_rows
 from tests.tiny_data import tiny_dataset

@@ -11,20 +11,20 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from fmnist.report import build
 from fmnist.data.dataset import Dataset
+from fmnist.report import build
 from fmnist.report.build import ReportResult, StudyResult, build_report, file_name, mark_commands
-from fmnist.report.style import figure_of, house_style, looks_of, new_axes
-from fmnist.report.study_data import MOST_SHOWN, gather
 from fmnist.report.gallery import Picture, pictures
 from fmnist.report.methods import methods
 from fmnist.report.predictions import Example, choose_examples
 from fmnist.report.selection import select_studies
+from fmnist.report.study_data import MOST_SHOWN, gather
 from fmnist.report.study_tables import results_table
+from fmnist.report.style import figure_of, house_style, looks_of, new_axes
+from fmnist.report.table import Table
 from fmnist.report.terminal import print_results
 from fmnist.report.words import answer, missing_words
 from fmnist.store.store import Store
-from fmnist.report.table import Table
 from tests.synthetic_rows import DATA_FINGERPRINT, SIX, TEST_IMAGES, balanced_labels, manifest_of, rows_of
 
 REPEATS = 5

@@ -19,15 +19,15 @@ import pytest
 from scipy import stats
 
 from fmnist.data.dataset import Dataset
+from fmnist.declare.metrics import METRICS
 from fmnist.report.build import tables_of
-from fmnist.report.study_data import MOST_SHOWN, Findings, gather
 from fmnist.report.methods import methods
 from fmnist.report.selection import select_studies
-from fmnist.report.words import answer, missing_words
-from fmnist.store.store import Store
-from fmnist.declare.metrics import METRICS
-from fmnist.store.schema import SCALAR_COLUMNS
+from fmnist.report.study_data import MOST_SHOWN, Findings, gather
 from fmnist.report.table import in_unit
+from fmnist.report.words import answer, missing_words
+from fmnist.store.schema import SCALAR_COLUMNS
+from fmnist.store.store import Store
 from tests.synthetic_rows import (
     DATA_FINGERPRINT,
     Maker,
@@ -150,7 +150,7 @@ CASES = [
     Case(name="inconclusive at analysis 1", accuracies=noisy(3, 6, step=0.002), repeats=5, manifest=design(5, 20),
          says=("the next analysis is at 20 repeats",), answers_not=(" would decide", "a few more", "margin")),
     Case(name="inconclusive at the end", accuracies=noisy(2, 8, step=0.0), repeats=8, manifest=design(5, 8),
-         says=("that was the last look",), answers_not=(" would decide",)),
+         says=("that was the last analysis",), answers_not=(" would decide",)),
     Case(name="decided for the leader, then turned", repeats=5, manifest=design(5, 21),
          accuracies={"a": EARLY + [0.88, 0.879] * 4 + [0.99] * 8, "b": [0.9] * 13 + [None] * 8},
          says=("a has the highest mean", "It is better than b (analysis 1, n = 5, though \N{MINUS SIGN}0.09",
@@ -225,7 +225,12 @@ def truth_of(case: Case, findings: Findings, rows: pd.DataFrame) -> Truth:
         both = table[[a, b]].dropna()
         scaled = np.log(both) if metric.by_ratio else both
         records.append(
-            {"a": a, "b": b, "n": len(both), **figures_of(sign * (scaled[a] - scaled[b]).to_numpy(), by_ratio=metric.by_ratio)}
+            {
+                "a": a,
+                "b": b,
+                "n": len(both),
+                **figures_of(sign * (scaled[a] - scaled[b]).to_numpy(), by_ratio=metric.by_ratio),
+            }
         )
     pairs = pd.DataFrame(records, columns=["a", "b", "n", "gain", "p", "equal_p"])
     for name in ("p", "equal_p"):

@@ -5,10 +5,9 @@ import dataclasses
 import pyarrow as pa
 
 from fmnist.declare.hyperparameters import Hyperparameters
-from fmnist.declare.metrics import METRICS
-from fmnist.store.schema import SCALAR_COLUMNS, SCHEMA
-from fmnist.declare.metrics import DEFAULT_MARGINS
+from fmnist.declare.metrics import DEFAULT_MARGINS, METRICS
 from fmnist.declare.study import Seeds
+from fmnist.store.schema import SCALAR_COLUMNS, SCHEMA
 
 
 def test_every_hyperparameter_and_seed_is_a_column():

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from fmnist import UserError
+from fmnist.compare.sequential import Design
 from fmnist.report.selection import select_studies, tell_apart
 from fmnist.store.store import Store
-from fmnist.compare.sequential import Design
 from tests.synthetic_rows import SIX, manifest_of, rows_of
 
 TWO = SIX[:2]

@@ -5,18 +5,18 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fmnist.compare.comparison import compare_pairs
-from fmnist.report.pair_text import remarks, repeats_text, seen_from
-from fmnist.declare.metrics import METRICS
 from fmnist.compare.sequential import (
     Design,
-    decide,
     analysis_levels,
+    decide,
     next_analysis,
     nominal_levels,
     open_labels,
     planned_analyses,
     reject_at_analyses,
 )
+from fmnist.declare.metrics import METRICS
+from fmnist.report.pair_text import remarks, repeats_text, seen_from
 from fmnist.report.table import NOTHING
 from tests.small_frames import frame_of
 
@@ -29,7 +29,7 @@ def values_around(mean, spread, n, seed):
 
 
 @pytest.mark.parametrize(
-    ("looks", "boundaries"),
+    ("analyses", "boundaries"),
     [
         # O'Brien-Fleming-type boundaries of Lan and DeMets, level 0.05 two-sided, as in R's ldbounds and gsDesign
         ((1, 2, 3, 4, 5), [4.877, 3.357, 2.680, 2.290, 2.031]),
@@ -59,8 +59,8 @@ def test_levels_grow_with_the_error_there_is_to_spend_and_never_exceed_it(analys
     assert all(less <= more for less, more in zip(smaller, levels, strict=True))
 
 
-@pytest.mark.parametrize("looks", [(), (1, 5), (5, 5), (10, 5)])
-def test_looks_must_increase(analyses):
+@pytest.mark.parametrize("analyses", [(), (1, 5), (5, 5), (10, 5)])
+def test_analyses_must_increase(analyses):
     with pytest.raises(ValueError, match="expected increasing numbers of repeats"):
         decide(frame_of({"a": [0.9], "b": [0.8]}), ACCURACY, 0.002, analyses)
 
@@ -74,21 +74,24 @@ def test_a_single_look_is_a_plain_test():
     assert analysis_levels((20,), 0.05, two_sided=True) == pytest.approx((0.05,))
 
 
-def test_planned_looks():
+def test_planned_analyses():
     assert planned_analyses(30) == (5, 10, 15, 20, 25, 30)
     assert planned_analyses(6) == (5, 6)
     assert planned_analyses(4) == (4,)
-    with pytest.raises(ValueError, match="looks: got cap 2"):
+    with pytest.raises(ValueError, match="analyses: got cap 2"):
         planned_analyses(2)
 
 
 def test_rejections_step_down_by_holm_and_stay():
     analyses = (10, 20)
     first, last = analysis_levels(analyses, 0.05, two_sided=True)
-    third, half = analysis_levels(analyses, 0.05 / 3, two_sided=True)[0], analysis_levels(analyses, 0.025, two_sided=True)[0]
+    third, half = (
+        analysis_levels(analyses, 0.05 / 3, two_sided=True)[0],
+        analysis_levels(analyses, 0.025, two_sided=True)[0],
+    )
     assert third < half < first < last
     unknown = np.full((2, 3), np.nan)
-    # the smallest passes at a third, then the next at a half; the last fails even alone, and passes at the last analysis
+    # the smallest passes at a third, then the next at a half; the last fails even alone, and passes at the last
     p_values = np.array([[0.99 * half, 0.99 * third, 1.01 * first], [1.0, 1.0, 0.99 * last]])
     assert reject_at_analyses(p_values, unknown, analyses, 0.05).difference.tolist() == [1, 1, 2]
     p_values[0, 1] = 1.01 * third
@@ -183,9 +186,9 @@ def test_a_label_without_rows_counts_in_the_family_and_is_not_looked_at():
 
 
 @pytest.mark.parametrize(
-    ("looks", "words"), [((5,), "one analysis at 5 repeats"), ((5, 10, 15), "looks at 5, 10 and 15 repeats")]
+    ("analyses", "words"), [((5,), "one analysis at 5 repeats"), ((5, 10, 15), "analyses at 5, 10 and 15 repeats")]
 )
-def test_a_design_says_when_it_looks(analyses, words):
+def test_a_design_says_when_it_analyses(analyses, words):
     assert Design(metric="test_accuracy", analyses=analyses).describe() == words
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from benchmarks.stopping_rule import simulate_stopping
 from fmnist.compare.comparison import compare_pairs
-from fmnist.declare.metrics import METRICS
 from fmnist.compare.intervals import mean_interval, wilson_interval
 from fmnist.compare.paired_tests import equivalence_t, holm, paired_t, signed_rank
 from fmnist.compare.sequential import planned_analyses
+from fmnist.declare.metrics import METRICS
 
 ALPHA = 0.05
 

@@ -19,13 +19,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmnist.store import store
 from fmnist import UserError
-from fmnist.store.store import Store
-from fmnist.store.schema import RETIRED_COLUMNS, SCHEMA
 from fmnist.store import compaction, row_files
+from fmnist.store import store as store_module
 from fmnist.store.rows import BestRows, entries_of, to_table
+from fmnist.store.schema import RETIRED_COLUMNS, SCHEMA
 from fmnist.store.storage import Storage
+from fmnist.store.store import Store
 from tests.stored_rows import make_manifest, make_row
 
 ROOT = Path(__file__).parents[1]
@@ -671,7 +671,7 @@ def test_a_store_that_never_holds_still_is_an_error(store: Store, monkeypatch: p
     listed = store._files()
     gone.unlink()
     monkeypatch.setattr(Store, "_files", lambda _: listed)
-    monkeypatch.setattr(store, "PAUSE", 0.001)
+    monkeypatch.setattr(store_module, "PAUSE", 0.001)
     for read in (store.read, store.present, store.compact, lambda: list(store.batches())):
         with pytest.raises(OSError, match="changes faster than it can be read"):
             read()

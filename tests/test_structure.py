@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmnist.declare.architectures import ARCHITECTURES, build_model
 from fmnist import UserError
+from fmnist.declare.architectures import ARCHITECTURES, build_model
 from fmnist.declare.structure import structure_fingerprint
 
 layers = keras.layers

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from fmnist.declare.architectures import ARCHITECTURES
-from fmnist.studies import find_study, study_names
 from fmnist import UserError
+from fmnist.declare.architectures import ARCHITECTURES
 from fmnist.declare.metrics import METRICS
+from fmnist.studies import find_study, study_names
+from fmnist.sweep.fork_server import Nursery
 from fmnist.sweep.options import StudyOptions
 from fmnist.sweep.resources import Share
-from fmnist.sweep.fork_server import Nursery
 from fmnist.sweep.structures import structures_of
 from tests.tiny_data import tiny_dataset
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from fmnist import UserError
 from fmnist.declare.hyperparameters import OPTIMIZERS, Hyperparameters
 from fmnist.declare.seeds import seeds_of_repeat
-from fmnist.store.rows import row_file
 from fmnist.declare.study import Configuration, RunSpec, Study, configure
+from fmnist.store.rows import row_file
 from fmnist.sweep.queue import failed_row
 
 LENET5 = configure("lenet5").hyperparameters

@@ -19,20 +19,17 @@ import pytest
 from ray.tune import Callback
 from rich.console import Console
 
-from fmnist.sweep import study_job
-from fmnist.sweep import tuner
-from fmnist.data.dataset import load_data
 from fmnist import UserError
+from fmnist.compare.sequential import Design
+from fmnist.data.dataset import load_data
+from fmnist.declare.study import Study, configure
 from fmnist.report.selection import select_studies
 from fmnist.store.store import Store
-from fmnist.compare.sequential import Design
-from fmnist.declare.study import Study, configure
-from fmnist.sweep.study_job import run_study
 from fmnist.sweep import connection as connections
-from fmnist.sweep import preview
-from fmnist.sweep import tracking
+from fmnist.sweep import preview, study_job, tracking, tuner
 from fmnist.sweep.options import StudyOptions
 from fmnist.sweep.resources import Cluster
+from fmnist.sweep.study_job import run_study
 from fmnist.sweep.until_decided import run_until_decided
 from jobs import compact
 from tests.tiny_data import tiny_dataset
@@ -289,7 +286,9 @@ def test_repeats_are_added_until_the_cap_where_nothing_can_be_decided(tmp_path):
     run_until_decided(STUDY, options(tmp_path), again, "test_accuracy", 6)
     assert "by another" not in again.file.getvalue()
     assert run_study(STUDY, options(tmp_path), again) == 0
-    assert "design with 2 analyses, the last at 6 repeats (test accuracy), from now on by another" in again.file.getvalue()
+    assert (
+        "design with 2 analyses, the last at 6 repeats (test accuracy), from now on by another" in again.file.getvalue()
+    )
     assert Store(tmp_path).read_manifest("trivial")["sequential_design"] is None
 
 

@@ -16,12 +16,12 @@ import ray
 from ray.tune import Callback
 
 from fmnist import UserError
-from fmnist.store.store import Store
-from fmnist.store.storage import Storage
 from fmnist.declare.study import Study, configure
+from fmnist.store.storage import Storage
+from fmnist.store.store import Store
 from fmnist.sweep import connection as connections
-from fmnist.sweep.connection import connection
 from fmnist.sweep.claims import InFlight
+from fmnist.sweep.connection import connection
 from fmnist.sweep.node_lock import NodeMark, Occupation
 from fmnist.sweep.resources import Share
 from tests.sweep_runs import sweep_in_a_process, sweep_trivially, trivial_runs, wait_for_rows

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from fmnist.declare.metrics import METRICS
 from fmnist.compare.intervals import summarize
+from fmnist.declare.metrics import METRICS
 from fmnist.report.table import (
     NEVER,
     NOTHING,

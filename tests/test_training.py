@@ -6,16 +6,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fmnist.train import run
-from fmnist.declare.architectures import ARCHITECTURES, architecture
 from fmnist.data.dataset import Dataset, draw_split
+from fmnist.declare.architectures import ARCHITECTURES, architecture
+from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.declare.study import RunSpec, configure, seeds_of_repeat
+from fmnist.store.schema import EPOCH, SCHEMA
+from fmnist.train import run
 from fmnist.train.devices import prepare_process
 from fmnist.train.loop import Engine
-from fmnist.train.schedule import Progress, Snapshot, UnusableSnapshotError
-from fmnist.declare.hyperparameters import Hyperparameters
-from fmnist.store.schema import EPOCH, SCHEMA
-from fmnist.declare.study import RunSpec, configure, seeds_of_repeat
 from fmnist.train.run import train_run
+from fmnist.train.schedule import Progress, Snapshot, UnusableSnapshotError
 
 # before any test of any file starts TensorFlow, which would settle its threads
 prepare_process(1, 0.0)

@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fmnist.report.predictions import PredictionSums, right_difference
-from fmnist.report.uncertainty_tables import calibration_table, layers_table
 from fmnist.compare.calibration import calibration_bins
 from fmnist.compare.test_set import variance_layers
+from fmnist.report.predictions import PredictionSums, right_difference
+from fmnist.report.uncertainty_tables import calibration_table, layers_table
 from tests.synthetic_rows import SIX, findings_of
 
 TRUE = np.repeat(np.arange(10, dtype=np.uint8), 30)

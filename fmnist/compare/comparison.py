@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 
 from fmnist import UserError
-from fmnist.declare import Metric
 from fmnist.compare.comparable import metric_table
 from fmnist.compare.intervals import FAMILY_ERROR, Interval, mean_interval, mean_of
 from fmnist.compare.paired_tests import (
@@ -34,6 +33,7 @@ from fmnist.compare.paired_tests import (
 from fmnist.compare.power import repeats_range
 from fmnist.compare.sequential import PairDecision
 from fmnist.compare.verdicts import PairSample, Verdict, decide_verdict, pair_samples
+from fmnist.declare import Metric
 
 FEWEST_TO_PLAN = 5  # common repeats; the spread of fewer is too rough to plan by
 
@@ -70,7 +70,7 @@ class PairComparison:
     decision: PairDecision | None  # of the group-sequential design that gave the verdict; None: the tests above did
     # fewest and most common repeats at which the verdict has a chance of 0.8, were the true difference anywhere in its
     # interval and the spread the observed one, at the level that Bonferroni leaves the pair; infinite above 10,000;
-    # None for a pair that is decided, below 5 repeats, without a spread, and where a design says when the next analysis is
+    # None for a pair that is decided, below 5 repeats, without a spread, and where a design plans the next analysis
     repeats_to_decide: tuple[float, float] | None
 
 

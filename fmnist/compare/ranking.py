@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from fmnist.compare.comparison import PairComparison
-from fmnist.declare import Metric
 from fmnist.compare.comparable import metric_table
+from fmnist.compare.comparison import PairComparison
 from fmnist.compare.intervals import Array, constant
+from fmnist.declare import Metric
 
 GENERALISES_TO = (
     "Blocks are repeats: the test speaks of new seeds and validation splits on this data set, not of other data sets."

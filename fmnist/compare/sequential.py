@@ -1,9 +1,8 @@
 """Adding repeats until every pair is decided, without raising the chance of a false claim: a group-sequential design.
 
-Testing after 5, 10, 15 ... repeats and stopping at the first p below 0.05 claims falsely far more often
-than 5 %. Here the analyses share the error out: at each analysis a test may spend as much as the O'Brien-Fleming-type spending
-function of Lan and DeMets (1983), Biometrika 70, allows by then: by the share t of the largest number of repeats,
-alpha(t) = 2 - 2 Phi(z(1 - alpha / 2) / sqrt(t)) of a one-sided error alpha; little early, so that the last analysis is
+Testing after 5, 10, 15 ... repeats and stopping at the first p below 0.05 claims falsely far more often than 5 %. Here
+the interim analyses share the error out: at each a test may spend as much as the O'Brien-Fleming-type spending function
+of Lan and DeMets (1983), Biometrika 70, allows by then: by the share t of the largest number of repeats, alpha(t) = 2 - 2 Phi(z(1 - alpha / 2) / sqrt(t)) of a one-sided error alpha; little early, so that the last analysis is
 nearly a plain test. The levels follow from the joint normal distribution of the statistics at the analyses (Armitage,
 McPherson and Rowe 1969, JRSS A 132). Derived for normal statistics, they are applied to p values of t tests, Jennison
 and Turnbull (2000), section 4.4 ("significance level approach"). Alone that spends up to 12 % too much where repeats
@@ -11,8 +10,8 @@ are few (measured: 5.6 % instead of 5 % at analyses 5 to 10), since t statistics
 normal ones; so the information is counted in degrees of freedom, n - 1, and a share 1 / largest n of the error is kept
 back. `analysis_levels` does both, and tests/test_statistics_simulated.py shows that the error then holds.
 
-Over the pairs Holm's procedure is applied at each analysis, with the levels of the spending function at alpha / (pairs not
-yet rejected), Maurer and Bretz (2013), Statistics in Biopharmaceutical Research 5: it keeps the family-wise error over
+Over the pairs Holm's procedure is applied at each analysis, with the levels of the spending function at
+alpha / (pairs not yet rejected), Maurer and Bretz (2013), Statistics in Biopharmaceutical Research 5: it keeps the family-wise error over
 pairs and analyses, whatever the pairs' dependence. Differences and equivalences are two families, as in
 fmnist.compare.comparison. A decision stands once made; the analyses and their largest n must be fixed before the first.
 
@@ -33,11 +32,11 @@ import pandas as pd
 from scipy import optimize, special
 
 from fmnist import UserError
-from fmnist.declare import Metric
 from fmnist.compare.comparable import metric_table
 from fmnist.compare.intervals import FAMILY_ERROR, Array, mean_of
 from fmnist.compare.paired_tests import UNTESTED, pair_tests
 from fmnist.compare.verdicts import PairSample, Verdict, decide_verdict, pair_samples
+from fmnist.declare import Metric
 
 Looks = npt.NDArray[np.int64]
 
@@ -48,7 +47,7 @@ FIRST_ANALYSIS, ANALYSES = 5, 6  # repeats before the first analysis, and number
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Design:
-    """What is fixed before the first analysis; a study's manifest holds it, so that its report decides as the study did."""
+    """What is fixed before the first analysis; a study's manifest holds it: its report decides as the study did."""
 
     metric: str
     analyses: tuple[int, ...]  # repeats, increasing
@@ -66,18 +65,20 @@ class PairDecision:
     a: str
     b: str
     verdict: Verdict  # of a against b
-    analysis: int  # number, from 1, of the analysis that decided, else of the latest; 0: the pair has not been looked at
+    analysis: (
+        int  # number, from 1, of the analysis that decided, else of the latest; 0: the pair has not been looked at
+    )
     n: int  # common repeats at that analysis
     final: bool  # decided, or looked at for the last time
 
 
 def planned_analyses(cap: int) -> tuple[int, ...]:
-    """Spread ANALYSES analyses evenly from FIRST_ANALYSIS repeats to `cap`, the last; fewer where they would be the same.
+    """Spread ANALYSES evenly from FIRST_ANALYSIS repeats to `cap`, the last; fewer where they would be the same.
 
     UserError for a cap below 3: fewer repeats decide nothing.
     """
     if cap < 3:
-        raise UserError(f"looks: got cap {cap}, expected at least 3 repeats")
+        raise UserError(f"analyses: got cap {cap}, expected at least 3 repeats")
     return tuple(int(n) for n in np.unique(np.rint(np.linspace(min(FIRST_ANALYSIS, cap), cap, ANALYSES))))
 
 
@@ -87,7 +88,9 @@ def analysis_levels(analyses: tuple[int, ...], alpha: float, *, two_sided: bool)
     UserError for other analyses, ValueError for an alpha outside (0, 1).
     """
     if not analyses or analyses[0] < 2 or any(after <= before for before, after in itertools.pairwise(analyses)):
-        raise UserError(f"looks: got {analyses}, expected increasing numbers of repeats of at least 2, e.g. (5, 10, 20)")
+        raise UserError(
+            f"analyses: got {analyses}, expected increasing numbers of repeats of at least 2, e.g. (5, 10, 20)"
+        )
     kept_back = 1 / analyses[-1] if len(analyses) > 1 else 0.0  # one analysis is a plain t test, which is exact
     return nominal_levels(tuple(n - 1 for n in analyses), alpha * (1 - kept_back), two_sided=two_sided)
 
@@ -102,8 +105,8 @@ def decide(
 ) -> list[PairDecision]:
     """Replay the analyses that the rows allow and give each pair's decision; the same rows give the same decisions.
 
-    `analyses` are numbers of repeats: the analysis at n sees the repeats 0 to n - 1, and a pair is looked at there once both
-    labels have a row of each of these repeats, of whatever status (a run that diverged has a row with a null metric,
+    `analyses` are numbers of repeats: the analysis at n sees the repeats 0 to n - 1, and a pair is analysed there once
+    both labels have a row of each of these repeats, of whatever status (a run that diverged has a row with a null metric,
     and its repeat counts as looked at but not as common). A pair that is decided needs no further rows. `frame`,
     `margin` and `labels` as in comparison.compare_pairs; a label without any row is not looked at, but counts in the
     family, since the levels are fixed before the first analysis (compare_pairs counts the tests that were made).
@@ -116,7 +119,10 @@ def decide(
     there = [attempted.get(first.a, set()) & attempted.get(first.b, set()) for first, *_ in pairs]
     seen = [sum(repeats.issuperset(range(n)) for n in analyses) for repeats in there]
     tests = [
-        [pair_tests(sample.differences, sample.limit) if analysis < last else UNTESTED for analysis, sample in enumerate(pair)]
+        [
+            pair_tests(sample.differences, sample.limit) if place < last else UNTESTED
+            for place, sample in enumerate(pair)
+        ]
         for pair, last in zip(pairs, seen, strict=True)
     ]
     difference_p, equivalence_p = (
@@ -139,8 +145,8 @@ class Claims:
 def reject_at_analyses(difference_p: Array, equivalence_p: Array, analyses: tuple[int, ...], alpha: float) -> Claims:
     """Apply the design to p values of shape (..., analyses, pairs), NaN where there is none; leading axes are studies.
 
-    At each analysis both families step down by Holm: the smallest p of the pairs not yet decided is held against the level
-    at alpha / (hypotheses of its family not rejected so far), until one fails. A pair with a claim of either kind is
+    At each analysis both families step down by Holm: the smallest p of the pairs not yet decided is compared with the
+    level at alpha / (hypotheses of its family not rejected so far), until one fails. A pair with a claim of either kind is
     decided and no longer tested; its other hypothesis still counts as not rejected.
     """
     claims = Claims(*(np.zeros(difference_p.shape[:-2] + difference_p.shape[-1:], dtype=np.int64) for _ in range(2)))
@@ -178,11 +184,13 @@ def next_analysis(decisions: Sequence[PairDecision], analyses: Sequence[int]) ->
 def _level_table(analyses: tuple[int, ...], pairs: int, alpha: float, *, two_sided: bool) -> Array:
     """Levels by number of hypotheses rejected so far and analysis, shape (pairs, analyses)."""
     shares = [alpha / (pairs - done) for done in range(pairs)]
-    return np.array([analysis_levels(analyses, share, two_sided=two_sided) for share in shares]).reshape(pairs, len(analyses))
+    return np.array([analysis_levels(analyses, share, two_sided=two_sided) for share in shares]).reshape(
+        pairs, len(analyses)
+    )
 
 
 def _decision(samples: Sequence[PairSample], seen: int, claimed: tuple[int, int], metric: Metric) -> PairDecision:
-    """Read one pair's decision from its sample at each analysis, the number of analyses at it, and those of its claims."""
+    """Read one pair's decision from its sample at each analysis, how many it had, and the numbers of those that claimed."""
     analysis = max(claimed) or seen  # both claims are of one analysis, if there are two
     sample = samples[analysis - 1]
     different, equivalent = (number > 0 for number in claimed)
@@ -199,10 +207,10 @@ def _decision(samples: Sequence[PairSample], seen: int, claimed: tuple[int, int]
 
 @lru_cache(maxsize=4096)
 def nominal_levels(analyses: tuple[int, ...], alpha: float, *, two_sided: bool) -> tuple[float, ...]:
-    """Level that a p value must not exceed at each analysis, so that the chance to do so at any analysis is `alpha` in all.
+    """Level that a p value must not exceed at each analysis, so that the chance to do so at any is `alpha` in all.
 
-    `analyses` are numbers of repeats above 0, strictly increasing, the last one the largest there can be. A two-sided test
-    is two one-sided ones at alpha / 2 each. Raises ValueError for an alpha outside (0, 1).
+    `analyses` are numbers of repeats above 0, strictly increasing, the last one the largest there can be. A two-sided
+    test is two one-sided ones at alpha / 2 each. Raises ValueError for an alpha outside (0, 1).
     """
     if not 0 < alpha < 1:
         raise ValueError(f"alpha: got {alpha}, expected a number between 0 and 1")

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from fmnist.declare import Metric
 from fmnist.compare.intervals import Array
+from fmnist.declare import Metric
 
 Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
 

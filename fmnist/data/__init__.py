@@ -2,5 +2,3 @@
 
 from fmnist.data.dataset import CLASS_NAMES, Dataset, Split, draw_split, load_data
 from fmnist.data.directories import user_cache
-
-__all__ = ["CLASS_NAMES", "Dataset", "Split", "draw_split", "load_data", "user_cache"]

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fmnist.data.sources import fetch
-from fmnist.data.directories import user_cache
 from fmnist import UserError
+from fmnist.data.directories import user_cache
+from fmnist.data.sources import fetch
 
 CLASS_NAMES = (
     "T-shirt/top",

@@ -8,11 +8,9 @@ from fmnist.declare.checks import number, whole
 from fmnist.declare.hyperparameters import Hyperparameters
 from fmnist.declare.metrics import DEFAULT_MARGINS, METRICS, OVERVIEW_COSTS, Metric
 from fmnist.declare.seeds import Seeds
-from fmnist.declare.study import Configuration, PLACEMENTS, Placement, RunSpec, Study, configure, digest
+from fmnist.declare.study import PLACEMENTS, Configuration, Placement, RunSpec, Study, configure, digest
 
 if TYPE_CHECKING:
     from fmnist.declare.structure import structure_fingerprint
 else:
     __getattr__ = lazily(__name__, structure_fingerprint="structure")
-
-__all__ = ["ARCHITECTURES", "CLASS_COUNT", "Configuration", "DEFAULT_MARGINS", "Hyperparameters", "IMAGE_SHAPE", "METRICS", "OVERVIEW_COSTS", "Metric", "PLACEMENTS", "Placement", "RunSpec", "Seeds", "Study", "build_model", "configure", "digest", "find_architecture", "number", "structure_fingerprint", "whole"]

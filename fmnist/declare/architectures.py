@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from fmnist.declare.checks import member
 from fmnist import UserError
+from fmnist.declare.checks import member
 from fmnist.declare.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fmnist.declare.architectures import IMAGE_SHAPE, OUTPUT_NAME
 from fmnist import UserError
+from fmnist.declare.architectures import IMAGE_SHAPE, OUTPUT_NAME
 
 _LIBRARIES = {"keras", "tensorflow", "numpy", *sys.stdlib_module_names} - {"__main__"}
 _ARRAYS = (np.ndarray, np.generic, tf.Tensor, keras.Variable)

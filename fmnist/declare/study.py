@@ -12,9 +12,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from fmnist import UserError
 from fmnist.declare.architectures import Architecture, find_architecture
 from fmnist.declare.checks import flag, member, number, text, whole
-from fmnist import UserError
 from fmnist.declare.hyperparameters import Hyperparameters
 from fmnist.declare.metrics import DEFAULT_MARGINS, METRICS
 from fmnist.declare.seeds import Seeds, seeds_of_repeat
@@ -23,7 +23,6 @@ Placement = Literal["shared", "exclusive"]
 PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
 
 _NAME = "[A-Za-z0-9][A-Za-z0-9_. -]{0,99}"
-
 
 
 def digest(value: Any) -> str:

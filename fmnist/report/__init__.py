@@ -4,5 +4,3 @@ from fmnist.report.build import build_report
 from fmnist.report.markdown import update_sections
 from fmnist.report.selection import select_studies
 from fmnist.report.terminal import print_results
-
-__all__ = ["build_report", "print_results", "select_studies", "update_sections"]

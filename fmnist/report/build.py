@@ -17,20 +17,17 @@ import jinja2
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from fmnist.report import original_tables
-from fmnist.report import study_tables
-from fmnist.report import training_tables
-from fmnist.report import uncertainty_tables
-from fmnist.report.style import Style, figure_savers, styles_of
+from fmnist.report import original_tables, study_tables, training_tables, uncertainty_tables
 from fmnist.report.claims import claims_table
-from fmnist.report.study_data import Findings, find_data, gather
 from fmnist.report.gallery import pictures
 from fmnist.report.methods import measurement, methods
 from fmnist.report.original import REPEATING_STUDY
 from fmnist.report.selection import read_rows, select_studies, tell_apart
+from fmnist.report.study_data import Findings, find_data, gather
+from fmnist.report.style import Style, figure_savers, styles_of
+from fmnist.report.table import Table, counted
 from fmnist.report.words import answer, missing_words
 from fmnist.store import Store
-from fmnist.report.table import Table, counted
 
 CHAPTERS: Mapping[str, str] = {
     "accuracy": "Comparison",

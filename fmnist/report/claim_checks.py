@@ -13,11 +13,20 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from fmnist.compare import (
+    Array,
+    Estimate,
+    at_epoch_limit,
+    layered_estimate,
+    log_spread_ratio,
+    paired_estimate,
+    variance_layers,
+    variance_layers_of_means,
+)
 from fmnist.data import CLASS_NAMES
-from fmnist.report.study_data import Findings
-from fmnist.report.predictions import PredictionSums, accuracy_difference, right_difference
 from fmnist.declare import METRICS
-from fmnist.compare import Estimate, layered_estimate, paired_estimate, Array, variance_layers, variance_layers_of_means, at_epoch_limit, log_spread_ratio
+from fmnist.report.predictions import PredictionSums, accuracy_difference, right_difference
+from fmnist.report.study_data import Findings
 from fmnist.report.table import number
 
 NEW_SEEDS = "new seeds, these test images"

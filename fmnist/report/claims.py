@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from fmnist.compare import FAMILY_ERROR, Reading, Region, read_family
+from fmnist.declare import DEFAULT_MARGINS
 from fmnist.report.claim_checks import (
     EPOCHS,
     NEW_IMAGES,
@@ -28,10 +30,8 @@ from fmnist.report.claim_checks import (
     recall_gap,
     spread_ratio,
 )
-from fmnist.report.study_data import Findings
 from fmnist.report.original import OWN_CNN, is_package_study
-from fmnist.compare import Reading, Region, read_family, FAMILY_ERROR
-from fmnist.declare import DEFAULT_MARGINS
+from fmnist.report.study_data import Findings
 from fmnist.report.table import Columns, Table, make_table, p_value
 
 BELOW, ABOVE = Region(high=0.0), Region(low=0.0)

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from fmnist.declare import Metric
 from fmnist.report.plot import fit_axis, with_unit
 from fmnist.report.style import INK, QUIET, Style, in_lines
-from fmnist.declare import Metric
 
 VERDICT_COLOURS = {"better": "#9ecae1", "worse": "#fdae6b", "equivalent": "#d9d9d9", "inconclusive": "white"}
 VERDICT_SIGNS = {"better": "▲", "worse": "▼", "equivalent": "=", "inconclusive": "?"}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from fmnist.store import Store, EPOCH, schema_of
+from fmnist.store import EPOCH, Store, schema_of
 
 STAGES = ("first", "middle", "last")
 

@@ -11,17 +11,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fmnist.report import plot
+from fmnist.compare import GENERALISES_TO, cliques, pareto_front, unbarred_pairs
 from fmnist.data import CLASS_NAMES, Dataset
-from fmnist.report import comparison_plot
-from fmnist.report.style import COLUMN_INCHES, Style, figure_of, legend_below, new_axes, new_figure
-from fmnist.report.study_data import Findings, MetricFindings
+from fmnist.declare import METRICS, Metric
+from fmnist.report import comparison_plot, plot
 from fmnist.report.original import original_value
 from fmnist.report.pair_text import difference_text, difference_unit, seen_from
 from fmnist.report.predictions import Example, choose_examples
+from fmnist.report.study_data import Findings, MetricFindings
 from fmnist.report.study_tables import placement_mark
-from fmnist.declare import METRICS, Metric
-from fmnist.compare import GENERALISES_TO, cliques, unbarred_pairs, pareto_front
+from fmnist.report.style import COLUMN_INCHES, Style, figure_of, legend_below, new_axes, new_figure
 from fmnist.report.table import counted, in_unit, p_words
 
 Section = Literal["accuracy", "costs", "curves", "classes", "confidence", "examples", "original"]
@@ -124,8 +123,8 @@ def _verdicts(findings: Findings) -> Iterator[Picture]:
         comparison_plot.draw_verdicts(axes, labels, cells)
         what = "ratio" if metric.by_ratio else f"mean difference in {difference_unit(metric)}"
         caption = (
-            "The row's configuration against the column's: ▲ better, ▼ worse, = equivalent, ? inconclusive; below it the"
-            f" {what} of {metric.label}, the row's to the column's, with its 95 % interval."
+            "The row's configuration against the column's: ▲ better, ▼ worse, = equivalent, ? inconclusive; below it"
+            f" the {what} of {metric.label}, the row's to the column's, with its 95 % interval."
         )
         counts = ", ".join(f"{count} {verdict}" for verdict, count in Counter(view.verdict for view in views).items())
         seen = f"Table of {len(cells)} pairs, the best configuration first: {counts}."

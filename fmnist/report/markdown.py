@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from fmnist import UserError
-from fmnist.report.build import ReportResult, StudyResult
 from fmnist.declare import METRICS, OVERVIEW_COSTS
+from fmnist.report.build import ReportResult, StudyResult
 from fmnist.report.table import NOTHING, Table, heading
 
 START, END = "<!-- results -->", "<!-- end of results -->"

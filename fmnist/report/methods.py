@@ -6,10 +6,10 @@ import math
 
 import pandas as pd
 
-from fmnist.report.study_data import Findings
-from fmnist.report.pair_text import margin_words
+from fmnist.compare import Design, hardware_of
 from fmnist.declare import METRICS
-from fmnist.compare import hardware_of, Design
+from fmnist.report.pair_text import margin_words
+from fmnist.report.study_data import Findings
 from fmnist.report.table import counted, names
 
 _VERSIONS = {"python_version": "Python", "tensorflow_version": "TensorFlow", "keras_version": "Keras",
@@ -62,7 +62,10 @@ def measurement(findings: Findings) -> str:
 def _statistics(findings: Findings) -> str:
     """Name the tests that were made, and no other."""
     compared = [found for found in findings.metrics.values() if any(pair.basis != "none" for pair in found.pairs)]
-    pairs, by_ratio = [pair for found in compared for pair in found.pairs], any(found.metric.by_ratio for found in compared)
+    pairs, by_ratio = (
+        [pair for found in compared for pair in found.pairs],
+        any(found.metric.by_ratio for found in compared),
+    )
     margins = {found.metric: found.pairs[0].margin for found in compared}
     each = ", ".join(f"{metric.label} {margin_words(metric, value)}" for metric, value in margins.items() if value)
     design, ranked = findings.study.design, findings.friedman is not None and not math.isnan(findings.friedman.p)
@@ -91,8 +94,8 @@ def _statistics(findings: Findings) -> str:
 def _sequential(design: Design) -> str:
     return (
         f"Repeats were added until every pair was decided on {METRICS[design.metric].label}, by a group-sequential"
-        f" design with {design.describe()}: at each analysis Holm's procedure over the open pairs with O'Brien-Fleming-type"
-        " alpha spending (Lan and DeMets 1983; Maurer and Bretz 2013), which keeps the family-wise level over pairs and"
+        f" design with {design.describe()}: at each analysis Holm's procedure over the open pairs with"
+        " O'Brien-Fleming-type alpha spending (Lan and DeMets 1983; Maurer and Bretz 2013), which keeps the family-wise level over pairs and"
         " analyses; its verdicts are the ones given. Estimates after an early stop are a little too far from 0."
     )
 

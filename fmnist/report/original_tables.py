@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fmnist.report.study_data import Findings
-from fmnist.report.original import ORIGINAL_EPOCHS, ORIGINAL_FIGURES, OWN_CNN, REPEATING_STUDY, is_package_study
-from fmnist.report.training_tables import EPOCH_COLUMNS, EPOCH_NOTE, EPOCH_QUANTITIES, over_runs
 from fmnist.declare import METRICS
+from fmnist.report.original import ORIGINAL_EPOCHS, ORIGINAL_FIGURES, OWN_CNN, REPEATING_STUDY, is_package_study
+from fmnist.report.study_data import Findings
 from fmnist.report.table import Columns, Row, Table, figure, heading, in_unit, make_table, with_spread
+from fmnist.report.training_tables import EPOCH_COLUMNS, EPOCH_NOTE, EPOCH_QUANTITIES, over_runs
 
 
 def original_table(findings: Findings) -> Table | None:

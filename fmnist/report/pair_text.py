@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fmnist.compare import PairComparison, MOST_REPEATS, Verdict
+from fmnist.compare import MOST_REPEATS, PairComparison, Verdict
 from fmnist.declare import Metric
 from fmnist.report.table import NOTHING, counted, number, p_words
 
@@ -182,7 +182,11 @@ def _decision_words(view: PairView, metric: Metric, analyses: Sequence[int]) -> 
     analysis = f"at analysis {decision.analysis} of {len(analyses)} (n = {decision.n})"
     if view.verdict == "inconclusive":
         own = " The interval does not allow for the analyses." * view.leaves_out_none
-        then = "that was the last look" if decision.final else f"the next analysis is at {analyses[decision.analysis]} repeats"
+        then = (
+            "that was the last analysis"
+            if decision.final
+            else f"the next analysis is at {analyses[decision.analysis]} repeats"
+        )
         return f"Inconclusive {analysis}; {then}.{own}"
     if view.verdict == "equivalent":
         at_odds = "reach beyond the margin" * view.is_beyond_margin

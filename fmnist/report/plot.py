@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
-from fmnist.report.style import INK, QUIET, WARNING, Style, in_lines
 from fmnist.declare import Metric
+from fmnist.report.style import INK, QUIET, WARNING, Style, in_lines
 
 Numbers = npt.NDArray[np.float64]
 

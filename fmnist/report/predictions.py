@@ -11,9 +11,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fmnist.compare import (
+    CalibrationBins,
+    Estimate,
+    calibration_bins,
+    layered_estimate,
+    paired_estimate,
+    variance_layers,
+)
 from fmnist.declare import CLASS_COUNT
 from fmnist.store import Store
-from fmnist.compare import CalibrationBins, calibration_bins, Estimate, layered_estimate, paired_estimate, variance_layers
 
 Counts = npt.NDArray[np.int64]
 Classes = npt.NDArray[np.uint8]

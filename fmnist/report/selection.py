@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from fmnist import UserError
-from fmnist.store import Store, SCALAR_COLUMNS, STATUSES
-from fmnist.declare import METRICS, DEFAULT_MARGINS
-from fmnist.compare import select_comparable, Design, PairDecision, decide
+from fmnist.compare import Design, PairDecision, decide, select_comparable
+from fmnist.declare import DEFAULT_MARGINS, METRICS
+from fmnist.store import SCALAR_COLUMNS, STATUSES, Store
 
 FALLBACK_METRIC = "test_accuracy"  # decides a study whose manifest names no metric that is known
 MOST_NAMED = 5  # configurations in a remark; more are counted

@@ -10,13 +10,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fmnist.compare import PairComparison, compare_pairs, hardware_of, Interval, Summary, summarize, Friedman, friedman, Design, TARGET_ACCURACY, times_to_target
+from fmnist.compare import (
+    TARGET_ACCURACY,
+    Design,
+    Friedman,
+    Interval,
+    PairComparison,
+    Summary,
+    compare_pairs,
+    friedman,
+    hardware_of,
+    summarize,
+    times_to_target,
+)
 from fmnist.data import Dataset, load_data
+from fmnist.declare import METRICS, Metric
 from fmnist.report.epochs import read_epochs
 from fmnist.report.predictions import PredictionSums, accuracy_difference, sum_predictions
 from fmnist.report.selection import StudyRows
 from fmnist.store import Store
-from fmnist.declare import METRICS, Metric
 
 MOST_SHOWN = 12  # configurations in figures and pairs; more would be neither read nor told apart
 

@@ -7,11 +7,11 @@ import shlex
 import numpy as np
 import pandas as pd
 
-from fmnist.data import CLASS_NAMES
-from fmnist.report.study_data import Findings, MetricFindings
-from fmnist.report.pair_text import PairView, difference_text, difference_unit, remarks, repeats_text, seen_from
-from fmnist.declare import METRICS, OVERVIEW_COSTS, Metric
 from fmnist.compare import Interval
+from fmnist.data import CLASS_NAMES
+from fmnist.declare import METRICS, OVERVIEW_COSTS, Metric
+from fmnist.report.pair_text import PairView, difference_text, difference_unit, remarks, repeats_text, seen_from
+from fmnist.report.study_data import Findings, MetricFindings
 from fmnist.report.table import (
     NOTHING,
     Columns,
@@ -187,8 +187,8 @@ def _design_note(found: MetricFindings) -> str:
         return ""
     return (
         f" The verdicts are those of a group-sequential design with {found.design.describe()}; the p values are of"
-        " plain tests over all repeats and do not allow for the analyses, and estimates after an early stop are a little"
-        " too far from 0."
+        " plain tests over all repeats and do not allow for the analyses, and estimates after an early stop are a"
+        " little too far from 0."
     )
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from fmnist.declare import Metric
 from fmnist.compare import Summary
+from fmnist.declare import Metric
 
 NOTHING = "\N{EN DASH}"  # what a table shows where a value is not available
 NEVER = "never"  # and where a time is infinite

@@ -10,10 +10,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fmnist.compare import (
+    FAMILY_ERROR,
+    TARGET_ACCURACY,
+    at_epoch_limit,
+    finite,
+    holm,
+    log_spread_ratio,
+    standard_deviation_interval,
+    wilson_interval,
+)
 from fmnist.report.claim_checks import common_values
 from fmnist.report.epochs import STAGES, stages_of
 from fmnist.report.study_data import Findings
-from fmnist.compare import FAMILY_ERROR, finite, wilson_interval, holm, TARGET_ACCURACY, at_epoch_limit, log_spread_ratio, standard_deviation_interval
 from fmnist.report.table import NOTHING, Columns, Row, Table, figure, make_table, number, p_words
 
 EPOCH_QUANTITIES = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss", "learning_rate")

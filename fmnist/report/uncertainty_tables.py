@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from fmnist.report.study_data import Findings
-from fmnist.report.predictions import right_difference
 from fmnist.compare import VarianceLayers, variance_layers
+from fmnist.report.predictions import right_difference
+from fmnist.report.study_data import Findings
 from fmnist.report.table import Columns, Table, figure, make_table
 
 _LAYER_FIGURES = ("runs", "mean", "seed_standard_deviation", "seed_standard_error", "test_set_standard_error",

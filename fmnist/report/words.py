@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from fmnist.report.study_data import MOST_SHOWN, Findings, MetricFindings
-from fmnist.report.pair_text import PairView, difference_words, holm_words, is_turned, margin_words, seen_from
-from fmnist.report.study_tables import way_to_compare
-from fmnist.declare import METRICS, OVERVIEW_COSTS
 from fmnist.compare import SAME
+from fmnist.declare import METRICS, OVERVIEW_COSTS
+from fmnist.report.pair_text import PairView, difference_words, holm_words, is_turned, margin_words, seen_from
+from fmnist.report.study_data import MOST_SHOWN, Findings, MetricFindings
+from fmnist.report.study_tables import way_to_compare
 from fmnist.report.table import counted, in_unit, names, p_bound
 
 MOST_LISTED = 5  # configurations of one verdict; more are summed up
@@ -111,7 +111,7 @@ def _beaten_part(view: PairView, primary: MetricFindings) -> str:
         return _turned_part(view, primary)
     over = [f"n = {pair.n:,} common repeats"] if pair.left_out else []
     if pair.decision:
-        over = [f"look {pair.decision.analysis}, n = {pair.decision.n:,}"]
+        over = [f"analysis {pair.decision.analysis}, n = {pair.decision.n:,}"]
     if metric.by_ratio:
         return f"{view.other} ({', '.join([f'{difference_words(view, metric)} its {metric.label}', *over])})"
     larger = view if view.difference > 0 else seen_from(pair, view.other)
@@ -124,7 +124,7 @@ def _beaten_part(view: PairView, primary: MetricFindings) -> str:
 def _turned_part(view: PairView, primary: MetricFindings) -> str:
     """Name one that a design decided on before the difference turned round."""
     decision = view.pair.decision
-    analysis = f"look {decision.analysis}, n = {decision.n:,}, " if decision else ""
+    analysis = f"analysis {decision.analysis}, n = {decision.n:,}, " if decision else ""
     return f"{view.other} ({analysis}though {difference_words(view, primary.metric)} over all {view.pair.n:,} since)"
 
 

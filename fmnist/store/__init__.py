@@ -4,5 +4,3 @@ from fmnist.store.rows import Entry, row_file, schema_of
 from fmnist.store.schema import EPOCH, SCALAR_COLUMNS, SCHEMA, STATUSES
 from fmnist.store.storage import Storage
 from fmnist.store.store import Store
-
-__all__ = ["EPOCH", "Entry", "SCALAR_COLUMNS", "SCHEMA", "STATUSES", "Storage", "Store", "row_file", "schema_of"]

@@ -15,9 +15,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from fmnist.store.schema import SCALAR_COLUMNS, SCHEMA
 from fmnist.store.row_files import RowFiles
 from fmnist.store.rows import BestRows, Entry, entries_of, parquet_bytes
+from fmnist.store.schema import SCALAR_COLUMNS, SCHEMA
 from fmnist.store.storage import Storage, StoredFile
 
 COMPACTED = "compacted"

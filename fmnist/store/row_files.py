@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fmnist.store.schema import SCHEMA
 from fmnist.store.rows import (
     KEY_COLUMNS,
     KEY_SCHEMA,
@@ -24,6 +23,7 @@ from fmnist.store.rows import (
     impossible_values,
     is_written_row,
 )
+from fmnist.store.schema import SCHEMA
 from fmnist.store.storage import THREADS, Storage, StoredFile
 
 WHOLE_BYTES = 2**20  # a file up to this size is read in one request, of a larger one only what is needed

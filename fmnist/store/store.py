@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from fmnist.data import user_cache
 from fmnist import UserError
+from fmnist.data import user_cache
+from fmnist.declare import digest
 from fmnist.store.compaction import COMPACTED, Compaction, compact
 from fmnist.store.row_files import RowFiles
 from fmnist.store.rows import KEY_COLUMNS, BestRows, Entry, row_file, schema_of
 from fmnist.store.storage import Storage, StoredFile
-from fmnist.declare import digest
 
 Result = TypeVar("Result")
 

@@ -11,5 +11,3 @@ if TYPE_CHECKING:
     from fmnist.sweep.until_decided import run_until_decided
 else:
     __getattr__ = lazily(__name__, run_until_decided="until_decided")
-
-__all__ = ["StudyOptions", "list_studies", "preview_study", "run_study", "run_until_decided"]

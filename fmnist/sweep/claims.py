@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Literal
 
-from fmnist.train import code_version
-from fmnist.store import Storage
 from fmnist.declare import RunSpec
+from fmnist.store import Storage
+from fmnist.train import code_version
 
 Key = tuple[str, str]  # run_id, placement
 

@@ -26,12 +26,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from fmnist.train import UnusableSnapshotError, provenance
-from fmnist.store import Store, Storage
 from fmnist.declare import RunSpec
+from fmnist.store import Storage, Store
 from fmnist.sweep.claims import InFlight
 from fmnist.sweep.options import StudyOptions
 from fmnist.sweep.resources import Share
+from fmnist.train import UnusableSnapshotError, provenance
 
 TRACEBACK_LINES = 20  # of a failure, kept in its row
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fmnist.store import Store
 from fmnist.declare import RunSpec
+from fmnist.store import Store
 
 Presence = set[tuple[str, str, str]]  # run_id, placement, status, as Store.present() gives them
 

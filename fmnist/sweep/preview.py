@@ -9,17 +9,17 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from fmnist.studies import find_study, study_names
-from fmnist.data import load_data
 from fmnist import UserError
-from fmnist.store import Store
+from fmnist.data import load_data
 from fmnist.declare import RunSpec, Study
-from fmnist.sweep.study_job import say
+from fmnist.store import Store
+from fmnist.studies import find_study, study_names
 from fmnist.sweep.display import readable_seconds
 from fmnist.sweep.options import StudyOptions
-from fmnist.sweep.resources import share_of
 from fmnist.sweep.plan import Durations, make_plan
+from fmnist.sweep.resources import share_of
 from fmnist.sweep.structures import structures_of
+from fmnist.sweep.study_job import say
 
 
 def list_studies(console: Console) -> None:
@@ -37,7 +37,9 @@ def list_studies(console: Console) -> None:
             console.print(Padding(Text(line), (0, 0, 0, 2)))
 
 
-def preview_study(study: Study, options: StudyOptions, console: Console, price_per_gpu_hour: float | None = None) -> None:
+def preview_study(
+    study: Study, options: StudyOptions, console: Console, price_per_gpu_hour: float | None = None
+) -> None:
     """Print how many runs are wanted, present and missing, and how long the missing ones take on this machine.
 
     With a price, also the GPU-hours and what they cost. ValueError for a price below 0.

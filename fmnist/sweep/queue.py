@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from itertools import takewhile
 from typing import Any
 
-from fmnist.store import Store, Entry
 from fmnist.declare import RunSpec
+from fmnist.store import Entry, Store
 from fmnist.sweep.claims import InFlight, Key
 from fmnist.sweep.plan import satisfying
 

@@ -10,9 +10,9 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 
-from fmnist.declare import build_model, find_architecture, Hyperparameters, Configuration
-from fmnist.studies import define_architecture
 from fmnist import UserError
+from fmnist.declare import Configuration, Hyperparameters, build_model, find_architecture
+from fmnist.studies import define_architecture
 
 
 @contextmanager

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from fmnist.data import Dataset, load_data
 from fmnist import UserError
-from fmnist.store import Store
+from fmnist.data import Dataset, load_data
 from fmnist.declare import METRICS, RunSpec, Study
-from fmnist.sweep.display import Display, SweepState
+from fmnist.store import Store
 from fmnist.sweep.claims import key_of
+from fmnist.sweep.display import Display, SweepState
 from fmnist.sweep.options import StudyOptions
-from fmnist.sweep.resources import Cluster, Share, share_of
 from fmnist.sweep.plan import Durations, Plan, make_plan
+from fmnist.sweep.resources import Cluster, Share, share_of
 from fmnist.sweep.structures import structures_of
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class StudyJob:
     def write_manifest(self, repeats: int, design: Design | None = None) -> None:
         """Tell the store what the study is, so that its rows can be found without its models.
 
-        `design` is that by which repeats are added; a user who changes it after the first analysis is told what that means.
+        `design` is that by which repeats are added; who changes it after the first analysis is told what that means.
         """
         described = None if design is None else {"metric": design.metric, "looks": list(design.analyses)}
         before = (self.store.read_manifest(self.study.name) or {}).get("sequential_design")
@@ -111,8 +111,8 @@ class StudyJob:
         return share, state
 
     def _sweep(self, missing: list[RunSpec], share: Share, state: SweepState) -> None:
-        from fmnist.sweep.tuner import sweep
         from fmnist.sweep.tracking import tracking_callbacks
+        from fmnist.sweep.tuner import sweep
 
         callbacks = tracking_callbacks(self.study.name, self.options)
         keep_order = self.study.shuffle_within_repeat
@@ -165,8 +165,7 @@ def report(job: StudyJob) -> int:
             job.store.compact()
         options, folder = job.options, job.options.report
         if folder is not None:
-            from fmnist.report import build_report
-            from fmnist.report import print_results
+            from fmnist.report import build_report, print_results
 
             print_results(build_report(options.results, [job.study.name], folder, options.data), job.console)
     finally:

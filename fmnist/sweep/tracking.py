@@ -24,8 +24,8 @@ from ray.tune.logger import TBXLoggerCallback
 from fmnist import UserError
 from fmnist.declare import METRICS, RunSpec
 from fmnist.store import Storage
-from fmnist.sweep.options import StudyOptions
 from fmnist.sweep.fork_server import model_path
+from fmnist.sweep.options import StudyOptions
 
 log = logging.getLogger(__name__)
 

@@ -19,14 +19,14 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
-from fmnist.store import Store, row_file
 from fmnist.declare import RunSpec
+from fmnist.store import Store, row_file
 from fmnist.sweep.display import SweepState
+from fmnist.sweep.fork_server import Message, Nursery
 from fmnist.sweep.node_lock import NodeMark, Occupation
 from fmnist.sweep.options import StudyOptions
-from fmnist.sweep.resources import Share
-from fmnist.sweep.fork_server import Message, Nursery
 from fmnist.sweep.queue import RunQueue, Turn, failed_row
+from fmnist.sweep.resources import Share
 
 # of the environment, read when a Tuner starts: no logger files, no tables, no handler between us and Ctrl-C
 TUNE_SETTINGS = {

@@ -7,15 +7,15 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from fmnist.report import select_studies
-from fmnist.declare import METRICS, Study
 from fmnist.compare import Design, PairDecision, next_analysis, open_labels, planned_analyses
-from fmnist.sweep.study_job import opened, report, say
+from fmnist.declare import METRICS, Study
+from fmnist.report import select_studies
 from fmnist.sweep.options import StudyOptions
+from fmnist.sweep.study_job import opened, report, say
 
 
 def run_until_decided(study: Study, options: StudyOptions, console: Console, metric: str, cap: int) -> int:
-    """Compute repeats up to the next analysis, decide, go on with the labels of open pairs, until none is left or `cap`.
+    """Compute up to the next analysis, decide, continue with the labels of open pairs, until none is left or `cap`.
 
     The analyses follow from `cap` alone, so that the same command, stopped and started again, makes the same ones.
     Returns the number of runs without a row in the results, as `run_study`. ValueError for a cap below 3.

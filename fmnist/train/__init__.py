@@ -10,5 +10,3 @@ if TYPE_CHECKING:
     from fmnist.train.run import train_run
 else:
     __getattr__ = lazily(__name__, train_run="run")
-
-__all__ = ["UnusableSnapshotError", "code_version", "provenance", "train_run"]

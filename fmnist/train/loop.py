@@ -15,12 +15,12 @@ import numpy.typing as npt
 import tensorflow as tf
 from keras.src.random.seed_generator import global_seed_generator
 
-from fmnist.train.augmentation import augment
-from fmnist.train.kernels.forward import logits_of, obstacle, used_side
-from fmnist.train.optimizers import LossScale, make_optimizer
 from fmnist import UserError
 from fmnist.declare import Hyperparameters, Seeds
+from fmnist.train.augmentation import augment
+from fmnist.train.kernels.forward import logits_of, obstacle, used_side
 from fmnist.train.measurement import graphics_cards
+from fmnist.train.optimizers import LossScale, make_optimizer
 
 Tensor = Any
 ByteArray = npt.NDArray[np.uint8]

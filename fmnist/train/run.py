@@ -13,16 +13,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from fmnist.train import measurement
-from fmnist.declare import build_model, Hyperparameters, RunSpec
-from fmnist.studies import define_architecture
 from fmnist.data import Dataset, Split, draw_split
+from fmnist.declare import Hyperparameters, RunSpec, build_model
+from fmnist.store import SCHEMA
+from fmnist.studies import define_architecture
+from fmnist.train import measurement
 from fmnist.train.devices import choose_policy, prepare_process
 from fmnist.train.keras_engine import KerasEngine
-from fmnist.train.loop import Engine, Scores
 from fmnist.train.kernels.forward import obstacle
+from fmnist.train.loop import Engine, Scores
 from fmnist.train.schedule import Array, Progress, Snapshot, UnusableSnapshotError
-from fmnist.store import SCHEMA
 
 Row = dict[str, Any]
 OnEpoch = Callable[[dict[str, float], Callable[[], bytes]], None]

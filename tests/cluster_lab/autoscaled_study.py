@@ -10,14 +10,14 @@ import ray
 from operator_tools import LAB, found, wait_for
 from ray.cluster_utils import AutoscalingCluster
 
-from fmnist.store.store import Store
 from fmnist.declare.study import Study, configure
-from fmnist.sweep.tuner import sweep
+from fmnist.store.store import Store
 from fmnist.sweep.connection import connection
 from fmnist.sweep.display import SweepState
 from fmnist.sweep.options import StudyOptions
-from fmnist.sweep.resources import Share
 from fmnist.sweep.plan import Durations
+from fmnist.sweep.resources import Share
+from fmnist.sweep.tuner import sweep
 
 WORKER = {"resources": {"CPU": 1, "GPU": 1, "object_store_memory": 100_000_000}, "node_config": {}}
 STUDY = Study(

@@ -13,8 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from fmnist.train.kernels import output_tiling
-from fmnist.train.kernels import winograd
+from fmnist.train.kernels import output_tiling, winograd
 from fmnist.train.measurement import graphics_cards
 
 Tensor = Any

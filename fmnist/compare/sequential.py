@@ -2,17 +2,18 @@
 
 Testing after 5, 10, 15 ... repeats and stopping at the first p below 0.05 claims falsely far more often than 5 %. Here
 the interim analyses share the error out: at each a test may spend as much as the O'Brien-Fleming-type spending function
-of Lan and DeMets (1983), Biometrika 70, allows by then: by the share t of the largest number of repeats, alpha(t) = 2 - 2 Phi(z(1 - alpha / 2) / sqrt(t)) of a one-sided error alpha; little early, so that the last analysis is
-nearly a plain test. The levels follow from the joint normal distribution of the statistics at the analyses (Armitage,
-McPherson and Rowe 1969, JRSS A 132). Derived for normal statistics, they are applied to p values of t tests, Jennison
-and Turnbull (2000), section 4.4 ("significance level approach"). Alone that spends up to 12 % too much where repeats
-are few (measured: 5.6 % instead of 5 % at analyses 5 to 10), since t statistics of few repeats hang together less than
-normal ones; so the information is counted in degrees of freedom, n - 1, and a share 1 / largest n of the error is kept
-back. `analysis_levels` does both, and tests/test_statistics_simulated.py shows that the error then holds.
+of Lan and DeMets (1983), Biometrika 70, allows by then: by the share t of the largest number of repeats, alpha(t) = 2 -
+2 Phi(z(1 - alpha / 2) / sqrt(t)) of a one-sided error alpha; little early, so that the last analysis is nearly a plain
+test. The levels follow from the joint normal distribution of the statistics at the analyses (Armitage, McPherson and
+Rowe 1969, JRSS A 132). Derived for normal statistics, they are applied to p values of t tests, Jennison and Turnbull
+(2000), section 4.4 ("significance level approach"). Alone that spends up to 12 % too much where repeats are few
+(measured: 5.6 % instead of 5 % at analyses 5 to 10), since t statistics of few repeats hang together less than normal
+ones; so the information is counted in degrees of freedom, n - 1, and a share 1 / largest n of the error is kept back.
+`analysis_levels` does both, and tests/test_statistics_simulated.py shows that the error then holds.
 
-Over the pairs Holm's procedure is applied at each analysis, with the levels of the spending function at
-alpha / (pairs not yet rejected), Maurer and Bretz (2013), Statistics in Biopharmaceutical Research 5: it keeps the family-wise error over
-pairs and analyses, whatever the pairs' dependence. Differences and equivalences are two families, as in
+Over the pairs Holm's procedure is applied at each analysis, with the levels of the spending function at alpha / (pairs
+not yet rejected), Maurer and Bretz (2013), Statistics in Biopharmaceutical Research 5: it keeps the family-wise error
+over pairs and analyses, whatever the pairs' dependence. Differences and equivalences are two families, as in
 fmnist.compare.comparison. A decision stands once made; the analyses and their largest n must be fixed before the first.
 
 Estimates after an early stop are a little too far from 0 (the stop favours large ones); the report says so.
@@ -106,10 +107,10 @@ def decide(
     """Replay the analyses that the rows allow and give each pair's decision; the same rows give the same decisions.
 
     `analyses` are numbers of repeats: the analysis at n sees the repeats 0 to n - 1, and a pair is analysed there once
-    both labels have a row of each of these repeats, of whatever status (a run that diverged has a row with a null metric,
-    and its repeat counts as looked at but not as common). A pair that is decided needs no further rows. `frame`,
-    `margin` and `labels` as in comparison.compare_pairs; a label without any row is not looked at, but counts in the
-    family, since the levels are fixed before the first analysis (compare_pairs counts the tests that were made).
+    both labels have a row of each of these repeats, of whatever status (a run that diverged has a row with a null
+    metric, and its repeat counts as looked at but not as common). A pair that is decided needs no further rows.
+    `frame`, `margin` and `labels` as in comparison.compare_pairs; a label without any row is not looked at, but counts
+    in the family, since the levels are fixed before the first analysis (compare_pairs counts the tests that were made).
     """
     analysis_levels(analyses, FAMILY_ERROR, two_sided=True)  # refuses analyses that are none
     table = metric_table(frame, metric)
@@ -146,8 +147,8 @@ def reject_at_analyses(difference_p: Array, equivalence_p: Array, analyses: tupl
     """Apply the design to p values of shape (..., analyses, pairs), NaN where there is none; leading axes are studies.
 
     At each analysis both families step down by Holm: the smallest p of the pairs not yet decided is compared with the
-    level at alpha / (hypotheses of its family not rejected so far), until one fails. A pair with a claim of either kind is
-    decided and no longer tested; its other hypothesis still counts as not rejected.
+    level at alpha / (hypotheses of its family not rejected so far), until one fails. A pair with a claim of either kind
+    is decided and no longer tested; its other hypothesis still counts as not rejected.
     """
     claims = Claims(*(np.zeros(difference_p.shape[:-2] + difference_p.shape[-1:], dtype=np.int64) for _ in range(2)))
     families = (
@@ -190,7 +191,7 @@ def _level_table(analyses: tuple[int, ...], pairs: int, alpha: float, *, two_sid
 
 
 def _decision(samples: Sequence[PairSample], seen: int, claimed: tuple[int, int], metric: Metric) -> PairDecision:
-    """Read one pair's decision from its sample at each analysis, how many it had, and the numbers of those that claimed."""
+    """Read one pair's decision from its sample at each analysis, how many it had, and those that claimed."""
     analysis = max(claimed) or seen  # both claims are of one analysis, if there are two
     sample = samples[analysis - 1]
     different, equivalent = (number > 0 for number in claimed)

@@ -202,7 +202,7 @@ def _decision_words(view: PairView, metric: Metric, analyses: Sequence[int]) -> 
 def repeats_text(pair: PairComparison, analyses: Sequence[int]) -> str:
     """Write the repeats that would decide a pair: 12 to 340, 12 or more, the next analysis of a design, or a dash."""
     if pair.decision:
-        return NOTHING if pair.decision.final else f"look at {analyses[pair.decision.analysis]}"
+        return NOTHING if pair.decision.final else f"analysis at {analyses[pair.decision.analysis]}"
     if pair.repeats_to_decide is None:
         return NOTHING
     ends = (f"more than {MOST_REPEATS:,}" if math.isinf(end) else f"{end:,.0f}" for end in pair.repeats_to_decide)

@@ -212,7 +212,7 @@ def _pair_row(view: PairView, layered: Interval | None) -> dict[str, object]:
     fewest, most = pair.repeats_to_decide or (None, None)
     return {
         "label": view.label, "other": view.other, "n": pair.n, "verdict": view.verdict,
-        "look": pair.decision and pair.decision.analysis,
+        "analysis": pair.decision and pair.decision.analysis,
         "difference": view.difference, "difference_lower": view.lower, "difference_upper": view.upper,
         **({"layered_lower": layered.lower, "layered_upper": layered.upper} if layered else {}),
         "ratio": view.ratio, "ratio_lower": view.ratio_lower, "ratio_upper": view.ratio_upper,

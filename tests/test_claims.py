@@ -272,7 +272,7 @@ def test_a_sure_difference_smaller_than_what_matters_says_both(base, six, monkey
         "not decidable", "any difference is less than the 20 points that matter")  # fmt: skip
 
 
-def test_looks_of_a_sequential_design_are_paid_for(base, six):
+def test_styles_of_a_sequential_design_are_paid_for(base, six):
     def error_with(design):
         study = dataclasses.replace(base.study, design=design)
         found = outcomes_of(dataclasses.replace(with_predictions(base, six), study=study))

@@ -20,7 +20,7 @@ from fmnist.report.predictions import Example, choose_examples
 from fmnist.report.selection import select_studies
 from fmnist.report.study_data import MOST_SHOWN, gather
 from fmnist.report.study_tables import results_table
-from fmnist.report.style import figure_of, house_style, looks_of, new_axes
+from fmnist.report.style import figure_of, house_style, new_axes, styles_of
 from fmnist.report.table import Table
 from fmnist.report.terminal import print_results
 from fmnist.report.words import answer, missing_words
@@ -137,7 +137,7 @@ def test_every_figure_is_there(built):
 def test_every_figure_holds_data_and_says_what_is_seen(built):
     store, _, _ = built
     with house_style():
-        drawn = list(pictures(found(store), looks_of(select_studies(store)[0].labels)))
+        drawn = list(pictures(found(store), styles_of(select_studies(store)[0].labels)))
     for picture in drawn:
         assert all(axes.has_data() for axes in picture.figure.axes if axes.get_visible()), picture.name
         assert picture.seen.endswith(".")
@@ -374,7 +374,7 @@ def test_shared_rows_are_described_and_not_compared(tmp_path):
     assert "Training time and allocated host memory: shared placement: not compared." in note
     assert "`python jobs/study.py made_up --placement exclusive`" in note
     with house_style():
-        drawn = {picture.name: picture.figure for picture in pictures(findings, looks_of(findings.shown))}
+        drawn = {picture.name: picture.figure for picture in pictures(findings, styles_of(findings.shown))}
     assert drawn["distribution-train_seconds"].axes[0].get_title(loc="left") == "Shared placement: not compared"
     assert "verdicts-train_seconds" not in drawn
 
@@ -385,7 +385,7 @@ def test_one_run_of_one_configuration(tmp_path):
         "from one run, which says nothing of the spread. There is no other configuration to compare it with."
     )
     with house_style():
-        assert len(list(pictures(findings, looks_of(findings.shown)))) > 8
+        assert len(list(pictures(findings, styles_of(findings.shown)))) > 8
 
 
 def test_one_run_of_each_configuration_decides_nothing(tmp_path):
@@ -400,7 +400,7 @@ def test_twelve_configurations(tmp_path):
     findings = found(fill(tmp_path, makers, 4))
     assert findings.ordered == [f"c{place}" for place in reversed(range(12))]
     with house_style():
-        drawn = list(pictures(findings, looks_of(findings.shown)))
+        drawn = list(pictures(findings, styles_of(findings.shown)))
     assert len({picture.name for picture in drawn}) == len(drawn) > 50
     assert "others, from" in answer(findings)
 

@@ -130,7 +130,7 @@ def test_wilson_intervals_cover_on_average(chance):
     assert np.mean(holds[won]) == pytest.approx(0.95, abs=0.03)  # counts are few: it cannot be nearer
 
 
-@pytest.mark.parametrize("looks", [planned_analyses(30), planned_analyses(20), (5, 6, 7, 8, 9, 10)])
+@pytest.mark.parametrize("analyses", [planned_analyses(30), planned_analyses(20), (5, 6, 7, 8, 9, 10)])
 def test_adding_repeats_until_decided_keeps_the_error_that_peeking_breaks(analyses):
     studies = 6_000
     figures = simulate_stopping([0.0, 0.0], 1.0, 0.01, analyses, studies=studies)

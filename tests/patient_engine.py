@@ -8,10 +8,10 @@ from typing import Any
 from fmnist.train.run import train_run as really_train
 
 
-def train_run(run: Any, data: Any, *, on_epoch: Any, state: bytes | None, **settings: Any) -> dict[str, Any]:
-    def wait_after_epoch(record: Any, snapshot: Any) -> None:
-        on_epoch(record, snapshot)
-        if state is None:
+def train_run(run: Any, data: Any, *, on_epoch: Any, checkpoint: bytes | None, **settings: Any) -> dict[str, Any]:
+    def wait_after_epoch(record: Any, make_checkpoint: Any) -> None:
+        on_epoch(record, make_checkpoint)
+        if checkpoint is None:
             time.sleep(600)
 
-    return really_train(run, data, on_epoch=wait_after_epoch, state=state, **settings)
+    return really_train(run, data, on_epoch=wait_after_epoch, checkpoint=checkpoint, **settings)

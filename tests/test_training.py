@@ -12,10 +12,11 @@ from fmnist.declare.hyperparameters import Hyperparameters
 from fmnist.declare.study import RunSpec, configure, seeds_of_repeat
 from fmnist.store.schema import EPOCH, SCHEMA
 from fmnist.train import run
+from fmnist.train.checkpoint import Checkpoint, UnusableCheckpointError
 from fmnist.train.devices import prepare_process
 from fmnist.train.loop import Engine
 from fmnist.train.run import train_run
-from fmnist.train.schedule import Progress, Snapshot, UnusableSnapshotError
+from fmnist.train.schedule import TrainingState
 
 # before any test of any file starts TensorFlow, which would settle its threads
 prepare_process(1, 0.0)
@@ -64,13 +65,13 @@ def without_clocks(row):
 
 @pytest.fixture(scope="module")
 def undisturbed(data):
-    snapshots, records = [], []
+    checkpoints, records = [], []
     row = train_run(
         make_spec(rotation=10.0, zoom=0.1, restore_best_weights=True),
         data,
-        on_epoch=lambda record, snapshot: (records.append(record), snapshots.append(snapshot())),
+        on_epoch=lambda record, make_checkpoint: (records.append(record), checkpoints.append(make_checkpoint())),
     )
-    return row, records, snapshots
+    return row, records, checkpoints
 
 
 def test_a_row_has_every_column_and_fits_the_schema(undisturbed):
@@ -115,12 +116,12 @@ def test_each_seed_changes_the_run(undisturbed, data, axis):
 
 @pytest.mark.parametrize("epochs_done", [1, 3])
 def test_a_resumed_run_ends_as_the_undisturbed_one(undisturbed, data, epochs_done):
-    row, _, snapshots = undisturbed
+    row, _, checkpoints = undisturbed
     seen, ended = [], []
     resumed = train_run(
         make_spec(rotation=10.0, zoom=0.1, restore_best_weights=True),
         data,
-        state=snapshots[epochs_done - 1],
+        checkpoint=checkpoints[epochs_done - 1],
         on_epoch=lambda record, _: seen.append(record["epoch"]),
         on_end=lambda row, model: ended.append((dict(row), model)),
     )
@@ -167,13 +168,13 @@ def refused_architecture():
 
 def test_plain_keras_trains_what_the_engine_refuses_and_the_row_says_so(undisturbed, data, refused_architecture):
     assert undisturbed[0]["engine"] == "fmnist"
-    snapshots = []
+    checkpoints = []
     spec = make_spec(refused_architecture, epochs=2, restore_best_weights=True)
-    row = train_run(spec, data, on_epoch=lambda _, snapshot: snapshots.append(snapshot()))
+    row = train_run(spec, data, on_epoch=lambda _, make_checkpoint: checkpoints.append(make_checkpoint()))
     assert row["engine"] == "keras"
     assert row["status"] == "ok"
     assert row["history"][1]["train_loss"] < row["history"][0]["train_loss"]
-    assert without_clocks(train_run(spec, data, state=snapshots[0])) == without_clocks(row)
+    assert without_clocks(train_run(spec, data, checkpoint=checkpoints[0])) == without_clocks(row)
     other = replace(spec, seeds=replace(spec.seeds, dropout=1))
     assert train_run(other, data)["history"][0]["train_loss"] != row["history"][0]["train_loss"]
 
@@ -222,13 +223,13 @@ def entry(loss):
 
 def test_stopping_waits_for_its_patience_and_counts_from_the_best_epoch():
     settings = Hyperparameters(epochs=20, early_stopping_patience=2)
-    progress = Progress(learning_rate=1.0)
+    state = TrainingState(learning_rate=1.0)
     stops = []
     for loss in [3.0, 2.0, 2.5, 1.9, 1.9, 2.0]:
-        progress.record(entry(loss), settings)
-        stops.append(progress.finished)
+        state.record(entry(loss), settings)
+        stops.append(state.finished)
     assert stops == [False] * 5 + [True]
-    assert progress.best_epoch == 4
+    assert state.best_epoch == 4
 
 
 def test_schedule_and_stopping_equal_the_callbacks_of_keras():
@@ -236,18 +237,18 @@ def test_schedule_and_stopping_equal_the_callbacks_of_keras():
     settings = Hyperparameters(epochs=40, early_stopping_patience=6, plateau_patience=2, minimum_learning_rate=1e-4)
     for _ in range(20):
         losses = (generator.random(40) + np.linspace(1, 0.3, 40)).tolist()
-        assert run_progress(losses, settings) == run_keras(losses, settings)
+        assert run_schedule(losses, settings) == run_keras(losses, settings)
 
 
-def run_progress(losses, settings):
-    progress = Progress(learning_rate=settings.learning_rate)
+def run_schedule(losses, settings):
+    state = TrainingState(learning_rate=settings.learning_rate)
     rates = []
     for loss in losses:
-        progress.record(entry(loss), settings)
-        rates.append(pytest.approx(progress.learning_rate, rel=1e-5))
-        if progress.finished:
+        state.record(entry(loss), settings)
+        rates.append(pytest.approx(state.learning_rate, rel=1e-5))
+        if state.finished:
             break
-    return rates, progress.best_epoch
+    return rates, state.best_epoch
 
 
 def run_keras(losses, settings):
@@ -272,41 +273,41 @@ def run_keras(losses, settings):
     return rates, stopping.best_epoch + 1
 
 
-def test_a_snapshot_survives_its_bytes_and_holds_no_code():
-    snapshot = Snapshot(
+def test_a_checkpoint_survives_its_bytes_and_holds_no_code():
+    checkpoint = Checkpoint(
         run_id="abc",
-        progress=Progress(learning_rate=0.5, history=[entry(2.0)]),
+        state=TrainingState(learning_rate=0.5, history=[entry(2.0)]),
         clocks={"train": 1.0},
         host_allocated_bytes=None,
         variables=[np.arange(3.0), np.array(7, np.int64)],
         best_weights=[],
     )
-    content = snapshot.to_bytes()
-    restored = Snapshot.from_bytes(content)
-    assert restored.progress == snapshot.progress
+    content = checkpoint.to_bytes()
+    restored = Checkpoint.from_bytes(content)
+    assert restored.state == checkpoint.state
     assert [array.tolist() for array in restored.variables] == [[0.0, 1.0, 2.0], 7]
     assert restored.variables[1].dtype == np.int64
     json.dumps(restored.clocks)
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04"])
-def test_bytes_that_are_no_snapshot_are_refused(content):
-    with pytest.raises(UnusableSnapshotError, match="snapshot"):
-        Snapshot.from_bytes(content)
+def test_bytes_that_are_no_checkpoint_are_refused(content):
+    with pytest.raises(UnusableCheckpointError, match="train it from the start"):
+        Checkpoint.from_bytes(content)
 
 
-def test_the_snapshot_of_another_run_is_refused(undisturbed, data):
-    with pytest.raises(UnusableSnapshotError, match="expected that of"):
-        train_run(make_spec("own_v1"), data, state=undisturbed[2][0])
+def test_the_checkpoint_of_another_run_is_refused(undisturbed, data):
+    with pytest.raises(UnusableCheckpointError, match="expected that of"):
+        train_run(make_spec("own_v1"), data, checkpoint=undisturbed[2][0])
 
 
 @pytest.mark.parametrize("change", [lambda arrays: arrays[:-1], lambda arrays: [arrays[-1], *arrays[1:]]])
-def test_the_snapshot_of_another_model_is_refused(undisturbed, data, change):
+def test_the_checkpoint_of_another_model_is_refused(undisturbed, data, change):
     spec = make_spec(rotation=10.0, zoom=0.1, restore_best_weights=True)
-    snapshot = Snapshot.from_bytes(undisturbed[2][0])
-    other = replace(snapshot, variables=change(list(snapshot.variables)))
-    with pytest.raises(UnusableSnapshotError, match="another model"):
-        train_run(spec, data, state=other.to_bytes())
+    checkpoint = Checkpoint.from_bytes(undisturbed[2][0])
+    other = replace(checkpoint, variables=change(list(checkpoint.variables)))
+    with pytest.raises(UnusableCheckpointError, match="another model"):
+        train_run(spec, data, checkpoint=other.to_bytes())
 
 
 def test_other_threads_in_a_process_that_has_started_are_refused(undisturbed):

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.train.schedule import UnusableSnapshotError
+from fmnist.train.checkpoint import UnusableCheckpointError
 
 COURSES = {
     "plain": 1.0,
@@ -31,12 +31,12 @@ SLOW_SECONDS = 0.3  # an epoch's, so that something can happen meanwhile
 
 
 def train_run(
-    run: Any, data: Any, *, threads: int, gpus: float, on_epoch: Any, state: bytes | None, on_end: Any
+    run: Any, data: Any, *, threads: int, gpus: float, on_epoch: Any, checkpoint: bytes | None, on_end: Any
 ) -> dict[str, Any]:
     settings = run.configuration.hyperparameters
     course = settings.learning_rate
     first_weights = random.Random(f"{run.seeds.initialisation} {settings.batch_size}").randrange(1009)
-    weights, first_epoch = unpacked(state) if state else (first_weights, 0)
+    weights, first_epoch = unpacked(checkpoint) if checkpoint else (first_weights, 0)
     started = time.perf_counter()
     history = []
     for epoch in range(first_epoch, settings.epochs):
@@ -48,7 +48,7 @@ def train_run(
         if course == COURSES["is_slow"]:
             time.sleep(SLOW_SECONDS)
         on_epoch(record, partial(pickle.dumps, (weights, epoch + 1)))
-        misbehave(course, state)
+        misbehave(course, checkpoint)
     seconds = time.perf_counter() - started
     row = {
         **run.columns(),
@@ -82,18 +82,18 @@ class Model:
         path.write_bytes(b"the model")
 
 
-def unpacked(state: bytes) -> tuple[int, int]:
+def unpacked(checkpoint: bytes) -> tuple[int, int]:
     try:
-        weights, epoch = pickle.loads(state)
+        weights, epoch = pickle.loads(checkpoint)
     except pickle.UnpicklingError as error:
-        raise UnusableSnapshotError("state: no pickle") from error
+        raise UnusableCheckpointError("checkpoint: no pickle") from error
     return weights, epoch
 
 
-def misbehave(course: float, state: bytes | None) -> None:
+def misbehave(course: float, checkpoint: bytes | None) -> None:
     if course == COURSES["raises"]:
         raise RuntimeError("this run always fails")
-    if course == COURSES["is_killed"] or (course == COURSES["is_killed_once"] and state is None):
+    if course == COURSES["is_killed"] or (course == COURSES["is_killed_once"] and checkpoint is None):
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -31,7 +31,7 @@ from fmnist.store import Storage, Store
 from fmnist.sweep.claims import InFlight
 from fmnist.sweep.options import StudyOptions
 from fmnist.sweep.resources import Share
-from fmnist.train import UnusableSnapshotError, provenance
+from fmnist.train import UnusableCheckpointError, provenance
 
 TRACEBACK_LINES = 20  # of a failure, kept in its row
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -161,7 +161,7 @@ class _Training:
         try:
             try:
                 self._train(self._inflight.load(self.run) if self._may_resume else None)
-            except UnusableSnapshotError:
+            except UnusableCheckpointError:
                 self._inflight.drop(self.run, "state")
                 self._train(None)
         except Exception:
@@ -186,7 +186,7 @@ class _Training:
             threads=self.share.threads,
             gpus=0.0 if LOGICAL_GPUS in os.environ else self.share.gpus,
             on_epoch=self._on_epoch,
-            state=state,
+            checkpoint=state,
             on_end=self._on_end,
         )
 

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from fmnist import lazily
+from fmnist.train.checkpoint import UnusableCheckpointError
 from fmnist.train.measurement import code_version, provenance
-from fmnist.train.schedule import UnusableSnapshotError
 
 if TYPE_CHECKING:
     from fmnist.train.run import train_run

@@ -16,7 +16,7 @@ Tensor = Any
 class KerasEngine(Engine):
     """Calls the whole model as Keras does, so that any model is trained that gives class probabilities.
 
-    Order, augmentation, updates, schedule, scores and state are those of `Engine`; layers, losses and masks are Keras'.
+    Order, augmentation, updates, scores and variables are those of `Engine`; layers, losses and masks are Keras'.
     """
 
     name = "keras"

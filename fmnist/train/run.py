@@ -18,11 +18,12 @@ from fmnist.declare import Hyperparameters, RunSpec, build_model
 from fmnist.store import SCHEMA
 from fmnist.studies import define_architecture
 from fmnist.train import measurement
+from fmnist.train.checkpoint import Array, Checkpoint, UnusableCheckpointError
 from fmnist.train.devices import choose_policy, prepare_process
 from fmnist.train.keras_engine import KerasEngine
 from fmnist.train.kernels.forward import obstacle
 from fmnist.train.loop import Engine, Scores
-from fmnist.train.schedule import Array, Progress, Snapshot, UnusableSnapshotError
+from fmnist.train.schedule import TrainingState
 
 Row = dict[str, Any]
 OnEpoch = Callable[[dict[str, float], Callable[[], bytes]], None]
@@ -37,26 +38,27 @@ def train_run(
     threads: int = 1,
     gpus: float = 0.0,
     on_epoch: OnEpoch | None = None,
-    state: bytes | None = None,
+    checkpoint: bytes | None = None,
     on_end: Callable[[Row, keras.Model], None] | None = None,
 ) -> Row:
     """Train one run in this process and return its row: every column of the schema, null where there is nothing.
 
-    `on_epoch(record, snapshot)` is called after each epoch with its entry of the history and a function that serialises
-    the whole state of the run; `state` goes on from such bytes, UnusableSnapshotError if that cannot be.
+    `on_epoch(record, make_checkpoint)` is called after each epoch with its entry of the history and a function that
+    gives the checkpoint of the run as bytes; with such a `checkpoint` the run resumes, UnusableCheckpointError if it
+    cannot.
     `on_end(row, model)` is called last, when all is measured. A loss that is not finite ends the run with status
     `diverged`; any other error is raised.
     """
     prepare_process(threads, gpus)
     define_architecture(spec.configuration)
     started_at = datetime.now(UTC)
-    run = _Run(spec, data, Snapshot.from_bytes(state) if state else None)
+    run = _Run(spec, data, Checkpoint.from_bytes(checkpoint) if checkpoint else None)
     error = run.train(on_epoch)
     scores = run.score() if error is None else {}
     row: Row = dict.fromkeys(SCHEMA.names)
     row |= spec.columns() | measurement.provenance() | scores
     row |= {"status": "ok" if error is None else "diverged", "error": error}
-    row |= {"attempts": 1, "resumed": state is not None, "started_at": started_at}
+    row |= {"attempts": 1, "resumed": checkpoint is not None, "started_at": started_at}
     row |= {"threads": threads, "gpus": float(gpus), "node": platform.node()}
     row |= run.measurements()
     if on_end is not None:
@@ -84,9 +86,9 @@ def order_of_epoch(indices: Array, seed: int, epoch: int) -> Array:
 
 
 class _Run:
-    """A run under way: model, engine, progress and clocks."""
+    """A run under way: model, engine, state of the training and clocks."""
 
-    def __init__(self, spec: RunSpec, data: Dataset, snapshot: Snapshot | None) -> None:
+    def __init__(self, spec: RunSpec, data: Dataset, checkpoint: Checkpoint | None) -> None:
         self.spec = spec
         self.settings = spec.configuration.hyperparameters
         self.data = data
@@ -95,7 +97,7 @@ class _Run:
         )
         measurement.reset_device_peak()
         self.host_memory = measurement.HostMemory()
-        self.clocks = measurement.Clocks(snapshot.clocks if snapshot else None)
+        self.clocks = measurement.Clocks(checkpoint.clocks if checkpoint else None)
         self.start = time.perf_counter() - self.clocks.seconds.get("total", 0.0)
         with self.clocks.timing("compile"):
             self.model = build_for(spec.configuration.architecture, self.settings, spec.seeds.initialisation)
@@ -108,31 +110,31 @@ class _Run:
                 epoch_images=len(self.split.train_indices),
             )
             self.engine.compile()
-        self.progress = Progress(learning_rate=self.settings.learning_rate)
+        self.state = TrainingState(learning_rate=self.settings.learning_rate)
         self.best_weights: list[Array] = []
         self.earlier_peak: int | None = None
-        if snapshot:
-            self._go_on_from(snapshot)
+        if checkpoint:
+            self._resume(checkpoint)
 
-    def _go_on_from(self, snapshot: Snapshot) -> None:
-        if snapshot.run_id != self.spec.run_id:
-            raise UnusableSnapshotError(
-                f"state: got the snapshot of run {snapshot.run_id}, expected that of {self.spec.run_id}"
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.run_id != self.spec.run_id:
+            raise UnusableCheckpointError(
+                f"checkpoint: got that of run {checkpoint.run_id}, expected that of {self.spec.run_id}"
             )
-        self.progress = snapshot.progress
-        self.best_weights = list(snapshot.best_weights)
-        self.earlier_peak = snapshot.host_allocated_bytes
+        self.state = checkpoint.state
+        self.best_weights = list(checkpoint.best_weights)
+        self.earlier_peak = checkpoint.host_allocated_bytes
         try:
-            for variable, value in zip(self.engine.variables, snapshot.variables, strict=True):
+            for variable, value in zip(self.engine.variables, checkpoint.variables, strict=True):
                 variable.assign(value)
         except ValueError as error:
-            raise UnusableSnapshotError(f"state: got the snapshot of another model ({error})") from error
+            raise UnusableCheckpointError(f"checkpoint: got that of another model ({error})") from error
 
-    def snapshot(self) -> bytes:
+    def make_checkpoint(self) -> bytes:
         """Serialise the run as it stands between two epochs."""
-        return Snapshot(
+        return Checkpoint(
             run_id=self.spec.run_id,
-            progress=self.progress,
+            state=self.state,
             clocks={**self.clocks.seconds, "total": time.perf_counter() - self.start},
             host_allocated_bytes=self._host_allocated_bytes(),
             variables=[variable.numpy() for variable in self.engine.variables],
@@ -141,34 +143,34 @@ class _Run:
 
     def train(self, on_epoch: OnEpoch | None) -> str | None:
         """Train to the end; return None, or what is wrong with a loss that is not finite."""
-        while not self.progress.finished:
+        while not self.state.finished:
             entry = self._one_epoch()
             for name in ("train_loss", "validation_loss"):
                 if not math.isfinite(entry[name]):
                     return f"{name} became {entry[name]} in epoch {entry['epoch']}"
-            is_best = self.progress.record(entry, self.settings)
+            is_best = self.state.record(entry, self.settings)
             if is_best and self.settings.restore_best_weights:
                 self.best_weights = [variable.numpy() for variable in self.model.variables]
             if on_epoch is not None:
-                on_epoch(entry, self.snapshot)
+                on_epoch(entry, self.make_checkpoint)
         for variable, value in zip(self.model.variables, self.best_weights, strict=False):
             variable.assign(value)
         return None
 
     def _one_epoch(self) -> dict[str, float]:
-        done = len(self.progress.history)
+        done = len(self.state.history)
         chosen = self.split.train_indices
         steps = math.ceil(len(chosen) / self.settings.batch_size)
         order = order_of_epoch(chosen, self.spec.seeds.order, done)
         before = self.clocks.seconds.get("train", 0.0)
         with self.clocks.timing("train"):
-            accuracy, loss = self.engine.train_epoch(order, done * steps, self.progress.learning_rate)
+            accuracy, loss = self.engine.train_epoch(order, done * steps, self.state.learning_rate)
         entry: dict[str, float] = {"epoch": done + 1, "train_accuracy": accuracy, "train_loss": loss}
         validation = self._scores("train", self.split.validation_indices) if math.isfinite(loss) else None
         return entry | {
             "validation_accuracy": validation.accuracy if validation else math.nan,
             "validation_loss": validation.loss if validation else math.nan,
-            "learning_rate": self.progress.learning_rate,
+            "learning_rate": self.state.learning_rate,
             "seconds": self.clocks.seconds["train"] - before,
         }
 
@@ -194,9 +196,9 @@ class _Run:
 
     def measurements(self) -> Row:
         """Clocks, memory, device and history as they stand."""
-        history = self.progress.history
+        history = self.state.history
         return {
-            "best_epoch": self.progress.best_epoch,
+            "best_epoch": self.state.best_epoch,
             "epochs_run": len(history),
             "history": history,
             **{f"{name}_seconds": self.clocks.seconds.get(name, 0.0) for name in ("compile", "train", "evaluate")},

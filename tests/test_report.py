@@ -359,7 +359,7 @@ def test_several_studies_each_get_a_section(tmp_path, monkeypatch):
     result = build_report(tmp_path / "results", out=tmp_path / "report")
     page = Page(result.path.read_text())
     assert {study.name for study in result.studies} == {"made_up", "second"}
-    assert {"#made_up", "#second", "#comparison-second"} <= set(page.links)
+    assert {"#made_up", "#second", "#accuracy-second"} <= set(page.links)
     assert [tag for tag, _ in page.tags if tag in ("h1", "h2", "h3")][:3] == ["h1", "h2", "h3"]
     one = build_report(tmp_path / "results", studies=["second"], out=tmp_path / "report")
     assert [study.name for study in one.studies] == ["second"]

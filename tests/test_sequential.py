@@ -205,7 +205,7 @@ def test_an_inconclusive_pair_of_a_design_says_its_next_look_and_plans_nothing()
     pair, words, plan = described(values, ANALYSES)
     assert (pair.verdict, pair.repeats_to_decide) == ("inconclusive", None)
     assert words.startswith("Inconclusive at analysis 2 of 3 (n = 10); the next analysis is at 20 repeats.")
-    assert plan == "look at 20"
+    assert plan == "analysis at 20"
     pair, words, _ = described({label: column[:3] for label, column in values.items()}, ANALYSES)
     assert words == "Not looked at yet: the first analysis is at 5 repeats."
     _, words, plan = described(values, (5, 10))

@@ -276,7 +276,7 @@ def test_repeats_are_added_until_the_cap_where_nothing_can_be_decided(tmp_path):
     said = out.file.getvalue()
     assert "5 repeats, test accuracy: 0 of 1 pairs decided" in said
     assert "6 repeats, test accuracy: 0 of 1 pairs decided" in said
-    assert "Inconclusive: a and b" in said
+    assert "Undecided: a and b" in said
     assert Store(tmp_path).read(["repeat"]).num_rows == 12
     design = {"metric": "test_accuracy", "looks": [5, 6]}
     assert Store(tmp_path).read_manifest("trivial")["sequential_design"] == design

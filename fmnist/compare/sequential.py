@@ -56,7 +56,7 @@ class Design:
     def describe(self) -> str:
         """Say when: analyses at 5, 10 and 15 repeats."""
         *earlier, last = map(str, self.analyses)
-        return f"looks at {', '.join(earlier)} and {last} repeats" if earlier else f"one analysis at {last} repeats"
+        return f"analyses at {', '.join(earlier)} and {last} repeats" if earlier else f"one analysis at {last} repeats"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from rounds import Case, Train
 
 from fmnist.data.dataset import load_data
-from fmnist.declare.study import seeds_of_repeat
+from fmnist.declare.identity import seeds_of_repeat
 from fmnist.train.devices import prepare_process
 from fmnist.train.loop import Engine
 from fmnist.train.run import build_for

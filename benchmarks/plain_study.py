@@ -22,7 +22,7 @@ from keras_loop import compile_model, compiled_model
 from fmnist.data.dataset import draw_split, load_data
 from fmnist.declare.architectures import ARCHITECTURES, find_architecture
 from fmnist.declare.hyperparameters import Hyperparameters
-from fmnist.declare.study import seeds_of_repeat
+from fmnist.declare.identity import seeds_of_repeat
 
 
 def main() -> None:

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from fmnist.declare.hyperparameters import Hyperparameters
-from fmnist.declare.study import digest, seeds_of_repeat
+from fmnist.declare.identity import fingerprint, seeds_of_repeat
 
 
 def make_row(repeat: int = 0, *, configuration: str = "lenet5", images: int = 0, **changes: Any) -> dict[str, Any]:
     """Make the row of one run; with `images` predictions of so many images; `changes` replace columns."""
     generator = np.random.default_rng([repeat, len(configuration)])
-    configuration_id = digest(configuration)
+    configuration_id = fingerprint(configuration)
     return {
-        "run_id": digest([configuration, repeat]),
+        "run_id": fingerprint([configuration, repeat]),
         "configuration_id": configuration_id,
         "study": "quick",
         "label": configuration,
@@ -40,7 +40,7 @@ def make_row(repeat: int = 0, *, configuration: str = "lenet5", images: int = 0,
 
 def make_manifest(name: str = "quick") -> dict[str, Any]:
     """Make the manifest of a study of one configuration."""
-    described = {"configuration_id": digest("lenet5"), "label": "lenet5", "architecture": "lenet5"}
+    described = {"configuration_id": fingerprint("lenet5"), "label": "lenet5", "architecture": "lenet5"}
     return {
         "name": name,
         "question": "?",

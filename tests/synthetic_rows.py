@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from fmnist.data.dataset import Dataset
 from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.declare.identity import fingerprint, seeds_of_repeat
 from fmnist.declare.metrics import DEFAULT_MARGINS
-from fmnist.declare.study import digest, seeds_of_repeat
 from fmnist.report.selection import select_studies
 from fmnist.report.study_data import Findings, gather
 from fmnist.store.schema import SCHEMA
@@ -50,7 +50,7 @@ class Maker:
 
     @property
     def configuration_id(self) -> str:
-        return digest({"label": self.label, "generation": self.generation})
+        return fingerprint({"label": self.label, "generation": self.generation})
 
 
 SIX = (
@@ -100,10 +100,10 @@ def rows_of(
             yield row
 
 
-def _identity(maker: Maker, repeat: int, study: str, fingerprint: str) -> dict[str, Any]:
+def _identity(maker: Maker, repeat: int, study: str, data: str) -> dict[str, Any]:
     seeds = asdict(seeds_of_repeat(repeat))
     return {
-        "run_id": digest({"configuration": maker.configuration_id, "seeds": seeds}),
+        "run_id": fingerprint({"configuration": maker.configuration_id, "seeds": seeds}),
         "configuration_id": maker.configuration_id,
         "study": study,
         "label": maker.label,
@@ -111,7 +111,7 @@ def _identity(maker: Maker, repeat: int, study: str, fingerprint: str) -> dict[s
         "repeat": repeat,
         **{f"seed_{name}": seed for name, seed in seeds.items()},
         **asdict(Hyperparameters(epochs=maker.epochs)),
-        "data_fingerprint": fingerprint,
+        "data_fingerprint": data,
     }
 
 

@@ -11,10 +11,9 @@ import tensorflow as tf
 from fmnist import UserError
 from fmnist.declare.architectures import ARCHITECTURES, build_model
 from fmnist.declare.hyperparameters import Hyperparameters
-from fmnist.declare.study import seeds_of_repeat
-from fmnist.train.keras_engine import KerasEngine
-from fmnist.train.kernels.forward import obstacle
-from fmnist.train.loop import Engine
+from fmnist.declare.identity import seeds_of_repeat
+from fmnist.train.kernels import unsupported
+from fmnist.train.loop import Engine, KerasEngine
 
 # Keras says so of weights that no loss reaches, which one case below has
 pytestmark = pytest.mark.filterwarnings("ignore:Gradients do not exist for variables:UserWarning")
@@ -296,7 +295,7 @@ def test_what_is_refused_is_named(name):
     case = CASES[name]
     model = built(case)
     if case.refused is None:
-        assert obstacle(model) is None
+        assert unsupported(model) is None
         return
     with pytest.raises(UserError, match=case.refused):
         Engine(model, case.settings, seeds_of_repeat(0), {"train": images_and_labels(8)})

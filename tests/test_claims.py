@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from fmnist.compare.claim_evaluation import Estimate, read_family
-from fmnist.data.dataset import CLASS_NAMES, load_data
+from fmnist.data import CLASS_NAMES, load_data
 from fmnist.report.claim_checks import (
     UndecidableError,
     accuracy_gap,

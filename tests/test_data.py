@@ -4,8 +4,10 @@ import gzip
 import hashlib
 import io
 import multiprocessing
+import re
 import shutil
 import urllib.error
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmnist.data import dataset, sources
-from fmnist.data.dataset import CLASS_NAMES, CONTENT_SHA256, cache_directory, draw_split, load_data
+from fmnist import UserError
+from fmnist.data import FASHION_MNIST, dataset, sources
+from fmnist.data.dataset import cache_directory, draw_split, load_data
 from tests.tiny_data import tiny_dataset
 
 LABELS = "t10k-labels-idx1-ubyte.gz"
@@ -35,14 +38,18 @@ def _nothing_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("FMNIST_DATA", raising=False)
 
 
+def debian_is_at(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setattr(dataset, "FASHION_MNIST", replace(FASHION_MNIST, debian_directory=folder))
+
+
 @pytest.fixture(scope="session")
 def real_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real files, wherever this machine has them; fetched if it has none."""
-    for place in (dataset.DEBIAN_DIRECTORY, cache_directory()):
+    for place in (FASHION_MNIST.debian_directory, cache_directory()):
         if (place / LABELS).exists():
             return place
     target = tmp_path_factory.mktemp("fashion-mnist")
-    sources.fetch(target, tuple(CONTENT_SHA256), check=lambda path: path.stat())
+    sources.fetch(FASHION_MNIST, target, check=lambda path: path.stat())
     return target
 
 
@@ -51,14 +58,14 @@ def copied(real_directory: Path, tmp_path: Path) -> Path:
     """A folder with the four files that a test may damage."""
     target = tmp_path / "copied"
     target.mkdir()
-    for name in CONTENT_SHA256:
+    for name in FASHION_MNIST.content_sha256:
         shutil.copy(real_directory / name, target / name)
     return target
 
 
 @pytest.fixture
 def no_system_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataset, "DEBIAN_DIRECTORY", tmp_path / "nowhere")
+    debian_is_at(monkeypatch, tmp_path / "nowhere")
 
 
 @pytest.fixture
@@ -93,7 +100,7 @@ def test_the_real_data_is_what_it_says(real_directory: Path) -> None:
         assert not array.flags.writeable
     np.testing.assert_array_equal(np.bincount(loaded.train_labels), [6000] * 10)
     np.testing.assert_array_equal(np.bincount(loaded.test_labels), [1000] * 10)
-    assert CLASS_NAMES[loaded.test_labels[0]] == "Ankle boot"
+    assert FASHION_MNIST.class_names[loaded.test_labels[0]] == "Ankle boot"
     # mean and standard deviation of the training images, as published: 0.2860 and 0.3530
     assert loaded.train_images.mean() / 255 == pytest.approx(0.2860, abs=5e-5)
     assert loaded.train_images.astype(np.float32).std() / 255 == pytest.approx(0.3530, abs=5e-5)
@@ -108,11 +115,22 @@ def test_the_fingerprint_is_that_of_the_content(real_directory: Path, copied: Pa
 @pytest.mark.parametrize("name", PUBLISHED_MD5)
 def test_our_hashes_are_of_the_files_that_zalando_publishes(real_directory: Path, name: str) -> None:
     packed = (real_directory / name).read_bytes()
-    assert hashlib.sha256(gzip.decompress(packed)).hexdigest() == CONTENT_SHA256[name]
+    assert hashlib.sha256(gzip.decompress(packed)).hexdigest() == FASHION_MNIST.content_sha256[name]
     if not packed[3] & 8:  # Debian's files: the original name and time were taken out of the gzip header
         header = packed[:3] + b"\x08" + PACKED_AT[name].to_bytes(4, "little") + packed[8:10]
         packed = header + name.removesuffix(".gz").encode() + b"\0" + packed[10:]
     assert hashlib.md5(packed).hexdigest() == PUBLISHED_MD5[name]
+
+
+def test_counts_and_shape_are_those_of_the_files_and_stand_nowhere_else(real_directory: Path) -> None:
+    loaded, spec = load_data(real_directory), FASHION_MNIST
+    assert len(loaded.train_labels) == spec.train_count + spec.validation_count
+    assert (*loaded.test_images.shape, spec.channels) == (spec.test_count, *spec.image_shape)
+    assert sorted(set(loaded.test_labels.tolist())) == list(range(len(spec.class_names)))
+    package = Path(dataset.__file__).parents[1]
+    elsewhere = re.compile(r"28, 28|28 x 28|(60|55|\b5)[,_]000\b|10[,_]000 (test |other )?images|Ankle boot")
+    found = {file.name for file in package.rglob("*.py") if elsewhere.search(file.read_text())}
+    assert found == {"spec.py"}
 
 
 # --- where it is looked for
@@ -138,13 +156,13 @@ def test_debian_then_the_cache_then_the_mirror(mirror: Path, monkeypatch: pytest
     asked: list[Path] = []
     read = dataset._read_content
     monkeypatch.setattr(dataset, "_read_content", lambda path: (asked.append(path.parent), read(path))[1])
-    monkeypatch.setattr(dataset, "DEBIAN_DIRECTORY", mirror)
+    debian_is_at(monkeypatch, mirror)
     load_data()
     assert set(asked) == {mirror}
-    monkeypatch.setattr(dataset, "DEBIAN_DIRECTORY", mirror / "nowhere")
+    debian_is_at(monkeypatch, mirror / "nowhere")
     load_data()
-    assert sorted(path.name for path in cache_directory().iterdir()) == sorted(CONTENT_SHA256)
-    for name in CONTENT_SHA256:  # from now on nothing is fetched
+    assert sorted(path.name for path in cache_directory().iterdir()) == sorted(FASHION_MNIST.content_sha256)
+    for name in FASHION_MNIST.content_sha256:  # from now on nothing is fetched
         (mirror / name).unlink()
     asked.clear()
     load_data()
@@ -172,16 +190,17 @@ def damage(path: Path, how: str) -> None:
 def test_a_damaged_file_is_named_with_the_way_out(copied: Path, how: str) -> None:
     damage(copied / LABELS, how)
     with pytest.raises(
-        ValueError, match=rf"{copied / LABELS} (is damaged|has SHA-256 \w+, expected {CONTENT_SHA256[LABELS]})"
+        ValueError,
+        match=rf"{copied / LABELS} (is damaged|has SHA-256 \w+, expected {FASHION_MNIST.content_sha256[LABELS]})",
     ) as caught:
         load_data(copied)
     assert "Delete it" in str(caught.value)
 
 
 def test_a_damaged_file_of_debian_is_to_be_installed_anew(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataset, "DEBIAN_DIRECTORY", copied)
+    debian_is_at(monkeypatch, copied)
     damage(copied / LABELS, "altered")
-    with pytest.raises(ValueError, match="apt-get install --reinstall dataset-fashion-mnist"):
+    with pytest.raises(UserError, match="apt-get install --reinstall dataset-fashion-mnist"):
         load_data()
 
 
@@ -194,7 +213,7 @@ def test_what_a_mirror_sends_damaged_is_not_kept(mirror: Path) -> None:
     with pytest.raises(OSError, match="could not be fetched") as caught:
         load_data()
     assert list(cache_directory().iterdir()) == []
-    for answer in (*sources.MIRRORS, "dataset-fashion-mnist: apt-get was asked", "has SHA-256", "--data"):
+    for answer in (*FASHION_MNIST.mirrors, "dataset-fashion-mnist: apt-get was asked", "has SHA-256", "--data"):
         assert answer in str(caught.value)
 
 
@@ -213,7 +232,7 @@ def test_without_internet_debians_package_is_unpacked(
         if command[-2:] == ["download", "dataset-fashion-mnist"]:
             (folder / "dataset-fashion-mnist_0.0_all.deb").write_bytes(b"")
         if command[0] == "dpkg":
-            unpacked = folder / "package" / "usr" / "share" / "datasets" / "fashion-mnist"
+            unpacked = folder / "package" / dataset.FASHION_MNIST.debian_directory.relative_to("/")
             assert command == ["dpkg", "-x", str(folder / "dataset-fashion-mnist_0.0_all.deb"), str(folder / "package")]
             shutil.copytree(shelf, unpacked)
 
@@ -225,7 +244,7 @@ def test_without_internet_debians_package_is_unpacked(
         "dataset-fashion-mnist",
     ]
     assert capsys.readouterr().err.count("fetching") == 3
-    assert sorted(path.name for path in cache_directory().iterdir()) == sorted(CONTENT_SHA256)
+    assert sorted(path.name for path in cache_directory().iterdir()) == sorted(FASHION_MNIST.content_sha256)
 
 
 def test_a_command_that_fails_tells_why(tmp_path: Path) -> None:
@@ -236,11 +255,11 @@ def test_a_command_that_fails_tells_why(tmp_path: Path) -> None:
 
 
 def _fetch_by_copy(target: Path, source: Path, start: multiprocessing.synchronize.Barrier) -> None:
-    sources._fetch_from = lambda _source, names, folder: (
-        [shutil.copy(source / name, folder / name) for name in names] and folder
+    sources._fetch_from = lambda _source, spec, folder: (
+        [shutil.copy(source / name, folder / name) for name in spec.content_sha256] and folder
     )
     start.wait()
-    sources.fetch(target, tuple(CONTENT_SHA256), check=dataset._read_content)
+    sources.fetch(FASHION_MNIST, target, check=dataset._read_content)
 
 
 def test_two_processes_that_fetch_at_once_do_not_hurt_each_other(copied: Path, tmp_path: Path) -> None:
@@ -253,7 +272,7 @@ def test_two_processes_that_fetch_at_once_do_not_hurt_each_other(copied: Path, t
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0, 0]
-    assert sorted(path.name for path in target.iterdir()) == sorted(CONTENT_SHA256)
+    assert sorted(path.name for path in target.iterdir()) == sorted(FASHION_MNIST.content_sha256)
     assert len(load_data(target).test_labels) == 10_000
 
 
@@ -303,7 +322,7 @@ def test_a_split_has_all_images_once_and_each_class_by_its_share(labels: np.ndar
 
 @pytest.mark.parametrize("count", [0, -1, 400, 401])
 def test_a_split_that_leaves_nothing_is_refused(count: int) -> None:
-    with pytest.raises(ValueError, match=f"validation_count: got {count}, expected 1 to 399 of 400 images"):
+    with pytest.raises(UserError, match=f"validation_count: got {count}, expected 1 to 399 of 400 images"):
         draw_split(tiny_dataset().train_labels, 1, count)
 
 

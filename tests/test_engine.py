@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from fmnist.declare.architectures import ARCHITECTURES, build_model
 from fmnist.declare.hyperparameters import Hyperparameters
-from fmnist.declare.study import seeds_of_repeat
+from fmnist.declare.identity import seeds_of_repeat
 from fmnist.train.kernels import layers
 from fmnist.train.loop import Engine
-from fmnist.train.optimizers import Adam, LossScale
+from fmnist.train.optimizers import LossScale, Optimizer
 
 BATCH = 8
 LEARNING_RATES = {"adam": 1e-4, "sgd": 1e-2}
@@ -80,7 +80,8 @@ def test_gradient_steps_with_l2_equal_keras_regularisation():
 
 
 @pytest.mark.parametrize("name", ["own_v3", "efficientnet_small", "lenet5"])
-def test_scores_equal_predictions_of_the_keras_model(name):
+def test_scores_equal_predictions_of_the_keras_model(name, monkeypatch):
+    monkeypatch.setattr("fmnist.train.loop.EVALUATION_BATCH", 8)  # three batches and a smaller one
     keras.utils.set_random_seed(3)
     model = build_model(name)
     for layer in model.layers:
@@ -158,7 +159,7 @@ def test_loss_scale_leaves_out_overflows_and_grows_as_that_of_keras(monkeypatch)
     start, rate = np.array([1.0, -2.0], np.float32), 0.1
     gradients = [[0.5, 1.0], [np.inf, 1.0], [0.2, -1.0], [np.nan, 0.0], [0.1, 0.3], [-0.1, 0.2], [0.3, 0.3], [1.0, 0.0]]
     ours, theirs = tf.Variable(start), keras.Variable(start)
-    scale, adam = LossScale(), Adam([ours])
+    scale, adam = LossScale(), Optimizer(Hyperparameters(), [ours])
     reference = keras.optimizers.LossScaleOptimizer(
         keras.optimizers.Adam(rate), initial_scale=LossScale.INITIAL, dynamic_growth_steps=LossScale.GROWTH_STEPS
     )

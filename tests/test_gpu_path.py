@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from fmnist.declare.architectures import ARCHITECTURES
-from fmnist.declare.study import seeds_of_repeat
+from fmnist.declare.identity import seeds_of_repeat
 from fmnist.train.loop import Engine
 from fmnist.train.run import build_for
 

@@ -13,7 +13,7 @@ import pytest
 
 from fmnist.data.dataset import draw_split
 from fmnist.declare.hyperparameters import Hyperparameters
-from fmnist.declare.seeds import Seeds, seeds_of_repeat
+from fmnist.declare.identity import Seeds, seeds_of_repeat
 from fmnist.declare.study import Study, configure
 from fmnist.store.store import Store
 from fmnist.studies import find_study

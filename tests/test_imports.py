@@ -88,6 +88,17 @@ def test_rooms_import_downwards_and_through_doors():
     assert not wrong
 
 
+def test_the_kernels_are_behind_a_door_of_their_own():
+    kernels = "fmnist.train.kernels"
+    past_it = {
+        (name, target)
+        for name, tree in modules().items()
+        for target in (node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module)
+        if target.startswith(f"{kernels}.") and not name.startswith(kernels)
+    }
+    assert not past_it
+
+
 def test_no_modules_import_each_other():
     found = modules()
     graph = {

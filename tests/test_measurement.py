@@ -1,9 +1,12 @@
+import os
 import subprocess
 import sys
 import textwrap
 import time
+from types import ModuleType, SimpleNamespace
 
 import pytest
+import tensorflow as tf
 
 from fmnist.train import measurement
 
@@ -91,10 +94,30 @@ def test_without_proc_memory_is_unknown(monkeypatch, tmp_path):
 
 def test_without_a_gpu_device_memory_is_unknown_and_the_cpu_is_named():
     measurement.reset_device_peak()
-    assert measurement.device_kind() == "CPU"
-    assert measurement.device_peak_bytes() is None
-    assert measurement.device_nvml_bytes() is None
-    assert measurement.device_model() == measurement.cpu_model() != ""
+    found = measurement.device_columns()
+    assert found.pop("device_model") == measurement.cpu_model() != ""
+    assert found == {"device_kind": "CPU", "device_peak_bytes": None, "device_nvml_bytes": None}
+
+
+def test_a_gpu_is_named_and_its_memory_is_that_of_this_process(monkeypatch):
+    def process(pid, used):
+        return SimpleNamespace(pid=pid, usedGpuMemory=used)
+
+    driver = ModuleType("pynvml")
+    driver.NVMLError, driver.nvmlInit, driver.nvmlDeviceGetCount = KeyError, lambda: None, lambda: 2
+    driver.nvmlDeviceGetHandleByIndex = lambda index: index
+    own = os.getpid()
+    seen = {0: [process(own, 5), process(own + 1, 7)], 1: [process(own, None), process(own, 20)]}
+    driver.nvmlDeviceGetComputeRunningProcesses = seen.__getitem__
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda _: ["first"])
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: ["card"])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", {"card": {"device_name": "A GPU"}}.get)
+    monkeypatch.setattr(tf.config.experimental, "get_memory_info", {"GPU:0": {"current": 1, "peak": 9}}.get)
+    expected = {"device_kind": "GPU", "device_model": "A GPU", "device_peak_bytes": 9, "device_nvml_bytes": 25}
+    assert measurement.device_columns() == expected
+    seen.clear()  # an index that the driver does not know
+    assert measurement.device_columns()["device_nvml_bytes"] is None
 
 
 @pytest.fixture

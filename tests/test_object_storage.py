@@ -153,7 +153,7 @@ def test_no_error_and_no_warning_shows_a_secret(gate: Gate, client: Any, caplog:
     assert "hidden" not in "".join(told)
 
 
-# --- whole or not at all
+# --- writing is atomic
 
 
 def test_an_upload_that_is_cut_off_leaves_nothing(store: Store, client: Any, gate: Gate) -> None:

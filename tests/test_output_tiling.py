@@ -3,8 +3,7 @@ import pytest
 import tensorflow as tf
 
 from fmnist.declare.architectures import build_model
-from fmnist.train.kernels import layers
-from fmnist.train.kernels.forward import logits_of
+from fmnist.train.kernels import forward, layers
 from fmnist.train.kernels.output_tiling import input_gradient, pooled_convolution, suits
 
 
@@ -76,7 +75,7 @@ def ops_of_a_step(name, images):
     def step(x):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            logits = logits_of(model, x, training=True, seed=tf.constant([0, 0]))
+            logits = forward(model, x, training=True, seed=tf.constant([0, 0]))
         return tape.gradient(logits, weights)
 
     return [
@@ -86,7 +85,7 @@ def ops_of_a_step(name, images):
     ]
 
 
-def test_lenet5_takes_its_six_channels_in_blocks():
+def test_lenet5_takes_its_six_channels_in_tiles():
     ops = ops_of_a_step("lenet5", 32)
     assert ("Conv2D", (32, 14, 14, 4 * 6)) in ops
     assert [kind for kind, _ in ops].count("MaxPoolGrad") == 1, "of the second convolution's 16 channels"

@@ -5,8 +5,8 @@ import dataclasses
 import pyarrow as pa
 
 from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.declare.identity import Seeds
 from fmnist.declare.metrics import DEFAULT_MARGINS, METRICS
-from fmnist.declare.study import Seeds
 from fmnist.store.schema import SCALAR_COLUMNS, SCHEMA
 
 

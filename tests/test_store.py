@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from fmnist import UserError
 from fmnist.store import compaction, row_files
 from fmnist.store import store as store_module
-from fmnist.store.rows import BestRows, entries_of, to_table
+from fmnist.store.rows import RowSelection, row_keys, to_table
 from fmnist.store.schema import RETIRED_COLUMNS, SCHEMA
 from fmnist.store.storage import Storage
 from fmnist.store.store import Store
@@ -120,7 +120,7 @@ def test_a_store_that_is_not_there_yet_is_empty(store: Store) -> None:
     assert not Path(store.storage.root).exists()
 
 
-# --- whole or not at all
+# --- writing is atomic
 
 
 def test_a_write_that_breaks_off_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +189,7 @@ def test_the_same_row_written_twice_is_one_file(store: Store) -> None:
 @settings(max_examples=30, deadline=None)
 def test_which_row_counts_does_not_hang_on_the_order(order: list[tuple[str, int]]) -> None:
     tables = [to_table(make_row(status=status, started_at=datetime(2026, 1, day, tzinfo=UTC))) for status, day in order]
-    best = BestRows(entry for table in tables for entry in entries_of(table))
+    best = RowSelection(entry for table in tables for entry in row_keys(table))
     taken = pa.concat_tables(best.take(table) for table in tables).to_pylist()
     assert [(row["status"], row["started_at"].day) for row in taken] == [("ok", 2)]
 

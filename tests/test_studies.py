@@ -113,9 +113,7 @@ from dataclasses import dataclass
 
 import keras
 
-from fmnist.declare.architectures import architecture
-from fmnist.declare.hyperparameters import Hyperparameters
-from fmnist.declare.study import Study, configure
+from fmnist.declare import Hyperparameters, Study, architecture, configure
 
 
 @dataclass

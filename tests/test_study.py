@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fmnist import UserError
 from fmnist.declare.hyperparameters import OPTIMIZERS, Hyperparameters
-from fmnist.declare.seeds import seeds_of_repeat
+from fmnist.declare.identity import seeds_of_repeat
 from fmnist.declare.study import Configuration, RunSpec, Study, configure
 from fmnist.store.rows import row_file
 from fmnist.sweep.queue import failed_row

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
-from fmnist.declare.study import RunSpec, configure, seeds_of_repeat
+from fmnist.declare.identity import seeds_of_repeat
+from fmnist.declare.study import RunSpec, configure
 from fmnist.store.storage import Storage
 from fmnist.sweep.connection import connection
 from fmnist.sweep.options import StudyOptions

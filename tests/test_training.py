@@ -9,7 +9,8 @@ import pytest
 from fmnist.data.dataset import Dataset, draw_split
 from fmnist.declare.architectures import ARCHITECTURES, architecture
 from fmnist.declare.hyperparameters import Hyperparameters
-from fmnist.declare.study import RunSpec, configure, seeds_of_repeat
+from fmnist.declare.identity import seeds_of_repeat
+from fmnist.declare.study import RunSpec, configure
 from fmnist.store.schema import EPOCH, SCHEMA
 from fmnist.train import run
 from fmnist.train.checkpoint import Checkpoint, UnusableCheckpointError
@@ -321,3 +322,11 @@ def test_the_precision_of_a_run_is_told_and_leaves_keras_as_it_was(data):
     assert row["compute_dtype"] == "bfloat16"
     assert keras.config.dtype_policy().name == "float32"
     assert run.build_for("own_v1", Hyperparameters(precision="float32"), 0).layers[1].compute_dtype == "float32"
+
+
+def test_the_precision_is_chosen_for_the_model_where_it_is_auto(monkeypatch):
+    asked = []
+    monkeypatch.setattr(run, "choose_policy", lambda model: asked.append(model.name) or "mixed_bfloat16")
+    found = [run.build_for("own_v1", Hyperparameters(precision=name), 0) for name in ("auto", "mixed_float16")]
+    assert [model.layers[1].compute_dtype for model in found] == ["bfloat16", "float16"]
+    assert asked == ["own_v1"]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fmnist.train.kernels.winograd import convolution, matrices, suits
+from fmnist.train.kernels.winograd import convolution, suits, transforms
 
 
 def draw(*shape):
@@ -20,9 +20,10 @@ def result_and_gradients(convolve, x, kernel):
 @pytest.mark.parametrize("size", [2, 3])
 @pytest.mark.parametrize("outputs", [1, 2, 5, 6, 7, 10, 11, 13])
 def test_one_dimensional_products_are_the_convolution(outputs, size):
-    into, weigh, back = matrices(outputs, size)
+    input_transform, filter_transform, output_transform = transforms(outputs, size)
     x, w = np.random.default_rng(0).normal(size=outputs + size - 1), np.random.default_rng(1).normal(size=size)
-    np.testing.assert_allclose(back @ ((into @ x) * (weigh @ w)), np.correlate(x, w, "valid"), atol=1e-9)
+    ours = output_transform @ ((input_transform @ x) * (filter_transform @ w))
+    np.testing.assert_allclose(ours, np.correlate(x, w, "valid"), atol=1e-9)
 
 
 @pytest.mark.parametrize("side", [7, 12, 13])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fmnist.data.dataset import CLASS_NAMES, ByteArray, Dataset
+from fmnist.data import CLASS_NAMES
+from fmnist.data.dataset import ByteArray, Dataset
 
 CLASSES = len(CLASS_NAMES)
 

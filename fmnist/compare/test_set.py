@@ -1,8 +1,8 @@
 """What the finite test set leaves open, apart from what seeds do: two layers of variance.
 
-Between seeds: how a rerun with other seeds would score on the same 10,000 images. Of the test set: how the same runs
-would score on 10,000 other images of the same kind. All runs of a study share their test images, so more repeats shrink
-the first and never the second.
+Between seeds: how a rerun with other seeds would score on the same test images. Of the test set: how the same runs
+would score on as many other images of the same kind. All runs of a study share their test images, so more repeats
+shrink the first and never the second.
 """
 
 from __future__ import annotations

@@ -1,74 +1,68 @@
-"""Where Fashion-MNIST is fetched from when the machine does not have it: by HTTPS, else out of Debian's package."""
-
-from __future__ import annotations
+"""Where the data is fetched from when the machine does not have it: by HTTPS, else out of Debian's package."""
 
 import subprocess
 import sys
 import tempfile
-import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-MIRRORS = (
-    "https://fashion-mnist.s3.eu-central-1.amazonaws.com",  # Zalando's bucket, as its README names it, by HTTPS
-    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion",
-)
-DEBIAN_PACKAGE = "dataset-fashion-mnist"
+from fmnist.data.spec import DatasetSpec
+
 TIMEOUT_SECONDS = 20  # of silence on a connection, not of the whole transfer
 APT_TIMEOUT_SECONDS = 600
 
 
-def fetch(target: Path, names: Sequence[str], check: Callable[[Path], object]) -> None:
-    """Put the files `names` into the folder `target`, from the first source that gives all of them intact.
+def fetch(spec: DatasetSpec, target: Path, check: Callable[[Path], object]) -> None:
+    """Put the files of a data set into the folder `target`, from the first source that gives all of them intact.
 
-    `check(path)` raises ValueError for a damaged file. Each file is moved into place whole, so that processes that
-    fetch at once overwrite each other with the same content. OSError tells what each source answered.
+    `check(path)` raises ValueError for a damaged file. Each file is put in place by a rename: processes that fetch at
+    once overwrite each other's files with the same content. OSError tells what each source answered.
     """
     target.mkdir(parents=True, exist_ok=True)
     answers: list[str] = []
-    for source in (*MIRRORS, DEBIAN_PACKAGE):
-        print(f"Fashion-MNIST: fetching 30 MB from {source}", file=sys.stderr, flush=True)
+    for source in (*spec.mirrors, spec.debian_package):
+        print(f"{spec.name}: fetching {spec.megabytes} MB from {source}", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(prefix=".fetching-", dir=target) as temporary:
             try:
-                folder = _fetch_from(source, names, Path(temporary))
-                for name in names:
+                folder = _fetch_from(source, spec, Path(temporary))
+                for name in spec.content_sha256:
                     check(folder / name)
             except (OSError, ValueError, subprocess.SubprocessError) as error:
                 answers.append(f"  {source}: {error}")
                 continue
-            for name in names:
+            for name in spec.content_sha256:
                 (folder / name).replace(target / name)
             return
     raise OSError(
-        "data: Fashion-MNIST is not on this machine and could not be fetched:\n" + "\n".join(answers) + "\n"
-        f"Install it with `apt-get install {DEBIAN_PACKAGE}`, or put {', '.join(names)} into a folder and name it with"
-        " --data or FMNIST_DATA"
+        f"data: {spec.name} is not on this machine and could not be fetched:\n" + "\n".join(answers) + "\n"
+        f"Install it with `apt-get install {spec.debian_package}`, or put {', '.join(spec.content_sha256)} into a"
+        " folder and name it with --data or FMNIST_DATA"
     )
 
 
-def _fetch_from(source: str, names: Sequence[str], folder: Path) -> Path:
-    if source == DEBIAN_PACKAGE:
-        return _unpack_debian_package(folder)
-    for name in names:
+def _fetch_from(source: str, spec: DatasetSpec, folder: Path) -> Path:
+    if source == spec.debian_package:
+        return _unpack_debian_package(spec, folder)
+    for name in spec.content_sha256:
         with urllib.request.urlopen(f"{source}/{name}", timeout=TIMEOUT_SECONDS) as answer:
             (folder / name).write_bytes(answer.read())
     return folder
 
 
-def _unpack_debian_package(folder: Path) -> Path:
+def _unpack_debian_package(spec: DatasetSpec, folder: Path) -> Path:
     """Take the files out of Debian's package without installing it, which needs no root."""
     lists = folder / "lists"
     (lists / "partial").mkdir(parents=True)
     own_lists = ["-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={folder}"]
     try:
-        _run(["apt-get", "download", DEBIAN_PACKAGE], folder)
+        _run(["apt-get", "download", spec.debian_package], folder)
     except OSError:  # the system's package lists are missing or old: read them anew, into a folder of our own
         _run(["apt-get", *own_lists, "update"], folder)
-        _run(["apt-get", *own_lists, "download", DEBIAN_PACKAGE], folder)
-    package = next(folder.glob(f"{DEBIAN_PACKAGE}*.deb"))
+        _run(["apt-get", *own_lists, "download", spec.debian_package], folder)
+    package = next(folder.glob(f"{spec.debian_package}*.deb"))
     _run(["dpkg", "-x", str(package), str(folder / "package")], folder)
-    return folder / "package" / "usr" / "share" / "datasets" / "fashion-mnist"
+    return folder / "package" / spec.debian_directory.relative_to("/")
 
 
 def _run(command: list[str], folder: Path) -> None:

@@ -4,22 +4,19 @@ To add one, write a function and decorate it with the settings it is trained wit
 studies use. Importing this module does not import Keras (a study can be listed without it); `build_model` does.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fmnist import UserError
+from fmnist.data import CLASS_NAMES, FASHION_MNIST
 from fmnist.declare.checks import member
 from fmnist.declare.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
     import keras
 
-IMAGE_SHAPE = (28, 28, 1)
-CLASS_COUNT = 10
 OUTPUT_NAME = "probabilities"  # of the output layer
 
 Layers = Any  # the module keras.layers
@@ -45,7 +42,7 @@ ARCHITECTURES: dict[str, Architecture] = {}
 
 
 def architecture(defaults: Hyperparameters) -> Callable[[Body], Body]:
-    """Register the decorated function under its name; a second one of the same name raises ValueError."""
+    """Register the decorated function under its name; UserError for a second one of the same name."""
 
     def register(body: Body) -> Body:
         name = body.__name__
@@ -58,12 +55,12 @@ def architecture(defaults: Hyperparameters) -> Callable[[Body], Body]:
 
 
 def find_architecture(name: str) -> Architecture:
-    """Return the architecture of that name; ValueError lists the known ones."""
+    """Return the architecture of that name; UserError lists the known ones."""
     return ARCHITECTURES[member("architecture", name, ARCHITECTURES)]
 
 
-def build_model(name: str, hyperparameters: Hyperparameters | None = None) -> keras.Model:
-    """Build the plain Keras model: input float (batch, 28, 28, 1) in [0, 1], output (batch, 10) probabilities.
+def build_model(name: str, hyperparameters: Hyperparameters | None = None) -> "keras.Model":
+    """Build the plain Keras model: input float (batch, side, side, channels) in [0, 1], output (batch, classes).
 
     The weights are drawn from Keras' global seed: call `keras.utils.set_random_seed` first. A user's own settings of
     Keras (~/.keras/keras.json, KERAS_MAX_EPOCHS and the like) are put back to Keras' defaults: no row would tell them.
@@ -77,11 +74,11 @@ def build_model(name: str, hyperparameters: Hyperparameters | None = None) -> ke
     keras.config.set_max_steps_per_epoch(None)
     found = find_architecture(name)
     settings = hyperparameters or found.defaults
-    images = keras.Input(IMAGE_SHAPE, name="images")
+    images = keras.Input(FASHION_MNIST.image_shape, name="images")
     features = found.body(images, keras.layers, settings)
     # probabilities stay float32 under mixed precision, where the softmax of a half-precision sum would lose digits
-    outputs = keras.layers.Dense(CLASS_COUNT, activation="softmax", dtype="float32", name=OUTPUT_NAME)(features)
-    return keras.Model(images, outputs, name=name)
+    output = keras.layers.Dense(len(CLASS_NAMES), activation="softmax", dtype="float32", name=OUTPUT_NAME)
+    return keras.Model(images, output(features), name=name)
 
 
 @architecture(Hyperparameters(batch_size=32, epochs=20, early_stopping_patience=5, restore_best_weights=True))

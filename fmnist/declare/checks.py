@@ -1,7 +1,5 @@
 """Checks of what a study says: each gives the value in the type that is stored, or names it in a UserError."""
 
-from __future__ import annotations
-
 import math
 import numbers
 from collections.abc import Iterable

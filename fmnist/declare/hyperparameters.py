@@ -9,7 +9,6 @@ from fmnist.declare.checks import flag, member, number, whole
 
 OPTIMIZERS = ("adam", "sgd")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
-FIRST_FIELDS = 17  # of the class below, those that the first rows were published with
 
 
 def _within(default: Any, allowed: Any) -> Any:
@@ -52,15 +51,6 @@ class Hyperparameters:
     def augments(self) -> bool:
         """Whether training images are changed at random."""
         return bool(self.rotation or self.translation or self.zoom or self.horizontal_flip)
-
-    def identity(self) -> dict[str, Any]:
-        """What of it belongs to a run's identity: a later field only where it differs from its default.
-
-        So a new hyperparameter leaves the identity of every stored run as it is.
-        """
-        named = [(item, getattr(self, item.name)) for item in fields(self)]
-        first, later = named[:FIRST_FIELDS], named[FIRST_FIELDS:]
-        return {item.name: value for item, value in [*first, *(pair for pair in later if pair[1] != pair[0].default)]}
 
 
 def _checked(name: str, kind: str, value: Any, allowed: Any) -> Any:

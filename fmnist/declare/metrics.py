@@ -1,10 +1,10 @@
 """The metrics that a run is judged by: one entry each, read by tables, figures, tests of pairs and the report."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from fmnist.data import FASHION_MNIST as _DATA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,17 +49,19 @@ METRICS: Mapping[str, Metric] = {
     for metric in (
         _quality(
             "test_accuracy", "test accuracy",
-            "Share of the 10,000 test images classified correctly by the final weights; scored once, at the end.",
+            f"Share of the {_DATA.test_count:,} test images classified correctly by the final weights; scored once, at"
+            " the end.",
             margin=0.002, in_overview=True, figures=frozenset({"distribution"}),
         ),
         _quality(
             "validation_accuracy", "validation accuracy",
-            "Share of the run's 5,000 held-back training images classified correctly by the final weights.",
+            f"Share of the run's {_DATA.validation_count:,} held-back training images classified correctly by the final"
+            " weights.",
         ),
         _quality(
             "train_accuracy", "training accuracy",
-            "Share of the 55,000 training images, without augmentation and dropout, classified correctly by the final"
-            " weights.",
+            f"Share of the {_DATA.train_count:,} training images, without augmentation and dropout, classified"
+            " correctly by the final weights.",
         ),
         _quality(
             "test_loss", "test loss",

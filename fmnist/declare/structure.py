@@ -4,8 +4,6 @@ What the plain case leaves open (an unbranched chain of Keras' own layers, all t
 deviates from that case, so that the hashes of the plain models that were stored first stay as they are.
 """
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import inspect
@@ -13,7 +11,6 @@ import json
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -22,14 +19,16 @@ import numpy as np
 import tensorflow as tf
 
 from fmnist import UserError
-from fmnist.declare.architectures import IMAGE_SHAPE, OUTPUT_NAME
+from fmnist.data import FASHION_MNIST
+from fmnist.declare.architectures import OUTPUT_NAME
 
 _LIBRARIES = {"keras", "tensorflow", "numpy", *sys.stdlib_module_names} - {"__main__"}
 _ARRAYS = (np.ndarray, np.generic, tf.Tensor, keras.Variable)
 # what methods, decorated functions, properties and partials hold
 _WRAPPING = ("__func__", "__wrapped__", "python_function", "fget", "func", "args", "keywords")
-_UNTOLD = ("module", "registered_name", "build_config", "name")  # in a config: they say nothing of the mathematics
-_PLAIN = {"trainable": True, "sparse": False, "ragged": False, "optional": False, "batch_shape": (None, *IMAGE_SHAPE)}
+_IGNORED = ("module", "registered_name", "build_config", "name")  # in a config: they say nothing of the mathematics
+_BATCH_SHAPE = (None, *FASHION_MNIST.image_shape)
+_PLAIN = {"trainable": True, "sparse": False, "ragged": False, "optional": False, "batch_shape": _BATCH_SHAPE}
 
 
 def structure_fingerprint(model: keras.Model) -> str:
@@ -72,7 +71,7 @@ def _connections(calls: list[Any], place: Callable[[Any], dict[str, list[int]]])
     arguments = []
     for node in calls:
         named = {k: v for k, v in node.arguments.kwargs.items() if (k, v) != ("training", False)}  # Keras adds it
-        arguments.append([_told(node.arguments.args, place), _told(named, place)])
+        arguments.append([_as_json(node.arguments.args, place), _as_json(named, place)])
     in_order = [{"tensor": [position, 0, 0]} for position in inputs]
     plain = [in_order] if len(in_order) < 2 else [[in_order]]
     return {"inputs": inputs} if arguments == [[*plain, {}]] else {"inputs": inputs, "calls": arguments}
@@ -93,10 +92,10 @@ def _operation(operation: Any) -> dict[str, Any]:
         if _functional(operation):
             described["model"] = _graph(operation)
         elif isinstance(operation, keras.Layer):
-            described["config"] = _told(_deviating(operation))
+            described["config"] = _as_json(_deviating(operation))
             described["parts"] = [_operation(part) for part in operation._flatten_layers(False, False)]
         else:
-            described["config"] = _told(_attributes(operation))
+            described["config"] = _as_json(_attributes(operation))
         described["code"] = list(_code([kind, _attributes(operation)], {}, _is_own(kind)))
     except (OSError, NotImplementedError, TypeError) as error:
         why = " ".join(str(error).strip().partition("\n\n")[0].split())  # Keras adds an example
@@ -110,29 +109,25 @@ def _deviating(layer: keras.Layer) -> dict[str, Any]:
     return {k: v for k, v in config.items() if k != "dtype" or layer.name != OUTPUT_NAME}
 
 
-@cache
-def _bare() -> set[str]:
-    return {*vars(keras.Layer(name="bare")), *vars(keras.Operation(name="bare"))}
-
-
 def _attributes(operation: Any) -> dict[str, Any]:
     """Give what an operation holds beyond what all of them hold."""
-    return {name: value for name, value in vars(operation).items() if name not in _bare()}
+    of_all = {*vars(keras.Layer(name="bare")), *vars(keras.Operation(name="bare"))}
+    return {name: value for name, value in vars(operation).items() if name not in of_all}
 
 
-def _told(value: Any, place: Callable[[Any], Any] | None = None) -> Any:
+def _as_json(value: Any, place: Callable[[Any], Any] | None = None) -> Any:
     """Give a setting, or with `place` an argument of a call, as a JSON value; TypeError for what has none."""
     if place is not None and isinstance(value, keras.KerasTensor):
         return place(value)
     if isinstance(value, Mapping):
         if place is None and (value.get("class_name") == "__lambda__" or "input_layers" in value.get("config", ())):
-            return value["class_name"]  # told by its source, or as a model within the layer
+            return value["class_name"]  # described by its source, or as a model within the layer
         kept = {key: item for key, item in value.items() if item is not None}
         if place is None:
-            kept = {k: item for k, item in kept.items() if k not in _UNTOLD and not (k == "dtype" and _is_plain(item))}
-        return {key: _told(item, place) for key, item in kept.items()}
+            kept = {k: item for k, item in kept.items() if k not in _IGNORED and not (k == "dtype" and _is_plain(item))}
+        return {key: _as_json(item, place) for key, item in kept.items()}
     if isinstance(value, (list, tuple)):
-        return [_told(item, place) for item in value]
+        return [_as_json(item, place) for item in value]
     if isinstance(value, _ARRAYS):
         array = np.asarray(value)
         return {"array": [str(array.dtype), list(array.shape), hashlib.sha256(array.tobytes()).hexdigest()]}
@@ -161,7 +156,7 @@ def _code(things: Iterable[Any], seen: dict[int, Any], constants: bool = False) 
             values = [thing[key] for key in sorted(thing, key=str)] if isinstance(thing, Mapping) else thing
             yield from _code(values, seen, constants)
         elif isinstance(thing, (bool, int, float, str, *_ARRAYS)):
-            yield from [_told(thing)] if constants else []
+            yield from [_as_json(thing)] if constants else []
         elif id(thing) not in seen and not isinstance(thing, keras.Operation):
             seen[id(thing)] = thing
             if isinstance(thing, (FunctionType, type, ModuleType)):

@@ -1,9 +1,5 @@
 """What is wanted: a study is a list of configurations, each trained in several repeats. No TensorFlow, no Ray here."""
 
-from __future__ import annotations
-
-import hashlib
-import json
 import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -16,19 +12,13 @@ from fmnist import UserError
 from fmnist.declare.architectures import Architecture, find_architecture
 from fmnist.declare.checks import flag, member, number, text, whole
 from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.declare.identity import Seeds, id_of_configuration, id_of_run, seeds_of_repeat
 from fmnist.declare.metrics import DEFAULT_MARGINS, METRICS
-from fmnist.declare.seeds import Seeds, seeds_of_repeat
 
 Placement = Literal["shared", "exclusive"]
 PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
 
 _NAME = "[A-Za-z0-9][A-Za-z0-9_. -]{0,99}"
-
-
-def digest(value: Any) -> str:
-    """Hash a JSON value into 16 hexadecimal digits, the same on every machine."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,17 +47,15 @@ def configure(architecture: str, *, label: str | None = None, **changes: Any) ->
     nothing would read: it would give the same run another identity.
     """
     found = find_architecture(architecture)
-    unknown = sorted(set(changes) - set(Hyperparameters.__dataclass_fields__))
-    if unknown:
+    if unknown := sorted(set(changes) - set(Hyperparameters.__dataclass_fields__)):
         known = ", ".join(Hyperparameters.__dataclass_fields__)
         raise UserError(f"hyperparameter: got {', '.join(unknown)}, expected one of {known}")
     settings = replace(found.defaults, **changes)
     for name, why in _unread(found, settings).items():
         if name in changes and getattr(settings, name) != getattr(found.defaults, name):
             raise UserError(f"{name}: got {changes[name]!r} for {architecture}, but {why}: leave it out")
-    return Configuration(
-        architecture=architecture, hyperparameters=settings, label=architecture if label is None else label
-    )
+    label = architecture if label is None else label
+    return Configuration(architecture=architecture, hyperparameters=settings, label=label)
 
 
 def _unread(found: Architecture, settings: Hyperparameters) -> dict[str, str]:
@@ -89,7 +77,7 @@ class RunSpec:
     configuration: Configuration
     repeat: int
     seeds: Seeds
-    structure: str  # architectures.structure_fingerprint of the model
+    structure: str  # structure_fingerprint of the model
     data_fingerprint: str
     placement: Placement = "shared"
     study: str = ""  # which study asked first; not part of the identity
@@ -102,13 +90,12 @@ class RunSpec:
     @cached_property
     def configuration_id(self) -> str:
         """What is compared, without the repeat: structure, hyperparameters and data."""
-        settings = self.configuration.hyperparameters.identity()
-        return digest({"structure": self.structure, "hyperparameters": settings, "data": self.data_fingerprint})
+        return id_of_configuration(self.structure, self.configuration.hyperparameters, self.data_fingerprint)
 
     @cached_property
     def run_id(self) -> str:
         """What decides the outcome: the configuration and the seeds. Versions, hardware and placement are not in it."""
-        return digest({"configuration": self.configuration_id, "seeds": asdict(self.seeds)})
+        return id_of_run(self.configuration_id, self.seeds)
 
     def columns(self) -> dict[str, Any]:
         """Give the columns of its row that say what was asked for, not what came of it."""
@@ -158,8 +145,7 @@ class Study:
         if not configurations or not all(isinstance(item, Configuration) for item in configurations):
             raise UserError(f"configurations: got {named!r:.200}, expected at least one, made by configure(...)")
         labels = [item.label for item in configurations]
-        twice = sorted({label for label in labels if labels.count(label) > 1})
-        if twice:
+        if twice := sorted({label for label in labels if labels.count(label) > 1}):
             raise UserError(f"label {', '.join(twice)} is used twice; give each its own")
         _refuse_twins(((item.architecture, item.hyperparameters), item.label) for item in configurations)
         if not isinstance(self.margins, Mapping):

@@ -7,6 +7,7 @@ import math
 import pandas as pd
 
 from fmnist.compare import Design, hardware_of
+from fmnist.data import FASHION_MNIST as DATA
 from fmnist.declare import METRICS
 from fmnist.report.pair_text import margin_words
 from fmnist.report.study_data import Findings
@@ -33,9 +34,10 @@ def _data_and_training(findings: Findings) -> str:
     return (
         f"{counted(len(counts), 'configuration')} of neural networks ({named}) {were} trained on Fashion-MNIST (Xiao,"
         f" Rasul and Vollgraf 2017; content fingerprint {_listed(study.rows['data_fingerprint'])}), {runs}{each}. In"
-        " every repeat 5,000 of the 60,000 training images were drawn, stratified by class, as validation set; the"
-        " other 55,000 were trained on. Early stopping, learning-rate reduction and the choice of weights saw the"
-        " validation set only; the 10,000 test images were scored once, after training. Repeat r used the same split,"
+        f" every repeat {DATA.validation_count:,} of the {DATA.train_count + DATA.validation_count:,} training images"
+        f" were drawn, stratified by class, as validation set; the other {DATA.train_count:,} were trained on. Early"
+        " stopping, learning-rate reduction and the choice of weights saw the validation set only; the"
+        f" {DATA.test_count:,} test images were scored once, after training. Repeat r used the same split,"
         " data order and seeds (initialisation, order, dropout, augmentation) for every configuration, so that repeats"
         " are blocks and runs pair."
     )

@@ -257,7 +257,7 @@ def _draw_shaded(axes: Axes, shade: Numbers, span: tuple[float, float], texts: n
 
 
 def draw_example(axes: Axes, image: npt.NDArray[np.uint8], true: str, predicted: str, confidence: float) -> Axes:
-    """Draw one image, shape (28, 28), with the class predicted, its probability, and the true class."""
+    """Draw one image, shape (side, side), with the class predicted, its probability, and the true class."""
     axes.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     right = true == predicted

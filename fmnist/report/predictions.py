@@ -19,11 +19,13 @@ from fmnist.compare import (
     paired_estimate,
     variance_layers,
 )
-from fmnist.declare import CLASS_COUNT
+from fmnist.data import CLASS_NAMES
 from fmnist.store import Store
 
 Counts = npt.NDArray[np.int64]
 Classes = npt.NDArray[np.uint8]
+
+CLASS_COUNT = len(CLASS_NAMES)
 
 _KEYS, _PREDICTIONS = ["run_id", "placement"], ["test_predicted", "test_confidence"]  # columns
 

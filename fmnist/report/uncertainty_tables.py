@@ -39,7 +39,7 @@ def layers_table(findings: Findings) -> Table | None:
         "its both": figure("difference_standard_error", 100, 3),
     }
     note = (
-        "In points. The error between seeds says how a rerun with other seeds would score on the same 10,000 images; it"
+        "In points. The error between seeds says how a rerun with other seeds would score on the same test images; it"
         " shrinks with more repeats. The error of the test set says how the same runs would score on other images of"
         " the same kind; all runs share their images, so that repeats do not shrink it. Both: for new seeds and"
         " other images; the chance of single runs on single images is in either error and counted once. Verdicts on"

@@ -1,13 +1,10 @@
 """Merge the many small files of a store into few large ones; no row is lost or doubled, wherever it is stopped.
 
 A merged file is in place before the files it was made of are deleted. Until these are gone a row is there twice, which
-every reader resolves. A file's name holds a hash of what is in it and is never reused for other rows, so that two
-compactions at once write the same files or other ones, and what one deletes stands complete in the other's.
+every reader resolves. A file's name holds a fingerprint of its rows and is never reused for others: two compactions at
+once write the same files or different ones, and what one deletes stands complete in the other's.
 """
 
-from __future__ import annotations
-
-import hashlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +12,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from fmnist.declare import fingerprint
 from fmnist.store.row_files import RowFiles
-from fmnist.store.rows import BestRows, Entry, entries_of, parquet_bytes
+from fmnist.store.rows import RowKey, RowSelection, parquet_bytes, row_keys
 from fmnist.store.schema import SCALAR_COLUMNS, SCHEMA
 from fmnist.store.storage import Storage, StoredFile
 
@@ -45,10 +43,10 @@ def compact(storage: Storage, row_files: RowFiles, files: Sequence[StoredFile]) 
     for folder in ("runs", COMPACTED):
         storage.delete_old(folder)
     merged = written = rows = 0
-    entries = row_files.entries(files)
-    for group in _groups({file: rows for file, rows in entries.items() if file.path not in row_files.newer}):
+    keys = row_files.keys(files)
+    for group in _groups({file: rows for file, rows in keys.items() if file.path not in row_files.newer}):
         table, whole_files = _merge(row_files, group)
-        name = f"{COMPACTED}/{_name(entries_of(table))}.parquet"
+        name = f"{COMPACTED}/{fingerprint(row_keys(table))}.parquet"
         storage.put(name, parquet_bytes(table, row_group_size=ROWS_PER_GROUP, **LAYOUT))
         superseded = [file.path for file in whole_files if file.path != name]
         storage.delete(superseded)
@@ -56,13 +54,13 @@ def compact(storage: Storage, row_files: RowFiles, files: Sequence[StoredFile]) 
     return Compaction(merged_files=merged, written_files=written, rows=rows)
 
 
-def _groups(entries: Mapping[StoredFile, list[Entry]]) -> Iterator[list[StoredFile]]:
+def _groups(keys: Mapping[StoredFile, list[RowKey]]) -> Iterator[list[StoredFile]]:
     """Gather files that are to become one, in the order of configuration and repeat."""
-    small = [file for file, rows in entries.items() if 0 < len(rows) < ROWS_PER_FILE]
+    small = [file for file, rows in keys.items() if 0 < len(rows) < ROWS_PER_FILE]
     group: list[StoredFile] = []
-    for file in sorted(small, key=lambda file: (entries[file][0].configuration_id, entries[file][0].repeat, file.path)):
+    for file in sorted(small, key=lambda file: (keys[file][0].configuration_id, keys[file][0].repeat, file.path)):
         group.append(file)
-        if sum(len(entries[member]) for member in group) >= ROWS_PER_FILE:
+        if sum(len(keys[member]) for member in group) >= ROWS_PER_FILE:
             yield group
             group = []
     if len(group) > 1:
@@ -72,11 +70,7 @@ def _groups(entries: Mapping[StoredFile, list[Entry]]) -> Iterator[list[StoredFi
 def _merge(row_files: RowFiles, group: Sequence[StoredFile]) -> tuple[pa.Table, list[StoredFile]]:
     """Read a group's rows, each once and sorted, and tell which of its files are whole."""
     tables = list(row_files.tables(group, SCHEMA))
-    best = BestRows(itertools.chain.from_iterable(map(entries_of, tables)))
-    merged = pa.concat_tables([SCHEMA.empty_table(), *(best.take(table) for table in tables)])
+    selection = RowSelection(itertools.chain.from_iterable(map(row_keys, tables)))
+    merged = pa.concat_tables([SCHEMA.empty_table(), *map(selection.take, tables)])
     order = [(name, "ascending") for name in ("configuration_id", "repeat", "placement", "run_id")]
     return merged.sort_by(order), [file for file in group if file.path not in row_files.damaged]
-
-
-def _name(entries: Sequence[Entry]) -> str:
-    return hashlib.sha256(repr([tuple(entry) for entry in entries]).encode()).hexdigest()[:16]

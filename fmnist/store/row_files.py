@@ -1,6 +1,4 @@
-"""Parquet files of rows: read some columns of many, whatever state they are in, and of large ones part by part."""
-
-from __future__ import annotations
+"""Parquet files of rows: read some columns of many, damaged ones among them, and of large ones part by part."""
 
 import itertools
 import logging
@@ -16,12 +14,12 @@ from fmnist.store.rows import (
     KEY_SCHEMA,
     RANGES,
     DamagedFileError,
-    Entry,
+    RowKey,
     conform,
-    entries_of,
     has_newer_columns,
     impossible_values,
     is_written_row,
+    row_keys,
 )
 from fmnist.store.schema import SCHEMA
 from fmnist.store.storage import THREADS, Storage, StoredFile
@@ -44,13 +42,13 @@ class RowFiles:
         self.storage = storage
         self.damaged: dict[str, str] = {}
         self.newer: set[str] = set()
-        self._known: dict[StoredFile, list[Entry]] = {}
+        self._known: dict[StoredFile, list[RowKey]] = {}
 
-    def entries(self, files: Sequence[StoredFile]) -> dict[StoredFile, list[Entry]]:
-        """List the entries of each file. A whole file is read once: its name changes with its content."""
+    def keys(self, files: Sequence[StoredFile]) -> dict[StoredFile, list[RowKey]]:
+        """List the keys of each file's rows. A whole file is read once: its name changes with its content."""
         unknown = [file for file in files if file not in self._known or file.path in self.damaged]
         with ThreadPoolExecutor(THREADS) as pool:
-            self._known.update(zip(unknown, pool.map(self._read_entries, unknown), strict=True))
+            self._known.update(zip(unknown, pool.map(self._read_keys, unknown), strict=True))
         return {file: self._known[file] for file in files}
 
     def tables(
@@ -90,9 +88,9 @@ class RowFiles:
                 self.storage.get(path)  # OSError if it is the storage that fails, not the file that is damaged
             self._report(path, str(error))
 
-    def _read_entries(self, file: StoredFile) -> list[Entry]:
+    def _read_keys(self, file: StoredFile) -> list[RowKey]:
         parts = self.parts(file.path, KEY_SCHEMA, whole=file.size <= WHOLE_BYTES)
-        return list(itertools.chain.from_iterable(map(entries_of, parts)))
+        return list(itertools.chain.from_iterable(map(row_keys, parts)))
 
     def _row_groups(
         self, path: str, source: pa.NativeFile, schema: pa.Schema, configurations: Collection[str] | None

@@ -1,7 +1,5 @@
 """Rows: a dict or a table checked against the schema, its Parquet bytes, and which of several rows of a run counts."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import sys
@@ -15,7 +13,6 @@ import pyarrow.parquet as pq
 from fmnist.store.schema import RETIRED_COLUMNS, SCHEMA, STATUSES
 
 RANKS: Mapping[str, int] = {"ok": 2, "diverged": 1, "failed": 0}  # of two rows the higher one counts
-CONVERSION_ERRORS = (TypeError, OverflowError, pa.ArrowInvalid, pa.ArrowNotImplementedError)
 
 _POSITIVE = (0.0, sys.float_info.max)
 _RANGE_OF_SUFFIX = {
@@ -28,8 +25,8 @@ _RANGE_OF_SUFFIX = {
 RANGES = {name: bounds for name in SCHEMA.names for suffix, bounds in _RANGE_OF_SUFFIX.items() if name.endswith(suffix)}
 
 
-class Entry(NamedTuple):
-    """What the store needs to know of a row to choose it and to place it."""
+class RowKey(NamedTuple):
+    """What tells a row from others, chooses among those of one run, and places it in a merged file."""
 
     run_id: str
     placement: str
@@ -39,17 +36,17 @@ class Entry(NamedTuple):
     repeat: int
 
     @property
-    def key(self) -> tuple[str, str]:
-        """Of several rows with the same key one counts."""
+    def run(self) -> tuple[str, str]:
+        """Of several rows of the same run and placement one counts."""
         return self.run_id, self.placement
 
     @property
-    def merit(self) -> tuple[int, int]:
-        """The row with the greatest merit counts."""
+    def priority(self) -> tuple[int, int]:
+        """The row with the highest priority counts."""
         return RANKS.get(self.status, -1), self.started_at
 
 
-KEY_COLUMNS = Entry._fields
+KEY_COLUMNS = RowKey._fields
 KEY_SCHEMA = pa.schema([SCHEMA.field(name) for name in KEY_COLUMNS])
 
 
@@ -58,8 +55,7 @@ def to_table(row: Mapping[str, Any]) -> pa.Table:
 
     ValueError names a key that is no column, a column that may not be null and a value that does not fit.
     """
-    unknown = sorted(set(row) - set(SCHEMA.names))
-    if unknown:
+    if unknown := sorted(set(row) - set(SCHEMA.names)):
         raise ValueError(f"row: got {', '.join(unknown)}, expected columns of the schema: {', '.join(SCHEMA.names)}")
     if row.get("status") not in STATUSES:
         raise ValueError(f"row: column status: got {row.get('status')!r}, expected one of {', '.join(STATUSES)}")
@@ -72,11 +68,11 @@ def to_table(row: Mapping[str, Any]) -> pa.Table:
 def row_file(row: Mapping[str, Any]) -> tuple[str, bytes]:
     """Write one row as a Parquet file in memory; gives its path in a store and its content. ValueError as `to_table`.
 
-    The name holds a hash of the content: no row overwrites another one, and who reads it knows it for what was written.
+    The name holds a fingerprint of the content: no row overwrites another one, and a reader sees that it is unchanged.
     """
     # statistics are of one row, and a footer without them and without pyarrow's schema is read faster
     content = parquet_bytes(to_table(row), write_statistics=False, store_schema=False)
-    return f"runs/{row['run_id']}.{row['placement']}.{_content_hash(content)}.parquet", content
+    return f"runs/{row['run_id']}.{row['placement']}.{_fingerprint(content)}.parquet", content
 
 
 def parquet_bytes(table: pa.Table, **options: Any) -> bytes:
@@ -88,52 +84,51 @@ def parquet_bytes(table: pa.Table, **options: Any) -> bytes:
 
 def is_written_row(path: str, content: bytes) -> bool:
     """Tell whether a file is as `row_file` made it."""
-    return path.endswith(f".{_content_hash(content)}.parquet")
+    return path.endswith(f".{_fingerprint(content)}.parquet")
 
 
-def _content_hash(content: bytes) -> str:
+def _fingerprint(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:8]
 
 
 def schema_of(columns: Sequence[str] | None) -> pa.Schema:
     """The schema of some columns, or of all; ValueError names the ones that there are not."""
-    unknown = sorted(set(columns or ()) - set(SCHEMA.names))
-    if unknown:
+    if unknown := sorted(set(columns or ()) - set(SCHEMA.names)):
         raise ValueError(f"columns: got {', '.join(unknown)}, expected some of {', '.join(SCHEMA.names)}")
     return SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
 
 
-def entries_of(table: pa.Table) -> list[Entry]:
-    """List the entries of a table that has the KEY_COLUMNS."""
+def row_keys(table: pa.Table) -> list[RowKey]:
+    """List the keys of a table that has the KEY_COLUMNS."""
     started = table["started_at"].cast(pa.int64()).fill_null(0)
     columns = [started if name == "started_at" else table[name] for name in KEY_COLUMNS]
-    return [Entry(*values) for values in zip(*(column.to_pylist() for column in columns), strict=True)]
+    return [RowKey(*values) for values in zip(*(column.to_pylist() for column in columns), strict=True)]
 
 
-class BestRows:
+class RowSelection:
     """Chooses one row for each run and placement.
 
     A finished row beats a diverged one, that a failed one; of equals the one started last counts.
-    Made of all entries; then `take` from each table what counts; of rows that are alike the first is taken.
+    Made of all keys; then `take` from each table what counts; of rows that are alike the first is taken.
     """
 
-    chosen: dict[tuple[str, str], Entry]
+    chosen: dict[tuple[str, str], RowKey]
 
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+    def __init__(self, keys: Iterable[RowKey] = ()) -> None:
         self._taken: set[tuple[str, str]] = set()
-        self.compete(entries)
+        self.choose(keys)
 
-    def compete(self, entries: Iterable[Entry]) -> None:
-        """Choose anew, among `entries`; what was taken before stays taken."""
-        self.chosen = {entry.key: entry for entry in sorted(entries, key=lambda entry: entry.merit)}
+    def choose(self, keys: Iterable[RowKey]) -> None:
+        """Choose anew, among `keys`; what was taken before stays taken."""
+        self.chosen = {key.run: key for key in sorted(keys, key=lambda key: key.priority)}
 
     def take(self, table: pa.Table) -> pa.Table:
         """Keep the rows of a table with the KEY_COLUMNS that count and were not taken before, in their order."""
         kept = []
-        for index, entry in enumerate(entries_of(table)):
-            best = self.chosen.get(entry.key)
-            if best is not None and best.merit == entry.merit and entry.key not in self._taken:
-                self._taken.add(entry.key)
+        for index, key in enumerate(row_keys(table)):
+            best = self.chosen.get(key.run)
+            if best is not None and best.priority == key.priority and key.run not in self._taken:
+                self._taken.add(key.run)
                 kept.append(index)
         return table.take(pa.array(kept, pa.int64()))
 
@@ -145,10 +140,8 @@ def _column(field: pa.Field, value: Any) -> pa.Array:
         if not _fits(pa.array([value]).type, field.type):
             raise TypeError("a value of another type")
         return pa.array([value], type=field.type)
-    except CONVERSION_ERRORS as error:
-        shown = repr(value)
-        shown = shown if len(shown) <= 80 else f"{shown[:80]}..."
-        raise ValueError(f"row: column {field.name}: got {shown}, expected {field.type} ({error})") from error
+    except (TypeError, OverflowError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ValueError(f"row: column {field.name}: got {value!r:.80}, expected {field.type} ({error})") from error
 
 
 def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
@@ -224,5 +217,4 @@ def impossible_values(table: pa.Table) -> Iterator[tuple[int, str]]:
 
 
 def _places(mask: pa.ChunkedArray) -> list[int]:
-    places: list[int] = pc.indices_nonzero(mask.fill_null(False)).to_pylist()
-    return places
+    return list(pc.indices_nonzero(mask.fill_null(False)).to_pylist())

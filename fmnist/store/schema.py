@@ -1,7 +1,5 @@
 """What a row holds: the Parquet schema."""
 
-from __future__ import annotations
-
 from dataclasses import fields
 
 import pyarrow as pa
@@ -27,7 +25,7 @@ _ARROW_TYPES = {"str": pa.string(), "float": pa.float64(), "int": pa.int64(), "b
 SCHEMA = pa.schema(
     [
         # identity
-        pa.field("run_id", pa.string(), nullable=False),  # hash of all that decides the outcome
+        pa.field("run_id", pa.string(), nullable=False),  # fingerprint of all that decides the outcome
         pa.field("configuration_id", pa.string(), nullable=False),  # the same without the seeds
         pa.field("study", pa.string(), nullable=False),  # the study that asked for the run first
         pa.field("label", pa.string(), nullable=False),  # the configuration's name in that study
@@ -43,14 +41,10 @@ SCHEMA = pa.schema(
         pa.field("status", pa.string(), nullable=False),  # one of STATUSES
         pa.field("error", pa.string()),  # what ended a failed or diverged run
         pa.field("attempts", pa.int32(), nullable=False),  # starts of the run, the successful one included
-        pa.field("resumed", pa.bool_(), nullable=False),  # went on from a checkpoint: left out of timings
+        pa.field("resumed", pa.bool_(), nullable=False),  # from a checkpoint: left out of timings
         # accuracy
-        pa.field("test_accuracy", pa.float64()),
-        pa.field("validation_accuracy", pa.float64()),
-        pa.field("train_accuracy", pa.float64()),
-        pa.field("test_loss", pa.float64()),
-        pa.field("validation_loss", pa.float64()),
-        pa.field("train_loss", pa.float64()),
+        *(pa.field(f"{part}_accuracy", pa.float64()) for part in ("test", "validation", "train")),
+        *(pa.field(f"{part}_loss", pa.float64()) for part in ("test", "validation", "train")),
         pa.field("best_epoch", pa.int32()),  # epoch of the lowest validation loss, from 1
         pa.field("epochs_run", pa.int32()),
         # time
@@ -61,10 +55,8 @@ SCHEMA = pa.schema(
         pa.field("total_seconds", pa.float64()),
         # memory
         pa.field("parameter_count", pa.int64()),
-        pa.field("host_allocated_bytes", pa.int64()),
-        pa.field("host_library_bytes", pa.int64()),
-        pa.field("device_peak_bytes", pa.int64()),
-        pa.field("device_nvml_bytes", pa.int64()),
+        *(pa.field(f"host_{kind}_bytes", pa.int64()) for kind in ("allocated", "library")),
+        *(pa.field(f"device_{kind}_bytes", pa.int64()) for kind in ("peak", "nvml")),
         # placement
         pa.field("placement", pa.string(), nullable=False),  # shared or exclusive
         pa.field("neighbours", pa.int32()),  # most runs at a time beside it on the node, or on its GPU
@@ -82,12 +74,9 @@ SCHEMA = pa.schema(
         # provenance
         pa.field("commit", pa.string()),
         pa.field("dirty", pa.bool_()),  # the work tree differed from the commit
-        pa.field("code_version", pa.string()),  # hash of the package's source, also where there is no commit
+        pa.field("code_version", pa.string()),  # fingerprint of the source, also where there is no commit
         pa.field("engine", pa.string()),  # what trained it: fmnist, or keras where fmnist's engine refuses a layer
-        pa.field("python_version", pa.string()),
-        pa.field("tensorflow_version", pa.string()),
-        pa.field("keras_version", pa.string()),
-        pa.field("numpy_version", pa.string()),
+        *(pa.field(f"{name}_version", pa.string()) for name in ("python", "tensorflow", "keras", "numpy")),
         pa.field("ray_version", pa.string()),  # null where the run was not started by Ray
         pa.field("data_fingerprint", pa.string(), nullable=False),
         pa.field("started_at", pa.timestamp("us", tz="UTC")),

@@ -1,6 +1,4 @@
-"""Bytes in a folder or on any filesystem pyarrow opens: a file appears whole or not at all. Knows nothing of rows."""
-
-from __future__ import annotations
+"""Bytes in a folder or on any filesystem pyarrow opens, written atomically. Knows nothing of rows."""
 
 import contextlib
 import os
@@ -69,15 +67,11 @@ class Storage:
 
     def get(self, path: str) -> bytes:
         """Read a whole file. FileNotFoundError if it is not there."""
-
-        def read() -> bytes:
-            with self.filesystem.open_input_file(self._full(path)) as stream:
-                return bytes(stream.read())
-
-        return self._attempt(f"read {path}", read)
+        with self.open(path) as stream:
+            return self._attempt(f"read {path}", lambda: bytes(stream.read()))
 
     def open(self, path: str) -> pa.NativeFile:
-        """Open a file of which only parts will be read. FileNotFoundError if it is not there."""
+        """Open a file to read. FileNotFoundError if it is not there."""
         return self._attempt(f"open {path}", lambda: self.filesystem.open_input_file(self._full(path)))
 
     def files(self, folder: str, suffix: str) -> list[StoredFile]:
@@ -99,7 +93,7 @@ class Storage:
             list(pool.map(delete, paths))
 
     def delete_old(self, folder: str, unwanted: Callable[[str], bool] | None = None) -> None:
-        """Delete files of names that are `unwanted` and that nobody has written to for a day.
+        """Delete files of names that are `unwanted` and that were not written to for a day.
 
         None: what writers left that were killed before a file was whole.
         """

@@ -1,6 +1,4 @@
-"""The store of results: one Parquet file a run, in place whole or not at all; read as one table; studies' manifests."""
-
-from __future__ import annotations
+"""The store of results: one Parquet file a run, put in place atomically; read as one table; studies' manifests."""
 
 import itertools
 import json
@@ -15,10 +13,10 @@ import pyarrow as pa
 
 from fmnist import UserError
 from fmnist.data import user_cache
-from fmnist.declare import digest
+from fmnist.declare import fingerprint
 from fmnist.store.compaction import COMPACTED, Compaction, compact
 from fmnist.store.row_files import RowFiles
-from fmnist.store.rows import KEY_COLUMNS, BestRows, Entry, row_file, schema_of
+from fmnist.store.rows import KEY_COLUMNS, RowKey, RowSelection, row_file, schema_of
 from fmnist.store.storage import Storage, StoredFile
 
 Result = TypeVar("Result")
@@ -44,7 +42,7 @@ class Store:
     def __init__(self, uri: str | Path) -> None:
         self.storage = Storage(uri)
         self.uri = self.storage.uri
-        address = digest([self.storage.filesystem.type_name, self.storage.server, self.storage.root])
+        address = fingerprint([self.storage.filesystem.type_name, self.storage.server, self.storage.root])
         self.unsent = Storage(user_cache() / "unsent" / address)
         self._row_files = RowFiles(self.storage)
 
@@ -54,7 +52,7 @@ class Store:
         return self._row_files.damaged
 
     def write(self, row: Mapping[str, Any]) -> bool:
-        """Put one row in place, whole or not at all; see `send`. ValueError if `row` does not fit the schema."""
+        """Put one row in place, atomically; see `send`. ValueError if `row` does not fit the schema."""
         return self.send(*row_file(row))
 
     def send(self, path: str, content: bytes) -> bool:
@@ -101,31 +99,31 @@ class Store:
     ) -> Iterator[pa.Table]:
         """Read rows in tables of some hundred, in no order that counts: memory stays bounded.
 
-        Of several rows of one run and placement one is given (see BestRows). A file that is damaged is left out, with
-        a warning, and named in `damaged`. `configurations` restricts it to rows with one of these configuration_ids.
+        Of several rows of one run and placement one is given (see RowSelection). A damaged file is left out, with a
+        warning, and named in `damaged`. `configurations` restricts it to rows with one of these configuration_ids.
         """
         names = schema_of(columns).names
         needed = schema_of(list(dict.fromkeys([*names, *KEY_COLUMNS])))
         self.flush()
-        best = BestRows()
+        selection = RowSelection()
         for files in self._listings():
             with suppress(FileNotFoundError):
-                best.compete(itertools.chain.from_iterable(self._row_files.entries(files).values()))
+                selection.choose(itertools.chain.from_iterable(self._row_files.keys(files).values()))
                 for table in self._row_files.tables(files, needed, configurations):
-                    chosen = best.take(table)
+                    chosen = selection.take(table)
                     if chosen.num_rows:
                         yield chosen.select(names)
                 return
 
     def present(self) -> set[tuple[str, str, str]]:
         """List what is there: (run_id, placement, status) of each row. A file read once is not read again."""
-        return {(entry.run_id, entry.placement, entry.status) for entry in self.entries()}
+        return {(*key.run, key.status) for key in self.keys()}
 
-    def entries(self) -> set[Entry]:
+    def keys(self) -> set[RowKey]:
         """List what is there, as `present` does, and when each row's run was started."""
         self.flush()
-        found = self._steadily(self._row_files.entries)
-        return set(BestRows(itertools.chain.from_iterable(found.values())).chosen.values())
+        found = self._steadily(self._row_files.keys)
+        return set(RowSelection(itertools.chain.from_iterable(found.values())).chosen.values())
 
     def compact(self) -> Compaction:
         """Merge small files into few large ones. It may be killed, or run twice at once: no row is lost or doubled."""
@@ -145,18 +143,14 @@ class Store:
         """Read a study's manifest; None if no study of that name was run here. UserError if it is damaged."""
         path = f"studies/{name}.json"
         try:
-            manifest = json.loads(self.storage.get(path))
-            problem = _manifest_problem(manifest)
+            return _checked_manifest(json.loads(self.storage.get(path)))
         except FileNotFoundError:
             return None
         except ValueError as error:
-            problem = str(error)
-        if problem:
             raise UserError(
-                f"results: {path} in {self.uri} is damaged ({problem}); delete it: the study writes it anew when it is"
+                f"results: {path} in {self.uri} is damaged ({error}); delete it: the study writes it anew when it is"
                 " run again"
-            )
-        return dict(manifest)
+            ) from error
 
     def manifests(self) -> list[dict[str, Any]]:
         """Read the manifests of all studies run here, by name."""
@@ -188,14 +182,14 @@ class Store:
                 return action(next(listings))
 
 
-def _manifest_problem(manifest: Any) -> str | None:
-    """Say what keeps a JSON value from being a study's manifest; None if nothing does."""
+def _checked_manifest(manifest: Any) -> dict[str, Any]:
+    """Give a JSON value back; ValueError says what keeps it from being a study's manifest."""
     if not isinstance(manifest, dict):
-        return f"it holds {manifest!r:.80}, expected a study's manifest"
+        raise ValueError(f"it holds {manifest!r:.80}, expected a study's manifest")
     for name, kind in MANIFEST.items():
         if not isinstance(manifest.get(name), kind):
-            return f"{name}: got {manifest.get(name)!r:.80}, expected {kind.__name__}"
+            raise ValueError(f"{name}: got {manifest.get(name)!r:.80}, expected {kind.__name__}")
     for described in manifest["configurations"]:
         if not (isinstance(described, dict) and all(isinstance(described.get(name), str) for name in CONFIGURATION)):
-            return f"configurations: got {described!r:.80}, expected {', '.join(CONFIGURATION)} of each"
-    return None
+            raise ValueError(f"configurations: got {described!r:.80}, expected {', '.join(CONFIGURATION)} of each")
+    return manifest

@@ -13,7 +13,7 @@ from itertools import takewhile
 from typing import Any
 
 from fmnist.declare import RunSpec
-from fmnist.store import Entry, Store
+from fmnist.store import RowKey, Store
 from fmnist.sweep.claims import InFlight, Key
 from fmnist.sweep.plan import satisfying
 
@@ -59,7 +59,7 @@ class RunQueue:
         self._store, self._inflight = store, InFlight(store.storage)
         self._max_failures, self._done_elsewhere, self._expected = max_failures, done_elsewhere, expected
         self._ordered_repeat: int | None = None  # the repeat whose runs are in order
-        self._rows_before = store.entries()
+        self._rows_before = store.keys()
         self._there: set[Key] = set()  # rows that make it needless to compute their run
         self._note(self._rows_before)
         self._inflight.tidy(self._there | {(run_id, "shared") for run_id, _ in self._there})
@@ -129,17 +129,17 @@ class RunQueue:
         now = time.monotonic()
         if now < self._look_again_at and self._waiting and not self._shared:
             return
-        rows: set[Entry] = set()
+        rows: set[RowKey] = set()
         with suppress(OSError):  # a storage that is away for a while: nothing new to see
-            rows = self._store.entries()
+            rows = self._store.keys()
         self._note(rows)
-        new_rows = {row.key for row in rows - self._rows_before}
+        new_rows = {row.run for row in rows - self._rows_before}
         self._shared = self._shared or bool((new_rows | self._inflight.claimed()) - self._handed_out)
         self._look_again_at = time.monotonic() + LISTING_SHARE * (time.monotonic() - now)
 
-    def _note(self, rows: set[Entry]) -> None:
+    def _note(self, rows: set[RowKey]) -> None:
         """Take in rows that are there; a failed one counts if it is new, else the run is here to be tried again."""
-        self._there |= {row.key for row in rows if row.status != "failed" or row not in self._rows_before}
+        self._there |= {row.run for row in rows if row.status != "failed" or row not in self._rows_before}
 
 
 def failed_row(run: RunSpec, error: str, attempts: int) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Random changes of training images: one warp an image, its turn, shift, zoom and mirror composed into one matrix."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,13 +1,11 @@
 """A run between two epochs as bytes, from which the same run resumes in another process."""
 
-from __future__ import annotations
-
 import io
 import json
 import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +45,7 @@ class Checkpoint:
         return buffer.getvalue()
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> Checkpoint:
+    def from_bytes(cls, content: bytes) -> Self:
         """Read what `to_bytes` wrote; UnusableCheckpointError for anything else."""
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as archive:

@@ -1,14 +1,13 @@
 """The device a run computes on: threads and GPU memory before TensorFlow's first op, and the precision that pays."""
 
-from __future__ import annotations
-
 import os
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from fmnist import UserError
-from fmnist.train.measurement import cpu_flags, graphics_cards
+from fmnist.train.measurement import ask_driver, cpu_flags, graphics_cards
 
 _SMALLEST_WIDE_CONVOLUTION = 32  # input channels, those of the nets that study `precision` compares
 _MEBIBYTE = 2**20
@@ -74,29 +73,22 @@ def _card_memory_bytes() -> int | None:
 
     CUDA_VISIBLE_DEVICES names it by index among all cards, or by the UUID of a card or of a part of one (MIG).
     """
-    try:
-        import pynvml
-    except ImportError:
-        return None
     name = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0].strip()
-    try:
-        pynvml.nvmlInit()
-        by_index = name.isdecimal()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(int(name)) if by_index else pynvml.nvmlDeviceGetHandleByUUID(name)
-        return int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
-    except pynvml.NVMLError:
-        return None
+
+    def size(driver: Any) -> int:
+        by_index, by_uuid = driver.nvmlDeviceGetHandleByIndex, driver.nvmlDeviceGetHandleByUUID
+        return int(driver.nvmlDeviceGetMemoryInfo(by_index(int(name)) if name.isdecimal() else by_uuid(name)).total)
+
+    return ask_driver(size)
 
 
-def choose_policy(precision: str, model: keras.Model) -> str:
-    """Return the Keras dtype policy for a precision: itself, or for `auto` what the device has and what pays.
+def choose_policy(model: keras.Model) -> str:
+    """Return the Keras dtype policy that pays on this device, for precision `auto`.
 
     That is bfloat16 where the device gains by it and the model is of the kind that study `precision` has shown to
     classify as well in it: wide convolutions, none of them depthwise (own_v1, own_v3). The others are faster in it too,
     but no study has asked yet, and none has asked about float16.
     """
-    if precision != "auto":
-        return precision
     return "mixed_bfloat16" if _classifies_as_well(model) and _gains(model) else "float32"
 
 

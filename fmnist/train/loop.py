@@ -1,9 +1,7 @@
-"""Whole epochs as one TensorFlow call each, over images that stay on the device as bytes.
+"""Whole epochs of training as one TensorFlow call each, over images that stay on the device as bytes.
 
 The batch loop is a `tf.while_loop` inside one traced function, so that Python is not asked between two steps.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,9 +16,9 @@ from keras.src.random.seed_generator import global_seed_generator
 from fmnist import UserError
 from fmnist.declare import Hyperparameters, Seeds
 from fmnist.train.augmentation import augment
-from fmnist.train.kernels.forward import logits_of, obstacle, used_side
+from fmnist.train.kernels import forward, unsupported, used_side
 from fmnist.train.measurement import graphics_cards
-from fmnist.train.optimizers import LossScale, make_optimizer
+from fmnist.train.optimizers import LossScale, Optimizer
 
 Tensor = Any
 ByteArray = npt.NDArray[np.uint8]
@@ -41,14 +39,14 @@ class Scores:
 class Engine:
     """Trains a plain Keras model on images that it holds on the device.
 
-    `sets` are images, uint8 (count, 28, 28), and labels, uint8 (count,), by name; those of "train" are trained on,
+    `sets` are images, uint8 (count, side, side), and labels, uint8 (count,), by name; those of "train" are trained on,
     `epoch_images` of them an epoch, all unless said. The last, smaller batch of an epoch is trained too, as Keras does.
     Regularizers and constraints of the model act as in Keras. All chance is decided by `seeds` and the number of the
     step, or by variables of the model that `seeds` sets, so that an epoch can be done again; a seed that was given to a
     layer stays. On a CPU the same number of threads gives the same bits; a GPU sums in an order that may change, since
     TensorFlow lacks deterministic kernels for some of these ops: there the seeds decide all but the rounding.
 
-    UserError for a model that cannot be computed as Keras does (`obstacle`), or for settings that nothing would read.
+    UserError for a model that cannot be computed as Keras does (`unsupported`) and settings that nothing would read.
     """
 
     name = "fmnist"
@@ -72,14 +70,15 @@ class Engine:
         self.weights = [variable.value for variable in model.trainable_variables]
         self.constrained = [variable for variable in model.trainable_variables if variable.constraint is not None]
         self.kernels = [v.value for v in model.trainable_variables if v.path.endswith("kernel")]
-        self._refuse_what_nothing_would_heed()
+        self._refuse_unusable_settings()
         self.noise = global_seed_generator()  # of functions that draw without a generator of their own
         self._seed_noise()
-        self.optimizer = make_optimizer(hyperparameters, self.weights)
-        self.loss_scale = LossScale() if _computes_in(model, "float16") else None
+        self.optimizer = Optimizer(hyperparameters, self.weights)
+        layers = model._flatten_layers(include_self=False)
+        self.loss_scale = LossScale() if any(layer.compute_dtype == "float16" for layer in layers) else None
         compiled = tf.function(self._train_step, jit_compile=True, autograph=False)
         self._step = compiled if self._compiles() else self._train_step
-        spec = tf.TensorSpec
+        spec, image_shape = tf.TensorSpec, sets["train"][0].shape[1:]
         self._epoch = tf.function(
             self._train_epoch,
             input_signature=[spec([None], tf.int32), spec([], tf.int32), spec([], tf.float32)],
@@ -87,18 +86,17 @@ class Engine:
         )
         self._evaluation = tf.function(
             self._evaluate,
-            input_signature=[spec([None, 28, 28], tf.uint8), spec([None], tf.uint8), spec([None], tf.int64)],
+            input_signature=[spec([None, *image_shape], tf.uint8), spec([None], tf.uint8), spec([None], tf.int64)],
             autograph=False,
         )
 
     def _side(self) -> int:
         """Side of the square of an image that the model is given."""
-        reason = obstacle(self.model)
-        if reason:
+        if reason := unsupported(self.model):
             raise UserError(f"{reason}: the engine cannot train it as Keras does; train it with KerasEngine")
         return used_side(self.model)
 
-    def _refuse_what_nothing_would_heed(self) -> None:
+    def _refuse_unusable_settings(self) -> None:
         if self.hyperparameters.l2 and not self.kernels:
             raise UserError(f"l2: got {self.hyperparameters.l2} for a model without a trained kernel; leave it out")
         for variable in self.model.trainable_variables:
@@ -111,11 +109,8 @@ class Engine:
 
     def _seed_noise(self) -> None:
         """Let the run's seed decide the random numbers that layers draw by themselves; dropout's are drawn apart."""
-        generators = [
-            self.noise,
-            *(found for layer in self.model._flatten_layers() for found in layer._seed_generators),
-        ]
-        for index, generator in enumerate(generators):
+        of_layers = (found for layer in self.model._flatten_layers() for found in layer._seed_generators)
+        for index, generator in enumerate([self.noise, *of_layers]):
             if generator._initial_seed is None:
                 generator.state.assign([self.seeds.dropout - 1 - index, 0])
 
@@ -141,7 +136,7 @@ class Engine:
     def train_epoch(self, order: npt.NDArray[np.int32], first_step: int, learning_rate: float) -> tuple[float, float]:
         """Train on the images of `order`, at most `epoch_images`; return mean accuracy and cross-entropy of the steps.
 
-        `first_step` is the number of steps trained before. What l2 and regularizers add is trained on and not told. A
+        `first_step` is the number of steps trained before. What l2 and regularizers add is trained on and left out. A
         cross-entropy that is not finite ends the epoch at once and is returned.
         """
         correct, loss, seen = self._epoch(order, first_step, learning_rate)
@@ -149,12 +144,14 @@ class Engine:
 
     def evaluate(self, name: str, indices: npt.NDArray[np.int64]) -> Scores:
         """Score the images at `indices` of a set against their labels, without dropout and augmentation."""
-        predicted, confidence, right, loss = self._evaluation(*self.sets[name], indices)
+        starts = range(0, len(indices), EVALUATION_BATCH)
+        parts = [self._evaluation(*self.sets[name], indices[start : start + EVALUATION_BATCH]) for start in starts]
+        predicted, confidence, correct, losses = zip(*parts, strict=True)
         return Scores(
-            accuracy=int(right) / len(indices),
-            loss=float(loss) / len(indices),
-            predicted=predicted.numpy(),
-            confidence=confidence.numpy().astype(np.float16),
+            accuracy=int(sum(correct)) / len(indices),
+            loss=float(sum(losses)) / len(indices),
+            predicted=np.concatenate(predicted),
+            confidence=np.concatenate(confidence).astype(np.float16),
         )
 
     def _train_epoch(self, order: Tensor, first_step: Tensor, learning_rate: Tensor) -> tuple[Tensor, ...]:
@@ -177,7 +174,7 @@ class Engine:
         return tuple(state[1:])
 
     def _batch(self, chosen: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
-        """Take the chosen images, float32 in [0, 1] (batch, 28, 28, 1), changed at random if asked, and labels."""
+        """Take the chosen images, float32 in [0, 1] (batch, side, side, 1), changed at random if asked, and labels."""
         images, labels = self.sets["train"]
         images = tf.cast(tf.gather(images, chosen), tf.float32)[..., None]
         if self.hyperparameters.augments:
@@ -189,7 +186,7 @@ class Engine:
         return images[:, : self.side, : self.side] * (1.0 / 255.0)
 
     def _train_step(self, images: Tensor, labels: Tensor, step: Tensor, learning_rate: Tensor) -> tuple[Tensor, ...]:
-        """Train on one batch; return how many were classified rightly, the sum of their losses and their number."""
+        """Train on one batch; return how many were classified correctly, the sum of their losses and their number."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.weights)
             losses, scores = self._forward(images, labels, training=True, step=step)
@@ -205,43 +202,38 @@ class Engine:
             self.optimizer.apply(gradients, learning_rate, step)
         for variable in self.constrained:
             variable.assign(variable.constraint(variable))
-        right = tf.argmax(scores, axis=1, output_type=tf.int32) == labels
+        correct = tf.argmax(scores, axis=1, output_type=tf.int32) == labels
         count = tf.cast(tf.size(labels), tf.float32)
-        return tf.reduce_sum(tf.cast(right, tf.float32)), tf.reduce_sum(losses), count
+        return tf.reduce_sum(tf.cast(correct, tf.float32)), tf.reduce_sum(losses), count
 
     def _forward(self, images: Tensor, labels: Tensor, *, training: bool, step: Tensor) -> tuple[Tensor, Tensor]:
-        """Return each image's cross-entropy (batch,) and class scores (batch, 10), whose softmax are probabilities."""
-        logits = logits_of(self.model, images, training=training, seed=tf.stack([self.seeds.dropout, step]))
+        """Return each image's cross-entropy (batch,) and class scores (batch, classes): probabilities by softmax."""
+        logits = forward(self.model, images, training=training, seed=tf.stack([self.seeds.dropout, step]))
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), logits
 
     def _evaluate(self, images: Tensor, labels: Tensor, indices: Tensor) -> tuple[Tensor, ...]:
-        """Return class and its probability for each image, how many classes are right, and the sum of the losses."""
-        batches = (tf.size(indices) + EVALUATION_BATCH - 1) // EVALUATION_BATCH
-
-        def one_batch(index: Tensor, predicted: Any, confidence: Any, right: Tensor, loss: Tensor) -> tuple[Any, ...]:
-            here = indices[index * EVALUATION_BATCH : (index + 1) * EVALUATION_BATCH]
-            inputs = self._scaled(tf.cast(tf.gather(images, here), tf.float32)[..., None])
-            expected = tf.gather(labels, here)
-            losses, scores = self._forward(inputs, tf.cast(expected, tf.int32), training=False, step=index)
-            classes = tf.cast(tf.argmax(scores, axis=1), tf.uint8)
-            return (
-                index + 1,
-                predicted.write(index, classes),
-                confidence.write(index, tf.reduce_max(tf.nn.softmax(scores), axis=1)),
-                right + tf.math.count_nonzero(classes == expected, dtype=tf.int32),
-                loss + tf.reduce_sum(losses),
-            )
-
-        arrays = [
-            tf.TensorArray(dtype, batches, element_shape=[None], infer_shape=False) for dtype in (tf.uint8, tf.float32)
-        ]
-        start = (tf.constant(0), *arrays, tf.constant(0), tf.constant(0.0))
-        # batches side by side, as TensorFlow would run them by chance, hold the memory of several
-        _, predicted, confidence, right, loss = tf.while_loop(
-            lambda index, *_: index < batches, one_batch, start, parallel_iterations=1
+        """Return class and its probability for each image, how many classes are correct, and the sum of the losses."""
+        images, expected = tf.cast(tf.gather(images, indices), tf.float32), tf.gather(labels, indices)
+        losses, scores = self._forward(
+            self._scaled(images[..., None]), tf.cast(expected, tf.int32), training=False, step=tf.constant(0)
         )
-        return predicted.concat(), confidence.concat(), right, loss
+        classes = tf.cast(tf.argmax(scores, axis=1), tf.uint8)
+        correct = tf.math.count_nonzero(classes == expected, dtype=tf.int32)
+        return classes, tf.reduce_max(tf.nn.softmax(scores), axis=1), correct, tf.reduce_sum(losses)
 
 
-def _computes_in(model: keras.Model, dtype: str) -> bool:
-    return any(layer.compute_dtype == dtype for layer in model._flatten_layers(include_self=False))
+class KerasEngine(Engine):
+    """Trains any model that gives class probabilities: calls the whole model as Keras does.
+
+    Order, augmentation, updates, scores and variables are those of `Engine`; layers, losses and masks are Keras'.
+    """
+
+    name = "keras"
+
+    def _side(self) -> int:
+        return int(self.sets["train"][0].shape[1])
+
+    def _forward(self, images: Tensor, labels: Tensor, *, training: bool, step: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        probabilities = self.model(images, training=training)
+        losses = keras.losses.sparse_categorical_crossentropy(labels, probabilities)
+        return losses, tf.math.log(tf.cast(probabilities, tf.float32))

@@ -1,14 +1,12 @@
 """What a run is measured with: clocks that run apart, allocated memory and library pages, device and provenance."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import platform
 import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import metadata
@@ -39,43 +37,48 @@ class Clocks:
 class HostMemory:
     """Memory that this process allocates, counted from when this object was made, apart from pages of libraries.
 
-    Resident memory of a process is anonymous (what it allocated: heap, tensors, stacks) or mapped from files (code of
-    TensorFlow, XLA and oneDNN, loaded when it is first touched). A fork holds next to none of its parent's file pages:
-    which code it runs decides how many come, so that they must not be taken for memory of the net.
+    Resident memory is anonymous (what the process allocated: heap, tensors, stacks) or mapped from files (code of
+    TensorFlow, XLA and oneDNN, loaded when it is first touched). A fork begins with next to none of its parent's file
+    pages: the code that it runs decides how many come, and they are no memory of the net.
 
-    Linux keeps a high-water mark of resident memory for each process; writing 5 to clear_refs sets it to what is
-    resident now. Where that is not allowed the mark may be older than this object; without /proc all figures are None.
+    Linux keeps a high-water mark of resident memory; writing 5 to clear_refs sets it to what is resident now. Where
+    that is not allowed the mark may be older than this object; without /proc all figures are None.
     """
 
     def __init__(self) -> None:
         with suppress(OSError):
             (_PROCESS / "clear_refs").write_text("5")
-        self._allocated_before = _process_status("RssAnon")
+        self._allocated_before = _process_bytes("RssAnon")
 
     def allocated_bytes(self) -> int | None:
         """Peak of anonymous memory above what there was at first: high-water mark less file pages less the first.
 
-        File pages are those resident now. They only become more while a run goes on, so that code first touched after
+        File pages are those resident now. They only become more while a run lasts, so that code first touched after
         the peak makes the figure too small by its size; a file that was mapped and is no longer would be counted.
         """
-        peak, libraries = _process_status("VmHWM"), self.library_bytes()
+        peak, libraries = _process_bytes("VmHWM"), self.library_bytes()
         if peak is None or libraries is None or self._allocated_before is None:
             return None
         return max(0, peak - libraries - self._allocated_before)
 
     def library_bytes(self) -> int | None:
         """Resident pages that are mapped from files: the code and constants of libraries that ran so far."""
-        return _process_status("RssFile")
+        return _process_bytes("RssFile")
 
 
-def _process_status(field: str) -> int | None:
-    """Read a field of /proc/self/status that is given in kB, as bytes."""
+def _process_bytes(name: str) -> int | None:
+    """Read a field of /proc/self/status that is given in kB."""
+    value = _field(_PROCESS / "status", name)
+    return int(value.split()[0]) * 1024 if value else None
+
+
+def _field(file: Path, name: str) -> str | None:
+    """First value in a file of lines `name: value`; None where there is no such file or field."""
     try:
-        lines = (_PROCESS / "status").read_text().splitlines()
+        pairs = [line.partition(":") for line in file.read_text().splitlines()]
     except OSError:
         return None
-    found = [line.split() for line in lines if line.startswith(f"{field}:")]
-    return int(found[0][1]) * 1024 if found else None
+    return next((value.strip() for found, _, value in pairs if found.strip() == name), None)
 
 
 def graphics_cards() -> list[str]:
@@ -93,47 +96,40 @@ def reset_device_peak() -> None:
         tf.config.experimental.reset_memory_stats(card)
 
 
-def device_peak_bytes() -> int | None:
-    """Most memory that TensorFlow had in use on its first GPU since the last reset, None without a GPU."""
-    import tensorflow as tf
-
-    cards = graphics_cards()
-    return int(tf.config.experimental.get_memory_info(cards[0])["peak"]) if cards else None
-
-
-def device_nvml_bytes() -> int | None:
-    """Memory of this process on all NVIDIA GPUs as the driver counts it, None without a driver or without pynvml."""
+def ask_driver(question: Callable[[Any], int | None]) -> int | None:
+    """Answer of the NVIDIA driver to `question(pynvml)`; None without a driver or without pynvml."""
     try:
         import pynvml
     except ImportError:
         return None
     try:
         pynvml.nvmlInit()
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        used = [
-            process.usedGpuMemory
-            for handle in handles
-            for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-            if process.pid == os.getpid() and process.usedGpuMemory is not None
-        ]
+        return question(pynvml)
     except pynvml.NVMLError:
         return None
-    return sum(used) if used else None
 
 
-def device_kind() -> str:
-    """'GPU' where TensorFlow may use one, else 'CPU'."""
-    return "GPU" if graphics_cards() else "CPU"
+def device_columns() -> dict[str, Any]:
+    """Columns of the row that tell of the device: kind, model, and the memory taken of it, null where there is none.
 
-
-def device_model() -> str:
-    """Name of the GPU that computes, or of the CPU without one."""
+    The peak is TensorFlow's, on its first GPU, since the last reset. NVML's figure is the driver's for this process, on
+    all NVIDIA GPUs: null without a driver, without pynvml, and where the driver counts none for it.
+    """
     import tensorflow as tf
 
-    if not graphics_cards():
-        return cpu_model()
-    details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
-    return str(details.get("device_name", "GPU"))
+    def used(driver: Any) -> int | None:
+        cards = [driver.nvmlDeviceGetHandleByIndex(index) for index in range(driver.nvmlDeviceGetCount())]
+        processes = [process for card in cards for process in driver.nvmlDeviceGetComputeRunningProcesses(card)]
+        own = [process.usedGpuMemory for process in processes if process.pid == os.getpid()]
+        return sum(memory for memory in own if memory is not None) or None
+
+    kind, model, peak = "CPU", cpu_model(), None
+    if cards := graphics_cards():
+        details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
+        kind, model = "GPU", str(details.get("device_name", "GPU"))
+        peak = int(tf.config.experimental.get_memory_info(cards[0])["peak"])
+    bytes_taken = {"device_peak_bytes": peak, "device_nvml_bytes": ask_driver(used)}
+    return {"device_kind": kind, "device_model": model, **bytes_taken}
 
 
 def cpu_model() -> str:
@@ -155,12 +151,7 @@ def cpu_flags() -> frozenset[str]:
 
 @cache
 def _cpu_field(name: str) -> str | None:
-    try:
-        lines = _CPU_INFO.read_text().splitlines()
-    except OSError:
-        return None
-    values = [line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name]
-    return values[0] if values else None
+    return _field(_CPU_INFO, name)
 
 
 @cache

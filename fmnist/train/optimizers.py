@@ -1,7 +1,5 @@
 """Weight updates: one fused TensorFlow kernel a weight, where Keras builds each update of a dozen small ops."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,81 +17,33 @@ ADAM_EPSILON = 1e-7
 
 
 class Optimizer:
-    """Base of the updates: `variables` hold what is kept from step to step, `apply` does one step."""
+    """Adam, or stochastic gradient descent with or without momentum, as Keras computes it, of TensorFlow variables."""
 
-    MOMENTS = 0  # running means of a weight's gradients
-
-    def __init__(self, weights: Sequence[Variable]) -> None:
+    def __init__(self, hyperparameters: Hyperparameters, weights: Sequence[Variable]) -> None:
         self.weights = list(weights)
-        self.moments = [[tf.Variable(tf.zeros_like(w), trainable=False) for w in weights] for _ in range(self.MOMENTS)]
-
-    @property
-    def variables(self) -> list[Variable]:
-        """All that `apply` changes besides the weights."""
-        return [variable for group in self.moments for variable in group]
+        self.is_adam = hyperparameters.optimizer == "adam"
+        self.momentum = hyperparameters.momentum
+        moments = 2 if self.is_adam else 1 if self.momentum else 0  # running means of a weight's gradients
+        self.moments = [[tf.Variable(tf.zeros_like(w), trainable=False) for w in weights] for _ in range(moments)]
+        self.variables = [variable for group in self.moments for variable in group]  # all that changes besides weights
 
     def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor, step: Tensor) -> None:
         """Change the weights by one step; `step` counts from 0, `learning_rate` is a float32 scalar."""
-        raise NotImplementedError
-
-
-class Adam(Optimizer):
-    """Adam as Keras computes it."""
-
-    MOMENTS = 2
-
-    def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor, step: Tensor) -> None:
-        """Change the weights by one step of Adam."""
         count = tf.cast(step + 1, tf.float32)
         powers = tf.pow(ADAM_BETA_1, count), tf.pow(ADAM_BETA_2, count)
-        for weight, mean, square, gradient in zip(self.weights, *self.moments, gradients, strict=True):
-            tf.raw_ops.ResourceApplyAdam(
-                var=weight.handle,
-                m=mean.handle,
-                v=square.handle,
-                beta1_power=powers[0],
-                beta2_power=powers[1],
-                lr=learning_rate,
-                beta1=ADAM_BETA_1,
-                beta2=ADAM_BETA_2,
-                epsilon=ADAM_EPSILON,
-                grad=gradient,
-            )
-
-
-class Momentum(Optimizer):
-    """Stochastic gradient descent with momentum as Keras computes it."""
-
-    MOMENTS = 1
-
-    def __init__(self, weights: Sequence[Variable], momentum: float) -> None:
-        super().__init__(weights)
-        self.momentum = momentum
-
-    def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor, step: Tensor) -> None:  # noqa: ARG002
-        """Change the weights by one step of gradient descent with momentum."""
-        for weight, velocity, gradient in zip(self.weights, *self.moments, gradients, strict=True):
-            tf.raw_ops.ResourceApplyKerasMomentum(
-                var=weight.handle, accum=velocity.handle, lr=learning_rate, grad=gradient, momentum=self.momentum
-            )
-
-
-class GradientDescent(Optimizer):
-    """Plain stochastic gradient descent."""
-
-    def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor, step: Tensor) -> None:  # noqa: ARG002
-        """Change the weights by one step of gradient descent."""
-        for weight, gradient in zip(self.weights, gradients, strict=True):
-            tf.raw_ops.ResourceApplyGradientDescent(var=weight.handle, alpha=learning_rate, delta=gradient)
-
-
-def make_optimizer(hyperparameters: Hyperparameters, weights: Sequence[Variable]) -> Optimizer:
-    """Return the optimizer that the hyperparameters name, over `weights` (TensorFlow variables)."""
-    if hyperparameters.optimizer == "adam":
-        return Adam(weights)
-    if hyperparameters.momentum:
-        return Momentum(weights, hyperparameters.momentum)
-    return GradientDescent(weights)
+        for weight, gradient, *moments in zip(self.weights, gradients, *self.moments, strict=True):
+            if self.is_adam:
+                mean, square = moments
+                tf.raw_ops.ResourceApplyAdam(
+                    var=weight.handle, m=mean.handle, v=square.handle, beta1_power=powers[0], beta2_power=powers[1],
+                    lr=learning_rate, beta1=ADAM_BETA_1, beta2=ADAM_BETA_2, epsilon=ADAM_EPSILON, grad=gradient,
+                )  # fmt: skip
+            elif self.momentum:
+                tf.raw_ops.ResourceApplyKerasMomentum(
+                    var=weight.handle, accum=moments[0].handle, lr=learning_rate, grad=gradient, momentum=self.momentum
+                )
+            else:
+                tf.raw_ops.ResourceApplyGradientDescent(var=weight.handle, alpha=learning_rate, delta=gradient)
 
 
 class LossScale:
@@ -111,11 +61,7 @@ class LossScale:
         self.scale = tf.Variable(self.INITIAL, trainable=False)
         self.good_steps = tf.Variable(0, trainable=False)
         self.steps_taken = tf.Variable(0, trainable=False)
-
-    @property
-    def variables(self) -> list[Variable]:
-        """All that changes from step to step."""
-        return [self.scale, self.good_steps, self.steps_taken]
+        self.variables = [self.scale, self.good_steps, self.steps_taken]
 
     def apply(self, optimizer: Optimizer, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
         """Take the scale out of the gradients and apply them, or leave the step out if they overflowed."""

@@ -1,7 +1,5 @@
 """One run from its specification to its row: train, stop, score once on the test set, measure. No Ray here."""
 
-from __future__ import annotations
-
 import math
 import platform
 import statistics
@@ -13,22 +11,19 @@ from typing import Any
 import keras
 import numpy as np
 
-from fmnist.data import Dataset, Split, draw_split
+from fmnist.data import FASHION_MNIST, Dataset, draw_split
 from fmnist.declare import Hyperparameters, RunSpec, build_model
 from fmnist.store import SCHEMA
 from fmnist.studies import define_architecture
 from fmnist.train import measurement
 from fmnist.train.checkpoint import Array, Checkpoint, UnusableCheckpointError
 from fmnist.train.devices import choose_policy, prepare_process
-from fmnist.train.keras_engine import KerasEngine
-from fmnist.train.kernels.forward import obstacle
-from fmnist.train.loop import Engine, Scores
+from fmnist.train.kernels import unsupported
+from fmnist.train.loop import Engine, KerasEngine, Scores
 from fmnist.train.schedule import TrainingState
 
 Row = dict[str, Any]
 OnEpoch = Callable[[dict[str, float], Callable[[], bytes]], None]
-
-_VALIDATION_SHARE = 12  # one training image in so many is held back: 5,000 of Fashion-MNIST's 60,000
 
 
 def train_run(
@@ -44,8 +39,7 @@ def train_run(
     """Train one run in this process and return its row: every column of the schema, null where there is nothing.
 
     `on_epoch(record, make_checkpoint)` is called after each epoch with its entry of the history and a function that
-    gives the checkpoint of the run as bytes; with such a `checkpoint` the run resumes, UnusableCheckpointError if it
-    cannot.
+    gives the run's checkpoint as bytes. The run resumes from `checkpoint`, or raises UnusableCheckpointError.
     `on_end(row, model)` is called last, when all is measured. A loss that is not finite ends the run with status
     `diverged`; any other error is raised.
     """
@@ -68,9 +62,8 @@ def train_run(
 
 def build_for(architecture: str, settings: Hyperparameters, seed: int) -> keras.Model:
     """Build a model in the precision that the settings come to on this device, its weights drawn from `seed`."""
-    policy = settings.precision
-    if policy == "auto":
-        policy = choose_policy(policy, build_model(architecture, settings))
+    is_chosen = settings.precision == "auto"
+    policy = choose_policy(build_model(architecture, settings)) if is_chosen else settings.precision
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -92,16 +85,16 @@ class _Run:
         self.spec = spec
         self.settings = spec.configuration.hyperparameters
         self.data = data
-        self.split: Split = draw_split(
-            data.train_labels, spec.seeds.split, validation_count=len(data.train_labels) // _VALIDATION_SHARE
-        )
+        held_back, trained_on = FASHION_MNIST.validation_count, FASHION_MNIST.train_count
+        validation_count = len(data.train_labels) * held_back // (held_back + trained_on)
+        self.split = draw_split(data.train_labels, spec.seeds.split, validation_count)
         measurement.reset_device_peak()
         self.host_memory = measurement.HostMemory()
         self.clocks = measurement.Clocks(checkpoint.clocks if checkpoint else None)
         self.start = time.perf_counter() - self.clocks.seconds.get("total", 0.0)
         with self.clocks.timing("compile"):
             self.model = build_for(spec.configuration.architecture, self.settings, spec.seeds.initialisation)
-            trained_by = KerasEngine if obstacle(self.model) else Engine
+            trained_by = KerasEngine if unsupported(self.model) else Engine
             self.engine = trained_by(
                 self.model,
                 self.settings,
@@ -183,12 +176,13 @@ class _Run:
         indices = {
             "train": self.split.train_indices,
             "validation": self.split.validation_indices,
-            "test": np.arange(len(self.data.test_labels)),
+            "test": np.arange(len(self.data.test_labels)),  # last: its predictions are kept
         }
-        sets = {name: self._scores("test" if name == "test" else "train", chosen) for name, chosen in indices.items()}
-        scores = {f"{name}_accuracy": scored.accuracy for name, scored in sets.items()}
-        losses = {f"{name}_loss": scored.loss for name, scored in sets.items()}
-        return scores | losses | {"test_predicted": sets["test"].predicted, "test_confidence": sets["test"].confidence}
+        row: Row = {}
+        for name, chosen in indices.items():
+            scores = self._scores("test" if name == "test" else "train", chosen)
+            row |= {f"{name}_accuracy": scores.accuracy, f"{name}_loss": scores.loss}
+        return row | {"test_predicted": scores.predicted, "test_confidence": scores.confidence}
 
     def _host_allocated_bytes(self) -> int | None:
         known = [peak for peak in (self.earlier_peak, self.host_memory.allocated_bytes()) if peak is not None]
@@ -207,10 +201,7 @@ class _Run:
             "parameter_count": self.model.count_params(),
             "host_allocated_bytes": self._host_allocated_bytes(),
             "host_library_bytes": self.host_memory.library_bytes(),
-            "device_peak_bytes": measurement.device_peak_bytes(),
-            "device_nvml_bytes": measurement.device_nvml_bytes(),
-            "device_model": measurement.device_model(),
-            "device_kind": measurement.device_kind(),
+            **measurement.device_columns(),
             "compute_dtype": self.model.compute_dtype,
             "engine": self.engine.name,
         }

@@ -1,7 +1,5 @@
 """How far a training run has come and what follows from it: learning rate, best epoch, when to stop."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 

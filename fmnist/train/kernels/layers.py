@@ -4,8 +4,6 @@ A CPU runs the convolutions and matrix products in oneDNN. What is left are pass
 for each op; XLA compiles a formula into one pass. Where a formula's gradient is written out here, that is why.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import cache
@@ -22,41 +20,23 @@ Gradients = Callable[..., tuple[Tensor, ...]]
 _LARGE_KERNEL = 200_000  # numbers; more than the cache of a core holds beside the other operands
 
 
-def convolution(
-    x: Tensor,
-    kernel: Tensor,
-    bias: Tensor | None,
-    *,
-    strides: int,
-    padding: str,
-    relu: bool,
-    mask_gradient: bool = True,
-) -> Tensor:
-    """Convolve (batch, height, width, channels), add the bias, cut off below 0 if `relu`.
-
-    `mask_gradient=False` leaves the gradient of the cut to the layer after this one.
-    """
-    if not graphics_cards() and winograd.suits(x, kernel, strides, padding):
-        y = winograd.convolution(x, kernel)
-    else:
-        y = _direct_convolution(x, kernel, strides=[1, strides, strides, 1], padding=padding)
-    return _biased(y, bias, relu=relu, mask_gradient=mask_gradient) if bias is not None else y
-
-
-def _direct_convolution(x: Tensor, kernel: Tensor, **options: Any) -> Tensor:
-    stride = options["strides"][1]
-    pointwise = kernel.shape[:2] == (1, 1) and stride == 1
-    in_blocks = not graphics_cards() and output_tiling.suits(x, kernel, stride, channels=kernel.shape[2])
+def convolution(x: Tensor, kernel: Tensor, strides: int, padding: str) -> Tensor:
+    """Convolve (batch, height, width, inputs) with (rows, columns, inputs, outputs); `padding` is SAME or VALID."""
+    if winograd.suits(x, kernel, strides, padding):
+        return winograd.convolution(x, kernel)
+    pointwise = kernel.shape[:2] == (1, 1) and strides == 1
+    tiled = output_tiling.suits(x, kernel, strides, channels=kernel.shape[2])
+    options = {"strides": [1, strides, strides, 1], "padding": padding}
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def convolve(x: Tensor, kernel: Tensor) -> tuple[Tensor, Gradients]:
         def gradients(dy: Tensor) -> tuple[Tensor, ...]:
-            if in_blocks:
-                dx = output_tiling.input_gradient(dy, kernel, x.shape[1:3], options["padding"])
+            if tiled:
+                dx = output_tiling.input_gradient(dy, kernel, x.shape[1:3], padding)
             else:
                 dx = tf.raw_ops.Conv2DBackpropInput(input_sizes=tf.shape(x), filter=kernel, out_backprop=dy, **options)
             if pointwise:  # a matrix product, and as one a sixth faster
-                dk = tf.matmul(_pixels(x), _pixels(dy), transpose_a=True)[None, None]
+                dk = tf.matmul(rows(x), rows(dy), transpose_a=True)[None, None]
             else:
                 dk = tf.raw_ops.Conv2DBackpropFilter(input=x, filter_sizes=kernel.shape, out_backprop=dy, **options)
             return dx, dk
@@ -66,23 +46,24 @@ def _direct_convolution(x: Tensor, kernel: Tensor, **options: Any) -> Tensor:
     return convolve(x, kernel)
 
 
-def pooled_convolution(
-    x: Tensor,
-    kernel: Tensor,
-    bias: Tensor | None,
-    pool: Callable[[Tensor], Tensor],
-    *,
-    in_pairs: bool,
-    strides: int,
-    padding: str,
-) -> Tensor:
-    """Convolve, take the maxima that `pool` takes, over 2 x 2 pixels side by side if `in_pairs`, and add the bias."""
-    outputs = kernel.shape[3]
-    suits_blocks = in_pairs and not graphics_cards() and output_tiling.suits(x, kernel, strides, channels=outputs)
-    if suits_blocks and x.shape[0] is not None:  # compiling for each shape is not worth it where the batch is unknown
-        return output_tiling.pooled_convolution(x, kernel, tf.zeros(outputs) if bias is None else bias, padding)
-    y = pool(convolution(x, kernel, None, strides=strides, padding=padding, relu=False))
-    return y if bias is None else y + bias
+def add_bias(y: Tensor, bias: Tensor, *, relu: bool, mask_gradient: bool) -> Tensor:
+    """Add the bias, cut off below 0 if `relu`; TensorFlow's gradient of a convolution with bias takes twice as long.
+
+    `mask_gradient=False` leaves the gradient of the cut to the layer after this one.
+    """
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def biased(y: Tensor, bias: Tensor) -> tuple[Tensor, Gradients]:
+        z = tf.nn.bias_add(y, bias)
+        z = tf.nn.relu(z) if relu else z
+
+        def gradients(dz: Tensor) -> tuple[Tensor, ...]:
+            dy = tf.raw_ops.ReluGrad(gradients=dz, features=z) if relu and mask_gradient else dz
+            return dy, column_sums(rows(dy))
+
+        return z, gradients
+
+    return biased(y, bias)
 
 
 def product(x: Tensor, kernel: Tensor) -> Tensor:
@@ -104,30 +85,15 @@ def product(x: Tensor, kernel: Tensor) -> Tensor:
     return multiply(x, kernel)
 
 
-def _biased(y: Tensor, bias: Tensor, *, relu: bool, mask_gradient: bool) -> Tensor:
-    """Add the bias and cut; apart from the convolution, as TensorFlow's merged gradient takes twice as long."""
-
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def biased(y: Tensor, bias: Tensor) -> tuple[Tensor, Gradients]:
-        z = tf.nn.bias_add(y, bias)
-        z = tf.nn.relu(z) if relu else z
-
-        def gradients(dz: Tensor) -> tuple[Tensor, ...]:
-            dy = tf.raw_ops.ReluGrad(gradients=dz, features=z) if relu and mask_gradient else dz
-            return dy, column_sums(_pixels(dy))
-
-        return z, gradients
-
-    return biased(y, bias)
+def rows(x: Tensor) -> Tensor:
+    """Bring x to (rows, channels), the number of rows static where that of x is."""
+    *others, channels = x.shape
+    return tf.reshape(x, [-1 if None in others else math.prod(others), channels])
 
 
-def _pixels(x: Tensor) -> Tensor:
-    return tf.reshape(x, [-1, x.shape[-1]])
-
-
-def column_sums(rows: Tensor) -> Tensor:
+def column_sums(x: Tensor) -> Tensor:
     """Sum (rows, columns) over the rows: as a matrix product it takes half the time of a reduction."""
-    return tf.matmul(tf.ones([1, tf.shape(rows)[0]], rows.dtype), rows)[0]
+    return tf.matmul(tf.ones([1, tf.shape(x)[0]], x.dtype), x)[0]
 
 
 def _swish_slope(z: Tensor) -> Tensor:
@@ -135,29 +101,26 @@ def _swish_slope(z: Tensor) -> Tensor:
     return s * (1.0 + z * (1.0 - s))
 
 
-def _relu_slope(z: Tensor) -> Tensor:
-    return tf.cast(z > 0.0, z.dtype)
-
-
+# each with its derivative
 ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "linear": (lambda z: z, tf.ones_like),
-    "relu": (tf.nn.relu, _relu_slope),
+    "relu": (tf.nn.relu, lambda z: tf.cast(z > 0.0, z.dtype)),
     "silu": (lambda z: z * tf.sigmoid(z), _swish_slope),
 }
 
 
 def batch_normalization(
-    x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, *, activation: str = "linear", after_relu: bool = False
+    x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, *, activation: str, after_relu: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Normalise (rows, channels), float32 or bfloat16, by their own mean and variance, then apply the activation.
 
     Returns the result, of the dtype of x, and the batch's mean and biased variance, float32, which carry no gradient.
-    What lies between is float32. The activation is part of the same pass over memory, forth and back. With
+    What lies between is float32. The activation is part of the same pass over memory, forward and backward. With
     `after_relu`, x is known to come from a ReLU, and the gradient is already that of the ReLU's input. Formulas: Ioffe
     and Szegedy 2015, section 3.
     """
     # compiling takes a while for each shape: a batch of unknown size, one in an epoch, is not worth it
-    passes = _passes(activation, after_relu, x.dtype, x.shape[0] is not None)
+    passes = _Passes(activation, after_relu, x.dtype, x.shape[0] is not None)
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def normalise(rounded: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Any, Gradients]:
@@ -166,13 +129,13 @@ def batch_normalization(
         mean = column_sums(x) / count
         variance = column_sums(passes.squares(x, mean)) / count
         inverse = tf.math.rsqrt(variance + epsilon)
-        y = passes.forth(x, mean, inverse * gamma, beta)
+        y = passes.forward(x, mean, inverse * gamma, beta)
 
         def gradients(dy: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
             dz = tf.cast(dy, x.dtype) if activation == "linear" else passes.slope(dy, x, mean, inverse * gamma, beta)
             dbeta = column_sums(dz)
             dgamma = column_sums(passes.products(dz, x, mean)) * inverse
-            dx = passes.back(dz, x, mean, inverse * gamma, dbeta / count, dgamma * inverse / count)
+            dx = passes.backward(dz, x, mean, inverse * gamma, dbeta / count, dgamma * inverse / count)
             return dx, dgamma, dbeta
 
         return (y, mean, variance), gradients
@@ -181,10 +144,12 @@ def batch_normalization(
     return y, tf.stop_gradient(mean), tf.stop_gradient(variance)
 
 
+@cache
 class _Passes:
     """The passes over memory of a batch normalisation, one loop each; arguments (rows, channels) and (channels,).
 
-    All compute in float32; `dtype` is that of the layer's output and of its gradients.
+    All compute in float32; `dtype` is that of the layer's output and of its gradients. Made once a process: layers of
+    one shape share their compiled loops.
     """
 
     def __init__(self, activation: str, after_relu: bool, dtype: tf.DType, compiled: bool) -> None:
@@ -193,21 +158,15 @@ class _Passes:
 
         function, slope = ACTIVATIONS[activation]
 
-        def back(dz: Tensor, x: Tensor, mean: Tensor, scale: Tensor, shift: Tensor, tilt: Tensor) -> Tensor:
+        def backward(dz: Tensor, x: Tensor, mean: Tensor, scale: Tensor, shift: Tensor, tilt: Tensor) -> Tensor:
             dx = (dz - shift - (x - mean) * tilt) * scale
             return tf.cast(tf.where(x > 0.0, dx, 0.0) if after_relu else dx, dtype)
 
         self.squares = one_pass(lambda x, mean: tf.square(x - mean))
-        self.forth = one_pass(lambda x, mean, scale, beta: tf.cast(function((x - mean) * scale + beta), dtype))
+        self.forward = one_pass(lambda x, mean, scale, beta: tf.cast(function((x - mean) * scale + beta), dtype))
         self.slope = one_pass(lambda dy, x, mean, scale, beta: tf.cast(dy, x.dtype) * slope((x - mean) * scale + beta))
         self.products = one_pass(lambda dz, x, mean: dz * (x - mean))
-        self.back = one_pass(back)
-
-
-@cache
-def _passes(activation: str, after_relu: bool, dtype: tf.DType, compiled: bool) -> _Passes:
-    """Return the passes, made once a process, so that layers of one shape share their compiled loops."""
-    return _Passes(activation, after_relu, dtype, compiled)
+        self.backward = one_pass(backward)
 
 
 def dropout(x: Tensor, rate: float, seed: Tensor) -> Tensor:

@@ -1,29 +1,30 @@
-"""Convolutions that give few channels, computed for blocks of 2 x 2 pixels.
+"""Convolutions that give few channels, computed for output tiles of 2 x 2 pixels.
 
 A register of a CPU holds 8 or 16 channels of one pixel, and six leave most of it empty. Four copies of the kernel, each
-shifted to a pixel of the block, are one convolution of step 2 that gives the block's pixels as 4 x 6 channels. For a
-kernel of 5 x 5 these are 36 multiplications instead of 25, in full registers. A pooling's maximum over such a block is
-one over channels then: a single pass over memory, forth and back.
+shifted to a pixel of the tile, are one convolution of stride 2 that gives the tile's pixels as 4 x 6 channels. For a
+kernel of 5 x 5 these are 36 multiplications instead of 25, in full registers. A pooling's maximum over such a tile is
+one over channels then: a single pass over memory, forward and backward.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
+from fmnist.train.measurement import graphics_cards
+
 Tensor = Any
 Gradients = Callable[..., tuple[Tensor, ...]]
 
 _ENOUGH_CHANNELS = 8  # from here on the additional multiplications outweigh
-_CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # pixels of a block, in the order in which a pooling looks at them
+_PIXELS = ((0, 0), (0, 1), (1, 0), (1, 1))  # of a tile, in the order in which a pooling looks at them
 
 
 def suits(x: Tensor, kernel: Tensor, strides: int, *, channels: int) -> bool:
-    """Whether a convolution giving so many channels gains: float32, one step a pixel, square kernel, few channels."""
+    """Whether a convolution giving so many channels gains: on a CPU, float32, stride 1, square kernel, few channels."""
     return (
-        x.dtype == tf.float32
+        not graphics_cards()
+        and x.dtype == tf.float32
         and strides == 1
         and kernel.shape[0] == kernel.shape[1] > 1
         and channels < _ENOUGH_CHANNELS
@@ -60,37 +61,37 @@ def _padding(size: int, padding: str) -> tuple[int, int]:
 
 def _shifted_kernels(kernel: Tensor) -> Tensor:
     """(size, size, inputs, outputs) to (size + 1, size + 1, inputs, 4 * outputs)."""
-    copies = [tf.pad(kernel, [[down, 1 - down], [right, 1 - right], [0, 0], [0, 0]]) for down, right in _CORNERS]
+    copies = [tf.pad(kernel, [[down, 1 - down], [right, 1 - right], [0, 0], [0, 0]]) for down, right in _PIXELS]
     return tf.concat(copies, axis=3)
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
-def _biased_maximum(blocks: Tensor, bias: Tensor) -> tuple[Tensor, Gradients]:
-    """Take the maximum of four groups of channels and add the bias."""
+def _biased_maximum(tiles: Tensor, bias: Tensor) -> tuple[Tensor, Gradients]:
+    """Take the maximum over the tile's four groups of channels and add the bias."""
 
     def gradients(dz: Tensor) -> tuple[Tensor, ...]:
-        return _maximum_back(blocks, dz), tf.reduce_sum(dz, axis=[0, 1, 2])
+        return _maximum_backward(tiles, dz), tf.reduce_sum(dz, axis=[0, 1, 2])
 
-    return _maximum_forth(blocks, bias), gradients
-
-
-@tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
-def _maximum_forth(blocks: Tensor, bias: Tensor) -> Tensor:
-    return _largest(blocks) + bias
+    return _maximum_forward(tiles, bias), gradients
 
 
 @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
-def _maximum_back(blocks: Tensor, dz: Tensor) -> Tensor:
-    largest = _largest(blocks)
+def _maximum_forward(tiles: Tensor, bias: Tensor) -> Tensor:
+    return _largest(tiles) + bias
+
+
+@tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
+def _maximum_backward(tiles: Tensor, dz: Tensor) -> Tensor:
+    largest = _largest(tiles)
     taken = tf.zeros_like(largest, tf.bool)
     gradients = []
-    for pixel in tf.split(blocks, 4, axis=-1):
+    for pixel in tf.split(tiles, 4, axis=-1):
         here = (pixel == largest) & ~taken
         gradients.append(tf.where(here, dz, 0.0))
         taken |= here
     return tf.concat(gradients, axis=-1)
 
 
-def _largest(blocks: Tensor) -> Tensor:
-    first, second, third, fourth = tf.split(blocks, 4, axis=-1)
+def _largest(tiles: Tensor) -> Tensor:
+    first, second, third, fourth = tf.split(tiles, 4, axis=-1)
     return tf.maximum(tf.maximum(first, second), tf.maximum(third, fourth))

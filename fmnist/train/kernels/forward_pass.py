@@ -3,12 +3,10 @@
 The mathematics and the variables are those of the Keras layers, in bfloat16 too: there a batch normalisation computes
 in float32 between its rounded input and output, as Keras does. An operation that is not known here is called as Keras
 calls it, whatever its arguments, and so is a layer of a known kind with a setting that the faster ops do not have.
-`obstacle` names what cannot be computed layer by layer.
+`unsupported` names what cannot be computed layer by layer.
 """
 
-from __future__ import annotations
-
-import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +15,7 @@ import tensorflow as tf
 from keras.src.models.functional import Functional, operation_fn
 
 from fmnist.train.kernels import layers as fast
+from fmnist.train.kernels import output_tiling
 from fmnist.train.measurement import graphics_cards
 
 Tensor = Any
@@ -29,7 +28,7 @@ _FAST_DTYPES = ("float32", "bfloat16")
 _FUSED_ACTIVATIONS = tuple((keras.activations.get(name), name) for name in fast.ACTIVATIONS)
 
 
-def obstacle(model: keras.Model) -> str | None:
+def unsupported(model: keras.Model) -> str | None:
     """Say which part of a model the engine cannot compute as Keras does; None if it can.
 
     Losses that a layer adds when it is called belong to the call of the whole model, and a class of one's own may do
@@ -38,7 +37,8 @@ def obstacle(model: keras.Model) -> str | None:
     if not isinstance(model, Functional) or len(model.inputs) != 1:
         return f"model {model.name!r} is not a functional model of one input"
     last = model.outputs[0]._keras_history.operation
-    if len(model.outputs) != 1 or not _is_softmax(last) or len(last._inbound_nodes) != 1:
+    is_softmax = _is_fast_dense(last) and last.activation is keras.activations.softmax
+    if len(model.outputs) != 1 or not is_softmax or len(last._inbound_nodes) != 1:
         return f"{last.name!r}, where model {model.name!r} ends, is not a dense layer with a softmax, used once"
     for layer in model._flatten_layers():
         if layer.activity_regularizer is not None:
@@ -48,18 +48,18 @@ def obstacle(model: keras.Model) -> str | None:
     return None
 
 
-def logits_of(model: keras.Model, images: Tensor, *, training: bool, seed: Tensor) -> Tensor:
+def forward(model: keras.Model, images: Tensor, *, training: bool, seed: Tensor) -> Tensor:
     """Return the class scores before the softmax, float32 (batch, classes), of float images in [0, 1].
 
     `seed` is an integer pair that decides the dropout masks: the same pair gives the same masks.
     """
-    forward = _ForwardPass(model, training=training, seed=seed)
-    if is_chain(model):
-        return forward.through(model.layers[1:], images)
-    return model._run_through_graph(images, call_fn=forward.call)
+    one_pass = _ForwardPass(model, training=training, seed=seed)
+    if _is_chain(model):
+        return one_pass.apply(model.layers[1:], images)
+    return model._run_through_graph(images, call_fn=one_pass.call)
 
 
-def is_chain(model: keras.Model) -> bool:
+def _is_chain(model: keras.Model) -> bool:
     """Whether each layer feeds the next one and nothing else, so that neighbours can be taken together."""
     tensors = [layer.output for layer in model.layers]
     return all(
@@ -83,12 +83,11 @@ def used_side(model: keras.Model) -> int:
     """
     first, *others = model.layers
     side = int(first.output.shape[1])
-    if not is_chain(model):
+    if not _is_chain(model):
         return side
     used: int | None = None  # None stands for all of it
     for layer in reversed(others):
-        window = _window(layer)
-        if window is None:
+        if (window := _window(layer)) is None:
             used = None
         else:
             size, stride = window
@@ -109,7 +108,7 @@ def _window(layer: Layer) -> tuple[int, int] | None:
 
 
 class _ForwardPass:
-    """One way through the model; knows its last layer and how many dropout layers it has met."""
+    """One pass through the model; knows its last layer and how many dropout layers it has met."""
 
     def __init__(self, model: keras.Model, *, training: bool, seed: Tensor) -> None:
         self.training = training
@@ -120,17 +119,16 @@ class _ForwardPass:
     def call(self, operation: Any, *arguments: Any, **options: Any) -> Any:
         """Compute one operation of the model from all the arguments that the model calls it with."""
         if _takes_one_tensor(arguments, options):
-            return self.through([operation], arguments[0])
+            return self.apply([operation], arguments[0])
         return operation_fn(operation, training=self.training)(*arguments, **options)
 
-    def through(self, layers: Sequence[Layer], x: Tensor) -> Tensor:
-        """Send x through a chain of layers."""
-        done = 0
+    def apply(self, layers: Sequence[Layer], x: Tensor) -> Tensor:
+        """Apply a chain of layers to x."""
+        left = deque(layers)
         x_is_masked = False  # x comes from a ReLU whose gradient the next layer takes care of
-        while done < len(layers):
-            layer = layers[done]
-            following: Layer = layers[done + 1] if done + 1 < len(layers) else None
-            step = 1
+        while left:
+            layer: Layer = left.popleft()
+            following: Layer = left[0] if left else None
             if _is_fast_dense(layer):
                 x = _dense(layer, x)
                 x = x if layer is self.last else layer.activation(x)
@@ -138,7 +136,7 @@ class _ForwardPass:
                 x = self._dropout(layer, x)
             elif _is_fast_convolution(layer):
                 if type(following) is keras.layers.MaxPooling2D and layer.activation in _RISING:
-                    x, step = layer.activation(_pooled_convolution(layer, following, x)), 2
+                    x = layer.activation(_pooled_convolution(layer, left.popleft(), x))
                 else:
                     normalised = _is_fast_normalization(following) and following.trainable  # by the batch's own mean
                     x_is_masked = self.training and _is_relu(layer) and normalised
@@ -146,12 +144,12 @@ class _ForwardPass:
             elif _is_slow_depthwise_convolution(layer):
                 x = _depthwise_convolution_in_float32(layer, x)
             elif _is_fast_normalization(layer):
-                activation = _activation_of(following)
+                if activation := _activation_of(following):
+                    left.popleft()
                 x = self._batch_normalization(layer, x, activation or "linear", x_is_masked)
-                x_is_masked, step = False, 2 if activation else 1
+                x_is_masked = False
             else:
                 x = operation_fn(layer, training=self.training)(x)
-            done += step
         return x
 
     def _dropout(self, layer: keras.layers.Dropout, x: Tensor) -> Tensor:
@@ -171,7 +169,7 @@ class _ForwardPass:
             y = tf.cast(x, tf.float32) * scale + (beta - layer.moving_mean.value * scale)
             return tf.cast(fast.ACTIVATIONS[activation][0](y), x.dtype)
         y, mean, variance = fast.batch_normalization(
-            _rows(x), gamma, beta, layer.epsilon, activation=activation, after_relu=after_relu
+            fast.rows(x), gamma, beta, layer.epsilon, activation=activation, after_relu=after_relu
         )
         for moving, batch in ((layer.moving_mean.value, mean), (layer.moving_variance.value, variance)):
             moving.assign_sub((moving - batch) * (1.0 - layer.momentum))
@@ -181,33 +179,27 @@ class _ForwardPass:
 
 
 def _convolution(layer: Layer, x: Tensor, *, mask_gradient: bool) -> Tensor:
-    relu = layer.use_bias and _is_relu(layer)  # taken together with the bias
-    y = fast.convolution(
-        tf.cast(x, layer.compute_dtype),
-        _computed_in(layer, layer.kernel),
-        _computed_in(layer, layer.bias),
-        strides=layer.strides[0],
-        padding=layer.padding.upper(),
-        relu=relu,
-        mask_gradient=mask_gradient,
-    )
+    x, kernel = _in_dtype(layer, x, layer.kernel)
+    y = fast.convolution(x, kernel, layer.strides[0], layer.padding.upper())
+    if layer.bias is None:
+        return layer.activation(y)
+    relu = _is_relu(layer)  # taken together with the bias
+    y = fast.add_bias(y, *_in_dtype(layer, layer.bias), relu=relu, mask_gradient=mask_gradient)
     return y if relu else layer.activation(y)
 
 
 def _pooled_convolution(layer: Layer, pooling: Layer, x: Tensor) -> Tensor:
     """Convolve, take maxima and add the bias; without the activation."""
-    return fast.pooled_convolution(
-        tf.cast(x, layer.compute_dtype),
-        _computed_in(layer, layer.kernel),
-        _computed_in(layer, layer.bias),
-        pooling,
-        in_pairs=_window(pooling) == (2, 2),
-        strides=layer.strides[0],
-        padding=layer.padding.upper(),
-    )
+    x, kernel = _in_dtype(layer, x, layer.kernel)
+    (bias,) = _in_dtype(layer, tf.zeros(layer.filters) if layer.bias is None else layer.bias)
+    strides, padding = layer.strides[0], layer.padding.upper()
+    tiled = _window(pooling) == (2, 2) and output_tiling.suits(x, kernel, strides, channels=layer.filters)
+    if tiled and x.shape[0] is not None:  # compiling for each shape is not worth it where the batch is unknown
+        return output_tiling.pooled_convolution(x, kernel, bias, padding)
+    return pooling(fast.convolution(x, kernel, strides, padding)) + bias
 
 
-def _depthwise_convolution_in_float32(layer: keras.layers.DepthwiseConv2D, x: Tensor) -> Tensor:
+def _depthwise_convolution_in_float32(layer: Layer, x: Tensor) -> Tensor:
     step = layer.strides[0]
     y = tf.nn.depthwise_conv2d(
         tf.cast(x, tf.float32), layer.kernel.value, strides=[1, step, step, 1], padding=layer.padding.upper()
@@ -216,14 +208,16 @@ def _depthwise_convolution_in_float32(layer: keras.layers.DepthwiseConv2D, x: Te
     return tf.cast(layer.activation(y), layer.compute_dtype)
 
 
-def _computed_in(layer: Layer, variable: keras.Variable | None) -> Tensor | None:
-    return None if variable is None else tf.cast(variable.value, layer.compute_dtype)
+def _dense(layer: Layer, x: Tensor) -> Tensor:
+    """Multiply and add the bias; without the activation."""
+    y = fast.product(*_in_dtype(layer, x, layer.kernel))
+    return y if layer.bias is None else tf.nn.bias_add(y, *_in_dtype(layer, layer.bias))
 
 
-def _rows(x: Tensor) -> Tensor:
-    """Bring x to (rows, channels), the number of rows static where that of x is."""
-    *others, channels = x.shape
-    return tf.reshape(x, [-1 if None in others else math.prod(others), channels])
+def _in_dtype(layer: Layer, *values: Any) -> list[Tensor]:
+    """Inputs and weights of a layer in the dtype that it computes in."""
+    plain = (value.value if isinstance(value, keras.Variable) else value for value in values)
+    return [tf.cast(value, layer.compute_dtype) for value in plain]
 
 
 def _is_relu(layer: Layer) -> bool:
@@ -288,13 +282,3 @@ def _is_fast_dense(layer: Layer) -> bool:
         and len(layer.input.shape) == 2
         and _has_plain_kernel(layer)
     )
-
-
-def _is_softmax(layer: Layer) -> bool:
-    return _is_fast_dense(layer) and layer.activation is keras.activations.softmax
-
-
-def _dense(layer: Layer, x: Tensor) -> Tensor:
-    """Multiply and add the bias; without the activation."""
-    y = fast.product(tf.cast(x, layer.compute_dtype), _computed_in(layer, layer.kernel))
-    return y if layer.bias is None else tf.nn.bias_add(y, _computed_in(layer, layer.bias))

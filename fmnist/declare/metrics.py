@@ -22,6 +22,7 @@ class Metric:
     chapter: Literal["accuracy", "costs"]  # of the report, where its figures and pairs stand
     meaning: str  # the sentence that says what it measures
     margin: float | None = None  # smallest difference that matters: stored units, or by_ratio a fraction
+    is_whole: bool = False  # the stored value is a whole number
     is_fixed: bool = False  # the same in every run of a configuration
     in_overview: bool = False  # a column of the table of results
     figures: frozenset[Literal["distribution", "trade-off"]] = frozenset()  # drawn of it beside the primary metric's
@@ -41,7 +42,7 @@ def _cost(name: str, label: str, meaning: str, **more: Any) -> Metric:
 
 
 _SECONDS: dict[str, Any] = {"unit": "s", "scale": 1, "digits": 1}
-_MEBIBYTES: dict[str, Any] = {"unit": "MiB", "scale": 2**-20, "digits": 1}
+_MEBIBYTES: dict[str, Any] = {"unit": "MiB", "scale": 2**-20, "digits": 1, "is_whole": True}
 _BOTH = frozenset({"distribution", "trade-off"})
 
 METRICS: Mapping[str, Metric] = {
@@ -110,7 +111,7 @@ METRICS: Mapping[str, Metric] = {
         _cost(
             "parameter_count", "parameters",
             "Number of weights of the model, those that are not trained included.",
-            unit="", scale=1, digits=0, needs_exclusive=False, is_fixed=True, in_overview=True,
+            unit="", scale=1, digits=0, needs_exclusive=False, is_whole=True, is_fixed=True, in_overview=True,
         ),
     )
 }  # fmt: skip

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pyarrow as pa
 
-from fmnist.declare import Hyperparameters, Seeds
+from fmnist.declare import METRICS, Hyperparameters, Seeds
 
 STATUSES = ("ok", "failed", "diverged")
 
@@ -42,21 +42,15 @@ SCHEMA = pa.schema(
         pa.field("error", pa.string()),  # what ended a failed or diverged run
         pa.field("attempts", pa.int32(), nullable=False),  # starts of the run, the successful one included
         pa.field("resumed", pa.bool_(), nullable=False),  # from a checkpoint: left out of timings
-        # accuracy
-        *(pa.field(f"{part}_accuracy", pa.float64()) for part in ("test", "validation", "train")),
-        *(pa.field(f"{part}_loss", pa.float64()) for part in ("test", "validation", "train")),
+        # metrics
+        *(pa.field(name, pa.int64() if metric.is_whole else pa.float64()) for name, metric in METRICS.items()),
+        # course of the training
+        pa.field("validation_loss", pa.float64()),
+        pa.field("train_loss", pa.float64()),
         pa.field("best_epoch", pa.int32()),  # epoch of the lowest validation loss, from 1
         pa.field("epochs_run", pa.int32()),
-        # time
         pa.field("compile_seconds", pa.float64()),  # building the model, tracing and compiling its functions
-        pa.field("train_seconds", pa.float64()),
-        pa.field("epoch_seconds", pa.float64()),
         pa.field("evaluate_seconds", pa.float64()),  # validation after each epoch and the final scores
-        pa.field("total_seconds", pa.float64()),
-        # memory
-        pa.field("parameter_count", pa.int64()),
-        *(pa.field(f"host_{kind}_bytes", pa.int64()) for kind in ("allocated", "library")),
-        *(pa.field(f"device_{kind}_bytes", pa.int64()) for kind in ("peak", "nvml")),
         # placement
         pa.field("placement", pa.string(), nullable=False),  # shared or exclusive
         pa.field("neighbours", pa.int32()),  # most runs at a time beside it on the node, or on its GPU

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fmnist.compare.intervals import Array
-from fmnist.compare.paired_tests import equivalence_t, holm, paired_t
+from fmnist.compare.paired import equivalence_t, holm, paired_t
 from fmnist.compare.sequential import planned_analyses, reject_at_analyses
 
 MARGIN, SPREAD = 0.2, 0.3  # points; the spread is what one architecture shows between seeds
@@ -54,9 +54,7 @@ class StoppingFigures:
     studies: int
     false_difference: float  # a pair without a difference is claimed to differ: the family-wise error
     false_equivalence: float  # a pair at or beyond the margin is claimed equivalent: the family-wise error
-    peeking_error: (
-        float  # false_difference of stopping at the first analysis whose plain Holm-adjusted p is small enough
-    )
+    peeking_error: float  # false_difference of stopping at the first plain Holm-adjusted p that is small enough
     decided: float  # share of pairs with a claim by the last analysis
     decided_by_plain_tests: float  # the same of plain tests, Holm-adjusted, once at the last analysis
     repeats: float  # mean number of repeats of a configuration, which goes on while one of its pairs is open
@@ -89,17 +87,17 @@ def simulate_stopping(
     differences = np.stack([values[..., a] - values[..., b] for a, b in pairs], axis=1)
     difference_p = np.stack([paired_t(differences[..., :n]) for n in analyses], axis=1)
     equivalence_p = np.stack([equivalence_t(differences[..., :n], margin) for n in analyses], axis=1)
-    claims = reject_at_analyses(difference_p, equivalence_p, analyses, alpha)
+    rejections = reject_at_analyses(difference_p, equivalence_p, analyses, alpha)
     gaps = np.array([abs(means[a] - means[b]) for a, b in pairs])
     plain = (holm(difference_p[:, -1]) <= alpha) | (holm(equivalence_p[:, -1]) <= alpha)
     return StoppingFigures(
         studies=studies,
-        false_difference=_any_share(claims.difference > 0, gaps == 0),
-        false_equivalence=_any_share(claims.equivalence > 0, gaps >= margin),
+        false_difference=_any_share(rejections.difference > 0, gaps == 0),
+        false_equivalence=_any_share(rejections.equivalence > 0, gaps >= margin),
         peeking_error=_any_share(np.asarray((holm(difference_p) <= alpha).any(axis=1)), gaps == 0),
-        decided=float(((claims.difference > 0) | (claims.equivalence > 0)).mean()),
+        decided=float(((rejections.difference > 0) | (rejections.equivalence > 0)).mean()),
         decided_by_plain_tests=float(plain.mean()),
-        repeats=_mean_repeats(claims.difference, claims.equivalence, pairs, analyses),
+        repeats=_mean_repeats(rejections.difference, rejections.equivalence, pairs, analyses),
         cap=analyses[-1],
     )
 

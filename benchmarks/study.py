@@ -19,7 +19,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +174,7 @@ def compare(script: Sequence[float], project: Sequence[float]) -> dict[str, Any]
 
 
 def _known_interval(summary: Summary) -> dict[str, Any] | None:
-    return asdict(summary.mean_t_interval) if summary.mean_t_interval.known else None
+    return summary.mean_t_interval._asdict() if summary.mean_t_interval.known else None
 
 
 def overlap(one: Interval, other: Interval) -> bool:

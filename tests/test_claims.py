@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fmnist.compare.claim_evaluation import Estimate, read_family
+from fmnist.compare import Estimate, claim_verdicts
 from fmnist.data import CLASS_NAMES, load_data
 from fmnist.report.claim_checks import (
     UndecidableError,
@@ -57,7 +57,7 @@ def sums_of(recalls=RECALLS, *, other=0.88, taken_for=TOP, repeats=range(10), se
 
 
 def reading(parts, region):
-    return read_family([([getattr(part, "estimate", part) for part in parts], region)])[0][0]
+    return claim_verdicts([([getattr(part, "estimate", part) for part in parts], region)])[0][0]
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fmnist.compare.comparison import compare_pairs
+from fmnist.compare.comparison import cliffs_delta, compare_pairs
 from fmnist.compare.intervals import Interval
-from fmnist.compare.power import repeats_for_difference, repeats_for_equivalence
+from fmnist.compare.paired import repeats_for_difference, repeats_for_equivalence
 from fmnist.declare.metrics import METRICS
 from fmnist.report.pair_text import remarks, repeats_text, seen_from
 from fmnist.report.table import NOTHING
@@ -63,6 +63,18 @@ def test_time_is_compared_by_its_ratio_and_less_is_better():
     assert (pair.ratio_interval.lower, pair.ratio_interval.upper) == pytest.approx(expected)
     assert pair.mean_difference == pytest.approx(-11.0)
     assert pair.probability_a_better == 1.0
+
+
+def test_cliffs_delta():
+    assert cliffs_delta(np.array([3.0, 4, 5]), np.array([1.0, 2])) == 1.0
+    assert cliffs_delta(np.array([1.0, 2, 3]), np.array([2.0, 2, 4])) == pytest.approx((2 - 5) / 9)
+    assert math.isnan(cliffs_delta(np.array([]), np.array([1.0])))
+
+
+def test_ties_count_by_half_in_the_chance_to_be_better():
+    a, b = [0.91, 0.9, 0.92, 0.905, 0.93], [0.9, 0.92, 0.92, 0.9, 0.9]
+    assert only({"a": a, "b": b}).probability_a_better == 3.5 / 5
+    assert only({"a": a, "b": b}, SECONDS).probability_a_better == 1.5 / 5
 
 
 def test_equivalent_times_within_the_margin_as_a_fraction():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from fmnist.compare.intervals import constant, mean_interval, summarize, wilson_interval
+from fmnist.compare.intervals import is_constant, mean_estimate, summarize, wilson_interval
 
 SAMPLE = np.random.default_rng(3).gamma(2.0, size=24)
 VARIED = st.lists(st.floats(-1e3, 1e3).map(lambda x: round(x, 3)), min_size=4, max_size=12, unique=True)
@@ -15,21 +15,21 @@ VARIED = st.lists(st.floats(-1e3, 1e3).map(lambda x: round(x, 3)), min_size=4, m
 
 def test_t_interval_agrees_with_scipy():
     theirs = stats.ttest_1samp(SAMPLE, 0).confidence_interval(0.95)
-    ours = mean_interval(SAMPLE)
+    ours = mean_estimate(SAMPLE).interval()
     assert (ours.lower, ours.upper) == pytest.approx((theirs.low, theirs.high))
 
 
 @given(VARIED)
 def test_interval_of_the_negated_sample_is_mirrored(values):
     sample = np.array(values)
-    plain, negated = mean_interval(sample), mean_interval(-sample)
+    plain, negated = mean_estimate(sample).interval(), mean_estimate(-sample).interval()
     assert (negated.lower, negated.upper) == pytest.approx((-plain.upper, -plain.lower), rel=1e-9, abs=1e-6)
 
 
 @given(VARIED, st.floats(-100, 100))
 def test_interval_moves_with_the_sample(values, shift):
     sample = np.array(values)
-    plain, moved = mean_interval(sample), mean_interval(sample + shift)
+    plain, moved = mean_estimate(sample).interval(), mean_estimate(sample + shift).interval()
     assert (moved.lower, moved.upper) == pytest.approx((plain.lower + shift, plain.upper + shift), rel=1e-6, abs=1e-6)
 
 
@@ -77,5 +77,5 @@ def test_summary_of_a_degenerate_sample(values, n, known):
 
 def test_constant_rows_are_seen_through_rounding():
     rows = np.array([[0.9123 - 0.91, 0.9223 - 0.92], [0.0, 1e-9], [1e9, 1e9]])
-    assert constant(rows).tolist() == [True, False, True]
-    assert [mean_interval(row).known for row in rows] == [False, True, False]
+    assert is_constant(rows).tolist() == [True, False, True]
+    assert [mean_estimate(row).interval().known for row in rows] == [False, True, False]

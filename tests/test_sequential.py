@@ -16,6 +16,7 @@ from fmnist.compare.sequential import (
     reject_at_analyses,
 )
 from fmnist.declare.metrics import METRICS
+from fmnist.report.methods import analyses_words
 from fmnist.report.pair_text import remarks, repeats_text, seen_from
 from fmnist.report.table import NOTHING
 from tests.small_frames import frame_of
@@ -70,7 +71,7 @@ def test_the_level_is_a_probability():
         nominal_levels((5, 10), 1.5, two_sided=True)
 
 
-def test_a_single_look_is_a_plain_test():
+def test_a_single_analysis_is_a_plain_test():
     assert analysis_levels((20,), 0.05, two_sided=True) == pytest.approx((0.05,))
 
 
@@ -78,20 +79,17 @@ def test_planned_analyses():
     assert planned_analyses(30) == (5, 10, 15, 20, 25, 30)
     assert planned_analyses(6) == (5, 6)
     assert planned_analyses(4) == (4,)
-    with pytest.raises(ValueError, match="analyses: got cap 2"):
+    with pytest.raises(ValueError, match="--max-repeats: got 2, expected at least 3"):
         planned_analyses(2)
 
 
 def test_rejections_step_down_by_holm_and_stay():
     analyses = (10, 20)
     first, last = analysis_levels(analyses, 0.05, two_sided=True)
-    third, half = (
-        analysis_levels(analyses, 0.05 / 3, two_sided=True)[0],
-        analysis_levels(analyses, 0.025, two_sided=True)[0],
-    )
+    third, half = (analysis_levels(analyses, alpha, two_sided=True)[0] for alpha in (0.05 / 3, 0.025))
     assert third < half < first < last
     unknown = np.full((2, 3), np.nan)
-    # the smallest passes at a third, then the next at a half; the last fails even alone, and passes at the last
+    # the smallest passes at a third, then the next at a half; the last fails even alone, and passes at the end
     p_values = np.array([[0.99 * half, 0.99 * third, 1.01 * first], [1.0, 1.0, 0.99 * last]])
     assert reject_at_analyses(p_values, unknown, analyses, 0.05).difference.tolist() == [1, 1, 2]
     p_values[0, 1] = 1.01 * third
@@ -100,8 +98,8 @@ def test_rejections_step_down_by_holm_and_stay():
 
 def test_a_pair_decided_one_way_is_not_tested_the_other_way_later():
     tiny, unlikely = 1e-12, 1.0
-    claims = reject_at_analyses(np.array([[unlikely], [tiny]]), np.array([[tiny], [tiny]]), (10, 20), 0.05)
-    assert (claims.difference.tolist(), claims.equivalence.tolist()) == ([0], [1])
+    rejected = reject_at_analyses(np.array([[unlikely], [tiny]]), np.array([[tiny], [tiny]]), (10, 20), 0.05)
+    assert (rejected.difference.tolist(), rejected.equivalence.tolist()) == ([0], [1])
 
 
 def test_a_study_is_decided_pair_by_pair_and_stops():
@@ -136,13 +134,13 @@ def test_more_rows_never_change_a_decision():
     assert len(decided) > 2
 
 
-def test_the_last_look_is_final_also_inconclusive():
+def test_the_last_analysis_is_final_also_inconclusive():
     a = values_around(0.900, 0.004, 20, 1)
     (pair,) = decide(frame_of({"a": a, "b": a[::-1]}), ACCURACY, 0.0001, ANALYSES)
     assert (pair.verdict, pair.analysis, pair.final) == ("inconclusive", 3, True)
 
 
-def test_a_diverged_run_counts_as_looked_at_and_a_missing_one_does_not():
+def test_a_diverged_run_counts_as_attempted_and_a_missing_one_does_not():
     values = {"a": values_around(0.90, 0.001, 10, 1), "b": values_around(0.95, 0.001, 10, 2)}
     values["a"][3] = None
     frame = frame_of(values)
@@ -171,7 +169,7 @@ def test_the_order_of_labels_and_rows_does_not_matter():
         assert pair.analysis == other.analysis
 
 
-def test_a_label_without_rows_counts_in_the_family_and_is_not_looked_at():
+def test_a_label_without_rows_counts_in_the_family_and_is_in_no_analysis():
     later = 0
     for seed in range(10):
         frame = frame_of({label: values_around(0.9, 0.002, 20, [seed, ord(label)]) for label in "ab"})
@@ -188,8 +186,8 @@ def test_a_label_without_rows_counts_in_the_family_and_is_not_looked_at():
 @pytest.mark.parametrize(
     ("analyses", "words"), [((5,), "one analysis at 5 repeats"), ((5, 10, 15), "analyses at 5, 10 and 15 repeats")]
 )
-def test_a_design_says_when_it_analyses(analyses, words):
-    assert Design(metric="test_accuracy", analyses=analyses).describe() == words
+def test_a_design_says_when_its_analyses_are(analyses, words):
+    assert analyses_words(Design(metric="test_accuracy", analyses=analyses)) == words
 
 
 def described(values, analyses, margin=0.0001):
@@ -200,7 +198,7 @@ def described(values, analyses, margin=0.0001):
     return pair, remarks(seen_from(pair, "a"), ACCURACY, analyses, 1), repeats_text(pair, analyses)
 
 
-def test_an_inconclusive_pair_of_a_design_says_its_next_look_and_plans_nothing():
+def test_an_inconclusive_pair_of_a_design_says_its_next_analysis_and_plans_nothing():
     values = {"a": values_around(0.90, 0.003, 10, 1), "b": values_around(0.9025, 0.003, 10, 5)}
     pair, words, plan = described(values, ANALYSES)
     assert (pair.verdict, pair.repeats_to_decide) == ("inconclusive", None)

@@ -14,7 +14,7 @@ ALPHA = 0.05
 
 def spread_p(a, b):
     ratio = log_spread_ratio(a, b)
-    return math.nan if math.isnan(ratio.value) else ratio.error_at(abs(ratio.value))
+    return math.nan if math.isnan(ratio.value) else ratio.p_value(abs(ratio.value))
 
 
 def draw(kind, generator, size):
@@ -37,7 +37,7 @@ def test_the_test_of_spreads_sees_a_spread_three_times_as_large():
     generator = np.random.default_rng(0)
     a, b = generator.normal(size=(2, 500, 15)) * np.array([3.0, 1.0])[:, None, None]
     assert np.mean([spread_p(*pair) <= ALPHA for pair in zip(a, b, strict=True)]) > 0.8
-    bounds = np.array([log_spread_ratio(*pair).bounds() for pair in zip(a, b, strict=True)])
+    bounds = np.array([log_spread_ratio(*pair).interval() for pair in zip(a, b, strict=True)])
     assert np.mean((bounds[:, 0] < math.log(3)) & (math.log(3) < bounds[:, 1])) > 0.93
 
 

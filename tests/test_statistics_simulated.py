@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.stopping_rule import simulate_stopping
 from fmnist.compare.comparison import compare_pairs
-from fmnist.compare.intervals import mean_interval, wilson_interval
-from fmnist.compare.paired_tests import equivalence_t, holm, paired_t, signed_rank
+from fmnist.compare.intervals import mean_estimate, wilson_interval
+from fmnist.compare.paired import equivalence_t, holm, paired_t, signed_rank
 from fmnist.compare.sequential import planned_analyses
 from fmnist.declare.metrics import METRICS
 
@@ -117,7 +117,7 @@ def test_verdicts_of_whole_comparisons_err_as_their_tests_do():
 
 @pytest.mark.parametrize("n", [3, 5, 10, 30])
 def test_t_intervals_cover_as_often_as_they_say(n):
-    intervals = [mean_interval(sample) for sample in samples(10_000, n)]
+    intervals = [mean_estimate(sample).interval() for sample in samples(10_000, n)]
     covered = np.mean([interval.lower < 0 < interval.upper for interval in intervals])
     assert covered == pytest.approx(0.95, abs=tolerance(10_000))
 

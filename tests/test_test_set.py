@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from fmnist.compare.claim_evaluation import layered_estimate
-from fmnist.compare.test_set import variance_layers, variance_layers_of_means
+from fmnist.compare.test_set import layered_estimate, variance_layers, variance_layers_of_means
 
 
 def test_the_two_layers_are_kept_apart():
@@ -53,6 +52,6 @@ def test_both_layers_together_cover_new_seeds_and_new_images_as_often_as_they_sa
     for _ in range(studies):
         level = 0.7 + image_spread * generator.uniform(-0.2, 0.2, images) + generator.normal(0, 0.03, (runs, 1))
         scores = generator.random((runs, images)) < level
-        low, high = layered_estimate(scores.mean(axis=1), variance_layers(scores)).bounds()
+        low, high = layered_estimate(scores.mean(axis=1), variance_layers(scores)).interval()
         covered += low < 0.7 < high
     assert covered / studies == pytest.approx(0.955, abs=0.025)

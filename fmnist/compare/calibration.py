@@ -74,12 +74,8 @@ def calibration_bins(confidence: npt.NDArray[np.floating], right: npt.NDArray[np
     # a bin holds its upper edge, as in Guo et al.; 0 goes to the first
     place = np.maximum(np.ceil(probability * BINS).astype(np.int64) - 1, 0)
     cell = (place + BINS * np.arange(len(place))[:, None]).ravel()
-    weights = (None, probability, right, (probability - right) ** 2)
+    weights = (np.ones_like(probability), probability, right, (probability - right) ** 2)
+    size = BINS * len(place)
     return CalibrationBins(
-        *(
-            np.bincount(cell, None if weight is None else weight.ravel(), BINS * len(place))
-            .astype(np.float64)
-            .reshape(-1, BINS)
-            for weight in weights
-        )
+        *(np.bincount(cell, item.ravel(), size).astype(np.float64).reshape(-1, BINS) for item in weights)
     )

@@ -10,32 +10,49 @@ What is generalised to: new seeds and validation splits of the same configuratio
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from fmnist import UserError
 from fmnist.compare.comparable import metric_table
-from fmnist.compare.intervals import FAMILY_ERROR, Interval, mean_interval, mean_of
-from fmnist.compare.paired_tests import (
-    Basis,
-    PairTests,
-    cliffs_delta,
-    holm,
-    pair_tests,
-    standardized_difference,
-    win_share,
-)
-from fmnist.compare.power import repeats_range
-from fmnist.compare.sequential import PairDecision
-from fmnist.compare.verdicts import PairSample, Verdict, decide_verdict, pair_samples
+from fmnist.compare.intervals import FAMILY_ERROR, Array, Interval, mean_estimate, mean_of, sample_deviation
+from fmnist.compare.paired import Basis, PairTests, holm, pair_tests, repeats_range
 from fmnist.declare import Metric
 
+Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
 FEWEST_TO_PLAN = 5  # common repeats; the spread of fewer is too rough to plan by
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PairSample:
+    """The values of a pair over the repeats they share, and their differences on the scale of the analysis."""
+
+    a: str
+    b: str
+    values_a: Array  # (n,) stored units
+    values_b: Array
+    differences: Array  # (n,) a - b, or log(a / b) for time, memory and size
+    margin: float | None  # on the same scale
+    left_out: int  # repeats with a value of one of the two only
+    no_ratio: int  # common repeats left out because a value is 0 or less
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairDecision:
+    """What a group-sequential design knows of a pair when the analyses so far are done; see `sequential`."""
+
+    a: str
+    b: str
+    verdict: Verdict  # of a against b
+    analysis: int  # number, from 1, of the analysis that decided, else of the latest; 0: none was made
+    n: int  # common repeats at that analysis
+    final: bool  # decided, or at its last analysis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +64,6 @@ class PairComparison:
     better); verdict and probability speak of a being better.
     """
 
-    metric: str
     a: str
     b: str
     n: int  # common repeats
@@ -63,14 +79,14 @@ class PairComparison:
     signed_rank_p_holm: float  # exact Wilcoxon, adjusted
     margin: float | None  # accuracy: in stored units; time, memory and size: fraction of b; None: none was set
     equivalence_p_holm: float  # two one-sided tests, the greater p, adjusted; decides equivalent; NaN without margin
-    d_z: float  # paired Cohen's d, mean / standard deviation of the differences (or log ratios)
+    d_z: float  # paired Cohen's d (1988), mean / standard deviation of the differences (or log ratios)
     cliffs_delta: float
-    probability_a_better: float  # share of common repeats won by a, ties by half
+    probability_a_better: float  # share of common repeats in which a is better, ties by half
     verdict: Verdict  # of a against b
     decision: PairDecision | None  # of the group-sequential design that gave the verdict; None: the tests above did
     # fewest and most common repeats at which the verdict has a chance of 0.8, were the true difference anywhere in its
     # interval and the spread the observed one, at the level that Bonferroni leaves the pair; infinite above 10,000;
-    # None for a pair that is decided, below 5 repeats, without a spread, and where a design plans the next analysis
+    # None for a pair that is decided, below 5 repeats, without a spread, and where a design gives the next analysis
     repeats_to_decide: tuple[float, float] | None
 
 
@@ -91,34 +107,68 @@ def compare_pairs(
     group-sequential design over the same labels in the same order give the verdicts in place of these tests, which do
     not allow for its analyses.
 
-    Raises UserError for a margin that is not positive, for two rows of one label and repeat, and for time or memory
-    of shared rows or mixed hardware.
+    Raises UserError for a margin that is not positive, ValueError for rows that metric_table refuses.
     """
     if margin is not None and not margin > 0:
         raise UserError(f"margin: got {margin}, expected a number above 0, or None to leave equivalence untested")
     samples = pair_samples(metric_table(frame, metric, labels), metric, margin)
-    tests = [pair_tests(sample.differences, sample.limit) for sample in samples]
+    tests = [pair_tests(sample.differences, sample.margin) for sample in samples]
+    p_values = holm(np.array([pair[:3] for pair in tests]).reshape(-1, 3).T).T.tolist()  # each kind is a family
+    adjusted = [
+        pair._replace(signed_rank_p=rank, difference_p=difference, equivalence_p=equivalence)
+        for pair, (rank, difference, equivalence) in zip(tests, p_values, strict=True)
+    ]
     decided = {(decision.a, decision.b): decision for decision in decisions}
-    level = FAMILY_ERROR / max(sum(not np.isnan(pair.difference_p) for pair in tests), 1)
+    level = FAMILY_ERROR / max(sum(pair.basis != "none" for pair in tests), 1)
     return [
-        _describe(sample, adjusted, metric, margin, decided.get((sample.a, sample.b)), level)
-        for sample, adjusted in zip(samples, _adjust(tests), strict=True)
+        _comparison(sample, pair, metric, margin, decided.get((sample.a, sample.b)), level)
+        for sample, pair in zip(samples, adjusted, strict=True)
     ]
 
 
-def _adjust(tests: Sequence[PairTests]) -> list[PairTests]:
-    """Adjust each of the three kinds of p value over the family of pairs, by Holm's procedure."""
-    adjusted: dict[str, list[Any]] = {
-        kind: holm(np.array([getattr(pair, kind) for pair in tests])).tolist()
-        for kind in ("signed_rank_p", "difference_p", "equivalence_p")
-    }
-    return [
-        replace(pair, **{kind: p_values[place] for kind, p_values in adjusted.items()})
-        for place, pair in enumerate(tests)
-    ]
+def pair_samples(table: pd.DataFrame, metric: Metric, margin: float | None) -> list[PairSample]:
+    """Take the common repeats of every pair of columns of a metric_table, on the scale of the analysis."""
+    return [_pair_sample(table, a, b, metric, margin) for a, b in itertools.combinations(table.columns, 2)]
 
 
-def _describe(
+def decide_verdict(mean: float, metric: Metric, *, different: bool, equivalent: bool) -> Verdict:
+    """Give the verdict on a against b from what could be claimed of them; `mean` is their mean difference.
+
+    Equivalent goes before better and worse: a difference significantly below the margin does not matter.
+    """
+    if equivalent:
+        return "equivalent"
+    if different:
+        return "better" if (mean > 0) == (metric.direction == "up") else "worse"
+    return "inconclusive"
+
+
+def cliffs_delta(a: Array, b: Array) -> float:
+    """Cliff's delta, P(a > b) - P(a < b) over all pairs of one of `a` and one of `b`, in [-1, 1]; NaN if one is empty.
+
+    Cliff (1993), Psychological Bulletin 114. Takes no notice of the pairing.
+    """
+    return mean_of(np.sign(a[:, None] - b).ravel())
+
+
+def _pair_sample(table: pd.DataFrame, a: str, b: str, metric: Metric, margin: float | None) -> PairSample:
+    both = table[[a, b]].dropna()
+    relative = metric.by_ratio
+    usable = both[(both > 0).all(axis=1)] if relative else both
+    values_a, values_b = usable[a].to_numpy(), usable[b].to_numpy()
+    return PairSample(
+        a=a,
+        b=b,
+        values_a=values_a,
+        values_b=values_b,
+        differences=np.log(values_a) - np.log(values_b) if relative else values_a - values_b,
+        margin=float(np.log1p(margin)) if margin and relative else margin,
+        left_out=int((table[a].notna() != table[b].notna()).sum()),
+        no_ratio=len(both) - len(usable),
+    )
+
+
+def _comparison(
     sample: PairSample,
     tests: PairTests,
     metric: Metric,
@@ -127,32 +177,30 @@ def _describe(
     level: float,
 ) -> PairComparison:
     """Put one pair's figures together; `tests` are adjusted, `level` is its share of the error by Bonferroni."""
-    differences, n = sample.differences, len(sample.differences)
-    gaps = sample.values_a - sample.values_b
-    logs = differences if metric.by_ratio else np.empty(0)
-    claims = {"different": tests.difference_p <= FAMILY_ERROR, "equivalent": tests.equivalence_p <= FAMILY_ERROR}
-    verdict = decision.verdict if decision else decide_verdict(mean_of(differences), metric, **claims)
+    differences = sample.differences
+    gap = mean_estimate(sample.values_a - sample.values_b)
+    log_ratio = mean_estimate(differences if metric.by_ratio else np.empty(0))
+    significant = {"different": tests.difference_p <= FAMILY_ERROR, "equivalent": tests.equivalence_p <= FAMILY_ERROR}
+    verdict = decision.verdict if decision else decide_verdict(mean_of(differences), metric, **significant)
     is_planned = verdict == "inconclusive" and not decision
-    ratio_interval = mean_interval(logs)
     return PairComparison(
-        metric=metric.name,
         a=sample.a,
         b=sample.b,
-        n=n,
+        n=gap.n,
         left_out=sample.left_out,
         no_ratio=sample.no_ratio,
-        mean_difference=mean_of(gaps),
-        interval=mean_interval(gaps),
-        ratio=math.exp(mean_of(logs)),
-        ratio_interval=Interval(lower=math.exp(ratio_interval.lower), upper=math.exp(ratio_interval.upper)),
+        mean_difference=gap.value,
+        interval=gap.interval(),
+        ratio=math.exp(log_ratio.value),
+        ratio_interval=Interval(*map(math.exp, log_ratio.interval())),
         basis=tests.basis,
         difference_p_holm=tests.difference_p,
         signed_rank_p_holm=tests.signed_rank_p,
         margin=margin,
         equivalence_p_holm=tests.equivalence_p,
-        d_z=standardized_difference(differences),
+        d_z=mean_of(differences) / sample_deviation(differences),
         cliffs_delta=cliffs_delta(sample.values_a, sample.values_b),
-        probability_a_better=win_share(differences if metric.direction == "up" else -differences),
+        probability_a_better=mean_of(np.heaviside(differences if metric.direction == "up" else -differences, 0.5)),
         verdict=verdict,
         decision=decision,
         repeats_to_decide=_repeats_to_decide(sample, level) if is_planned else None,
@@ -161,10 +209,10 @@ def _describe(
 
 def _repeats_to_decide(sample: PairSample, level: float) -> tuple[float, float] | None:
     """Plan the repeats of an inconclusive pair; more than there are, since these did not decide."""
-    n, interval = len(sample.differences), mean_interval(sample.differences)
+    n, interval = len(sample.differences), mean_estimate(sample.differences).interval()
     if n < FEWEST_TO_PLAN or not interval.known:
         return None
-    spread = float(sample.differences.std(ddof=1))
-    margin = float("nan") if sample.limit is None else sample.limit / spread
-    fewest, most = repeats_range(interval.lower / spread, interval.upper / spread, margin, level)
+    deviation = sample_deviation(sample.differences)
+    margin = float("nan") if sample.margin is None else sample.margin / deviation
+    fewest, most = repeats_range(interval.lower / deviation, interval.upper / deviation, margin, level)
     return max(fewest, n + 1), max(most, n + 1)

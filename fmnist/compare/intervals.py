@@ -1,13 +1,13 @@
-"""Summaries and confidence intervals of small samples: what a number carries besides its value.
+"""Summaries, estimates and confidence intervals of small samples: what a number carries besides its value.
 
-Use: `summarize(values)` for one configuration and metric, `mean_interval` beneath it, `wilson_interval` for shares.
-Pure functions of numpy arrays.
+Use: `summarize(values)` for one configuration and metric, `mean_estimate` for a mean with its error, `wilson_interval`
+for shares. Pure functions of numpy arrays.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,16 +15,13 @@ from scipy import special, stats
 
 Array = npt.NDArray[np.float64]
 
-# values on the scale of an analysis (accuracy, logarithm of a ratio) that differ by less are one value: rounding
-SAME = 1e-12
 FAMILY_ERROR = 0.05  # chance of any false claim in a family of tests, and that an interval misses
+ROUNDING_ERROR = 1e-12  # values on the scale of an analysis (accuracy, log ratio) that differ by less are equal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
+class Interval(NamedTuple):
     """A confidence interval in the unit of its estimate; both bounds are NaN where the sample allows none."""
 
-    confidence: ClassVar[float] = 1 - FAMILY_ERROR  # nominal coverage
     lower: float
     upper: float
 
@@ -34,6 +31,32 @@ class Interval:
         return not np.isnan(self.lower)
 
 
+UNKNOWN = Interval(float("nan"), float("nan"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """An estimate whose error follows Student's t, on the scale of the analysis."""
+
+    value: float
+    standard_error: float  # NaN or 0: nothing is known of the error, and nothing can be decided
+    degrees_of_freedom: float  # n - 1 of the seeds, more where test images add to the error
+    n: int  # repeats
+
+    def interval(self, error: float = FAMILY_ERROR) -> Interval:
+        """Give the interval that misses the true value with chance `error`."""
+        if not self.standard_error > 0:
+            return UNKNOWN
+        half = float(special.stdtrit(self.degrees_of_freedom, 1 - error / 2)) * self.standard_error
+        return Interval(self.value - half, self.value + half)
+
+    def p_value(self, distance: float) -> float:
+        """Two-sided p value of a true value this far away; 1 for a distance below 0, or an unknown error."""
+        if not (self.standard_error > 0 and distance > 0):
+            return 1.0
+        return float(2 * special.stdtr(self.degrees_of_freedom, -distance / self.standard_error))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """The sample of one metric of one configuration, in stored units; NaN where n is too small for the figure."""
@@ -41,19 +64,44 @@ class Summary:
     n: int  # finite values
     mean: float  # NaN for n = 0, as the quartiles, minimum and maximum
     standard_deviation: float  # of the sample (n - 1 in the denominator); NaN for n < 2
-    median: float
-    lower_quartile: float  # linear interpolation between order statistics, as the upper one
-    upper_quartile: float
     minimum: float
+    lower_quartile: float  # linear interpolation between order statistics, as the upper one
+    median: float
+    upper_quartile: float
     maximum: float
     # Student's t: it covers no less than the bootstrap at any n, skewed values or not (docs/log.md)
     mean_t_interval: Interval  # NaN for n < 2 or where all values are equal
 
 
-def finite(values: Any) -> Array:
-    """Take the finite values of a sequence, in their order, as float64 of shape (n,); None counts as NaN."""
-    array = np.asarray(values, dtype=np.float64).ravel()
-    return array[np.isfinite(array)]
+def summarize(values: Any) -> Summary:
+    """Describe a sample of any length, also of none; values that are not finite are left out."""
+    sample = np.asarray(values, dtype=np.float64).ravel()  # None becomes NaN
+    sample = sample[np.isfinite(sample)]
+    mean = mean_estimate(sample)
+    quartiles = np.quantile(sample if mean.n else [np.nan], [0, 0.25, 0.5, 0.75, 1]).tolist()
+    minimum, lower, median, upper, maximum = quartiles
+    return Summary(
+        n=mean.n,
+        mean=mean.value,
+        standard_deviation=float(sample.std(ddof=1)) if mean.n > 1 else float("nan"),
+        minimum=minimum,
+        lower_quartile=lower,
+        median=median,
+        upper_quartile=upper,
+        maximum=maximum,
+        mean_t_interval=mean.interval(),
+    )
+
+
+def mean_estimate(sample: Array) -> Estimate:
+    """Mean of a sample of shape (n,) with Student's error, s / sqrt(n) on n - 1 degrees of freedom.
+
+    Of the differences of common repeats it is the paired t: for new seeds on the same test images. Assumes a normal
+    sample, or an n that makes its mean normal. The error is NaN for n < 2 and where all values are equal.
+    """
+    n = len(sample)
+    error = sample_deviation(sample) / max(n, 1) ** 0.5
+    return Estimate(value=mean_of(sample), standard_error=error, degrees_of_freedom=n - 1, n=n)
 
 
 def mean_of(sample: Array) -> float:
@@ -61,35 +109,9 @@ def mean_of(sample: Array) -> float:
     return float(sample.mean()) if len(sample) else float("nan")
 
 
-def summarize(values: Any) -> Summary:
-    """Describe a sample of any length, also of none; values that are not finite are left out."""
-    sample = finite(values)
-    n = len(sample)
-    quantiles = np.quantile(sample, [0, 0.25, 0.5, 0.75, 1]) if n else np.full(5, np.nan)
-    return Summary(
-        n=n,
-        mean=mean_of(sample),
-        standard_deviation=float(sample.std(ddof=1)) if n > 1 else float("nan"),
-        minimum=float(quantiles[0]),
-        lower_quartile=float(quantiles[1]),
-        median=float(quantiles[2]),
-        upper_quartile=float(quantiles[3]),
-        maximum=float(quantiles[4]),
-        mean_t_interval=mean_interval(sample),
-    )
-
-
-def mean_interval(sample: Array) -> Interval:
-    """Student's 95 % t interval of the mean of a sample of shape (n,): mean +- t(n - 1) s / sqrt(n).
-
-    Assumes a normal sample, or an n that makes its mean normal. NaN for n < 2 and where all values are equal.
-    """
-    n = len(sample)
-    lower = upper = float("nan")
-    if n > 1 and not constant(sample):
-        half = float(special.stdtrit(n - 1, 1 - FAMILY_ERROR / 2) * sample.std(ddof=1) / np.sqrt(n))
-        lower, upper = float(sample.mean()) - half, float(sample.mean()) + half
-    return Interval(lower=lower, upper=upper)
+def sample_deviation(sample: Array) -> float:
+    """Standard deviation (n - 1) of a sample of shape (n,); NaN for n < 2 and where all values are equal: no spread."""
+    return float("nan") if is_constant(sample) else float(sample.std(ddof=1))
 
 
 def wilson_interval(successes: int, n: int) -> Interval:
@@ -97,15 +119,12 @@ def wilson_interval(successes: int, n: int) -> Interval:
 
     NaN for n = 0.
     """
-    lower = upper = float("nan")
-    if n:
-        lower, upper = map(float, stats.binomtest(successes, n).proportion_ci(Interval.confidence, "wilson"))
-    return Interval(lower=lower, upper=upper)
+    return Interval(*stats.binomtest(successes, n).proportion_ci(1 - FAMILY_ERROR, "wilson")) if n else UNKNOWN
 
 
-def constant(samples: Array) -> npt.NDArray[np.bool_]:
+def is_constant(samples: Array) -> npt.NDArray[np.bool_]:
     """Which rows of `samples`, shape (..., n), hold one value only, up to rounding; True for n = 0 too."""
     if samples.shape[-1] == 0:
         return np.ones(samples.shape[:-1], dtype=np.bool_)
     largest = np.maximum(np.abs(samples).max(axis=-1), 1.0)
-    return np.asarray(np.ptp(samples, axis=-1) <= SAME * largest, dtype=np.bool_)
+    return np.asarray(np.ptp(samples, axis=-1) <= ROUNDING_ERROR * largest, dtype=np.bool_)

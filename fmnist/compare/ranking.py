@@ -18,12 +18,8 @@ from scipy import special, stats
 
 from fmnist.compare.comparable import metric_table
 from fmnist.compare.comparison import PairComparison
-from fmnist.compare.intervals import Array, constant
+from fmnist.compare.intervals import Array, is_constant
 from fmnist.declare import Metric
-
-GENERALISES_TO = (
-    "Blocks are repeats: the test speaks of new seeds and validation splits on this data set, not of other data sets."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +45,14 @@ def friedman(frame: pd.DataFrame, metric: Metric, labels: Sequence[str] | None =
     complete = table.dropna()
     ranks = rank_rows(complete.to_numpy(), metric)
     averages = ranks.mean(axis=0) if len(ranks) else np.full(table.shape[1], np.nan)
-    order = sorted(range(table.shape[1]), key=lambda column: (averages[column], str(table.columns[column])))
+    order = sorted(zip(averages.tolist(), map(str, table.columns), strict=True))
     n, k = ranks.shape
     f_statistic = p = float("nan")
-    if n > 1 and k > 2 and not constant(ranks).all():
+    if n > 1 and k > 2 and not is_constant(ranks).all():
         f_statistic, p = _iman_davenport(ranks)
     return Friedman(
-        labels=tuple(str(table.columns[column]) for column in order),
-        average_ranks=tuple(float(averages[column]) for column in order),
+        labels=tuple(label for _, label in order),
+        average_ranks=tuple(rank for rank, _ in order),
         n=n,
         left_out=len(table) - n,
         f_statistic=f_statistic,

@@ -1,22 +1,22 @@
 """Adding repeats until every pair is decided, without raising the chance of a false claim: a group-sequential design.
 
 Testing after 5, 10, 15 ... repeats and stopping at the first p below 0.05 claims falsely far more often than 5 %. Here
-the interim analyses share the error out: at each a test may spend as much as the O'Brien-Fleming-type spending function
-of Lan and DeMets (1983), Biometrika 70, allows by then: by the share t of the largest number of repeats, alpha(t) = 2 -
-2 Phi(z(1 - alpha / 2) / sqrt(t)) of a one-sided error alpha; little early, so that the last analysis is nearly a plain
-test. The levels follow from the joint normal distribution of the statistics at the analyses (Armitage, McPherson and
-Rowe 1969, JRSS A 132). Derived for normal statistics, they are applied to p values of t tests, Jennison and Turnbull
-(2000), section 4.4 ("significance level approach"). Alone that spends up to 12 % too much where repeats are few
-(measured: 5.6 % instead of 5 % at analyses 5 to 10), since t statistics of few repeats hang together less than normal
-ones; so the information is counted in degrees of freedom, n - 1, and a share 1 / largest n of the error is kept back.
-`analysis_levels` does both, and tests/test_statistics_simulated.py shows that the error then holds.
+the interim analyses share the error out: each may spend as much as the O'Brien-Fleming-type spending function of Lan
+and DeMets (1983), Biometrika 70, allows by then: by the share t of the largest number of repeats,
+alpha(t) = 2 - 2 Phi(z(1 - alpha / 2) / sqrt(t)) of a one-sided error alpha; little early, so that the last analysis is
+nearly a plain test. The levels follow from the joint normal distribution of the statistics at the analyses (Armitage,
+McPherson and Rowe 1969, JRSS A 132). Derived for normal statistics, they are applied to p values of t tests, Jennison
+and Turnbull (2000), section 4.4 ("significance level approach"). Alone that spends up to 12 % too much where repeats
+are few (measured: 5.6 % instead of 5 % at analyses 5 to 10), since t statistics of few repeats hang together less than
+normal ones; so the information is counted in degrees of freedom, n - 1, and a share 1 / largest n of the error is kept
+back. `analysis_levels` does both, and tests/test_statistics_simulated.py shows that the error then holds.
 
 Over the pairs Holm's procedure is applied at each analysis, with the levels of the spending function at alpha / (pairs
 not yet rejected), Maurer and Bretz (2013), Statistics in Biopharmaceutical Research 5: it keeps the family-wise error
 over pairs and analyses, whatever the pairs' dependence. Differences and equivalences are two families, as in
-fmnist.compare.comparison. A decision stands once made; the analyses and their largest n must be fixed before the first.
+fmnist.compare.comparison. A decision stands once made; the analyses must be fixed before the first.
 
-Estimates after an early stop are a little too far from 0 (the stop favours large ones); the report says so.
+Estimates after an early stop are a little too far from 0: the stop favours large ones.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,12 +35,10 @@ from scipy import optimize, special
 
 from fmnist import UserError
 from fmnist.compare.comparable import metric_table
+from fmnist.compare.comparison import PairDecision, PairSample, decide_verdict, pair_samples
 from fmnist.compare.intervals import FAMILY_ERROR, Array, mean_of
-from fmnist.compare.paired_tests import UNTESTED, pair_tests
-from fmnist.compare.verdicts import PairSample, Verdict, decide_verdict, pair_samples
+from fmnist.compare.paired import UNTESTED, pair_tests
 from fmnist.declare import Metric
-
-Looks = npt.NDArray[np.int64]
 
 NODES_PER_STEP = 4  # Gauss-Legendre nodes for each standard deviation of an increment
 REACH = 9.0  # standard deviations beyond which nothing is left of a normal distribution
@@ -53,47 +52,22 @@ class Design:
     metric: str
     analyses: tuple[int, ...]  # repeats, increasing
 
-    def describe(self) -> str:
-        """Say when: analyses at 5, 10 and 15 repeats."""
-        *earlier, last = map(str, self.analyses)
-        return f"analyses at {', '.join(earlier)} and {last} repeats" if earlier else f"one analysis at {last} repeats"
 
+class Rejections(NamedTuple):
+    """Analysis (from 1) that rejected each null hypothesis, 0 where none did; integers of shape (..., pairs)."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairDecision:
-    """What is known of a pair when the analyses so far are done."""
-
-    a: str
-    b: str
-    verdict: Verdict  # of a against b
-    analysis: (
-        int  # number, from 1, of the analysis that decided, else of the latest; 0: the pair has not been looked at
-    )
-    n: int  # common repeats at that analysis
-    final: bool  # decided, or looked at for the last time
+    difference: npt.NDArray[np.int64]
+    equivalence: npt.NDArray[np.int64]
 
 
 def planned_analyses(cap: int) -> tuple[int, ...]:
-    """Spread ANALYSES evenly from FIRST_ANALYSIS repeats to `cap`, the last; fewer where they would be the same.
+    """Spread ANALYSES analyses from FIRST_ANALYSIS repeats to `cap`, the last, evenly; fewer where two would be one.
 
     UserError for a cap below 3: fewer repeats decide nothing.
     """
     if cap < 3:
-        raise UserError(f"analyses: got cap {cap}, expected at least 3 repeats")
+        raise UserError(f"--max-repeats: got {cap}, expected at least 3")
     return tuple(int(n) for n in np.unique(np.rint(np.linspace(min(FIRST_ANALYSIS, cap), cap, ANALYSES))))
-
-
-def analysis_levels(analyses: tuple[int, ...], alpha: float, *, two_sided: bool) -> tuple[float, ...]:
-    """Level that the p value of a t test must not exceed at each analysis (numbers of repeats, at least 2, increasing).
-
-    UserError for other analyses, ValueError for an alpha outside (0, 1).
-    """
-    if not analyses or analyses[0] < 2 or any(after <= before for before, after in itertools.pairwise(analyses)):
-        raise UserError(
-            f"analyses: got {analyses}, expected increasing numbers of repeats of at least 2, e.g. (5, 10, 20)"
-        )
-    kept_back = 1 / analyses[-1] if len(analyses) > 1 else 0.0  # one analysis is a plain t test, which is exact
-    return nominal_levels(tuple(n - 1 for n in analyses), alpha * (1 - kept_back), two_sided=two_sided)
 
 
 def decide(
@@ -104,71 +78,49 @@ def decide(
     *,
     labels: Sequence[str] | None = None,
 ) -> list[PairDecision]:
-    """Replay the analyses that the rows allow and give each pair's decision; the same rows give the same decisions.
+    """Repeat every analysis that the rows allow and give each pair's decision; the same rows give the same decisions.
 
-    `analyses` are numbers of repeats: the analysis at n sees the repeats 0 to n - 1, and a pair is analysed there once
-    both labels have a row of each of these repeats, of whatever status (a run that diverged has a row with a null
-    metric, and its repeat counts as looked at but not as common). A pair that is decided needs no further rows.
-    `frame`, `margin` and `labels` as in comparison.compare_pairs; a label without any row is not looked at, but counts
-    in the family, since the levels are fixed before the first analysis (compare_pairs counts the tests that were made).
+    `analyses` are numbers of repeats: the analysis at n reads the repeats 0 to n - 1, and includes a pair once both
+    labels have a row of each of these repeats, of whatever status (a run that diverged has a row with a null metric,
+    and its repeat counts as attempted and not as common). A pair that is decided needs no further rows. `frame`,
+    `margin` and `labels` as in comparison.compare_pairs; a label without any row is in no analysis, but counts in the
+    family, since the levels are fixed before the first analysis (compare_pairs counts the tests that were made).
     """
     analysis_levels(analyses, FAMILY_ERROR, two_sided=True)  # refuses analyses that are none
-    table = metric_table(frame, metric)
-    table = table if labels is None else table.reindex(columns=list(labels))
+    table = metric_table(frame, metric, labels)
     pairs = list(zip(*(pair_samples(table[table.index < n], metric, margin) for n in analyses), strict=True))
-    attempted = {label: set(rows) for label, rows in frame.groupby("label")["repeat"]}
-    there = [attempted.get(first.a, set()) & attempted.get(first.b, set()) for first, *_ in pairs]
-    seen = [sum(repeats.issuperset(range(n)) for n in analyses) for repeats in there]
+    attempted = {label: set(repeats) for label, repeats in frame.groupby("label")["repeat"]}
+    made = {label: sum(repeats.issuperset(range(n)) for n in analyses) for label, repeats in attempted.items()}
+    last = [min(made.get(first.a, 0), made.get(first.b, 0)) for first, *_ in pairs]
     tests = [
-        [
-            pair_tests(sample.differences, sample.limit) if place < last else UNTESTED
-            for place, sample in enumerate(pair)
-        ]
-        for pair, last in zip(pairs, seen, strict=True)
+        [pair_tests(at.differences, at.margin) if place < stop else UNTESTED for place, at in enumerate(pair)]
+        for pair, stop in zip(pairs, last, strict=True)
     ]
     difference_p, equivalence_p = (
         np.array([[getattr(test, kind) for test in pair] for pair in tests]).reshape(-1, len(analyses)).T
         for kind in ("difference_p", "equivalence_p")
     )
-    claims = reject_at_analyses(difference_p, equivalence_p, analyses, FAMILY_ERROR)
-    claimed = zip(claims.difference.tolist(), claims.equivalence.tolist(), strict=True)
-    return [_decision(*given, metric) for given in zip(pairs, seen, claimed, strict=True)]
+    rejections = reject_at_analyses(difference_p, equivalence_p, analyses, FAMILY_ERROR)
+    numbers = zip(pairs, last, rejections.difference.tolist(), rejections.equivalence.tolist(), strict=True)
+    return [_decision(pair, stop, difference, equal, metric) for pair, stop, difference, equal in numbers]
 
 
-@dataclass(frozen=True)
-class Claims:
-    """Look (from 1) at which each null hypothesis was rejected, 0 where it was not; integers of shape (..., pairs)."""
-
-    difference: Looks
-    equivalence: Looks
-
-
-def reject_at_analyses(difference_p: Array, equivalence_p: Array, analyses: tuple[int, ...], alpha: float) -> Claims:
-    """Apply the design to p values of shape (..., analyses, pairs), NaN where there is none; leading axes are studies.
-
-    At each analysis both families step down by Holm: the smallest p of the pairs not yet decided is compared with the
-    level at alpha / (hypotheses of its family not rejected so far), until one fails. A pair with a claim of either kind
-    is decided and no longer tested; its other hypothesis still counts as not rejected.
-    """
-    claims = Claims(*(np.zeros(difference_p.shape[:-2] + difference_p.shape[-1:], dtype=np.int64) for _ in range(2)))
-    families = (
-        (difference_p, claims.difference, _level_table(analyses, difference_p.shape[-1], alpha, two_sided=True)),
-        (equivalence_p, claims.equivalence, _level_table(analyses, difference_p.shape[-1], alpha, two_sided=False)),
+def _decision(
+    samples: Sequence[PairSample], last: int, difference: int, equivalence: int, metric: Metric
+) -> PairDecision:
+    """Give a pair's decision: its sample at each analysis, the number of its last one, and of those that rejected."""
+    analysis = max(difference, equivalence) or last  # of one analysis, if both are rejected
+    sample = samples[analysis - 1]
+    significant = {"different": difference > 0, "equivalent": equivalence > 0}
+    verdict = decide_verdict(mean_of(sample.differences), metric, **significant)
+    return PairDecision(
+        a=sample.a,
+        b=sample.b,
+        verdict=verdict,
+        analysis=analysis,
+        n=len(sample.differences) if analysis else 0,
+        final=verdict != "inconclusive" or analysis == len(samples),
     )
-    for place in range(len(analyses)):
-        is_open = (claims.difference == 0) & (claims.equivalence == 0)
-        for p_values, rejected, levels in families:
-            current = np.where(is_open & ~np.isnan(p_values[..., place, :]), p_values[..., place, :], np.inf)
-            for _ in range(current.shape[-1]):
-                smallest = current.argmin(axis=-1)[..., None]
-                done = np.minimum((rejected > 0).sum(axis=-1, keepdims=True), len(levels) - 1)
-                claimed = np.take_along_axis(current, smallest, axis=-1) <= levels[done, place]
-                if not claimed.any():
-                    break
-                before = np.take_along_axis(rejected, smallest, axis=-1)
-                np.put_along_axis(rejected, smallest, np.where(claimed, place + 1, before), axis=-1)
-                np.put_along_axis(current, smallest, np.inf, axis=-1)
-    return claims
 
 
 def open_labels(decisions: Sequence[PairDecision]) -> list[str]:
@@ -182,28 +134,52 @@ def next_analysis(decisions: Sequence[PairDecision], analyses: Sequence[int]) ->
     return analyses[min(waiting)] if waiting else None
 
 
+def reject_at_analyses(
+    difference_p: Array, equivalence_p: Array, analyses: tuple[int, ...], alpha: float
+) -> Rejections:
+    """Apply the design to p values of shape (..., analyses, pairs), NaN where there is none; leading axes are studies.
+
+    At each analysis both families step down by Holm: the smallest p of the pairs not yet decided is compared with the
+    level at alpha / (hypotheses of its family not rejected so far), until one fails. A pair with a rejection of either
+    kind is decided and no longer tested; its other hypothesis still counts as not rejected.
+    """
+    *studies, _, pairs = difference_p.shape
+    rejections = Rejections(*np.zeros((2, *studies, pairs), dtype=np.int64))
+    families = (
+        (difference_p, rejections.difference, _level_table(analyses, pairs, alpha, two_sided=True)),
+        (equivalence_p, rejections.equivalence, _level_table(analyses, pairs, alpha, two_sided=False)),
+    )
+    for place in range(len(analyses)):
+        is_open = (rejections.difference == 0) & (rejections.equivalence == 0)
+        for p_values, rejected, levels in families:
+            current = np.where(is_open & ~np.isnan(p_values[..., place, :]), p_values[..., place, :], np.inf)
+            for _ in range(pairs):
+                smallest = current.argmin(axis=-1)[..., None]
+                done = np.minimum((rejected > 0).sum(axis=-1, keepdims=True), pairs - 1)
+                passes = np.take_along_axis(current, smallest, axis=-1) <= levels[done, place]
+                if not passes.any():
+                    break
+                before = np.take_along_axis(rejected, smallest, axis=-1)
+                np.put_along_axis(rejected, smallest, np.where(passes, place + 1, before), axis=-1)
+                np.put_along_axis(current, smallest, np.inf, axis=-1)
+    return rejections
+
+
 def _level_table(analyses: tuple[int, ...], pairs: int, alpha: float, *, two_sided: bool) -> Array:
     """Levels by number of hypotheses rejected so far and analysis, shape (pairs, analyses)."""
-    shares = [alpha / (pairs - done) for done in range(pairs)]
-    return np.array([analysis_levels(analyses, share, two_sided=two_sided) for share in shares]).reshape(
-        pairs, len(analyses)
-    )
+    levels = [analysis_levels(analyses, alpha / (pairs - done), two_sided=two_sided) for done in range(pairs)]
+    return np.array(levels).reshape(pairs, len(analyses))
 
 
-def _decision(samples: Sequence[PairSample], seen: int, claimed: tuple[int, int], metric: Metric) -> PairDecision:
-    """Read one pair's decision from its sample at each analysis, how many it had, and those that claimed."""
-    analysis = max(claimed) or seen  # both claims are of one analysis, if there are two
-    sample = samples[analysis - 1]
-    different, equivalent = (number > 0 for number in claimed)
-    verdict = decide_verdict(mean_of(sample.differences), metric, different=different, equivalent=equivalent)
-    return PairDecision(
-        a=sample.a,
-        b=sample.b,
-        verdict=verdict,
-        analysis=analysis,
-        n=len(sample.differences) if analysis else 0,
-        final=verdict != "inconclusive" or analysis == len(samples),
-    )
+def analysis_levels(analyses: tuple[int, ...], alpha: float, *, two_sided: bool) -> tuple[float, ...]:
+    """Level that the p value of a t test must not exceed at each analysis (numbers of repeats, at least 2, increasing).
+
+    ValueError for other analyses, and for an alpha outside (0, 1).
+    """
+    if not analyses or analyses[0] < 2 or any(after <= before for before, after in itertools.pairwise(analyses)):
+        raise ValueError(f"analyses: got {analyses}, expected increasing numbers of repeats of at least 2: (5, 10, 20)")
+    kept_back = 1 / analyses[-1] if len(analyses) > 1 else 0.0  # one analysis is a plain t test, which is exact
+    return nominal_levels(tuple(n - 1 for n in analyses), alpha * (1 - kept_back), two_sided=two_sided)
 
 
 @lru_cache(maxsize=4096)
@@ -230,15 +206,6 @@ def nominal_levels(analyses: tuple[int, ...], alpha: float, *, two_sided: bool) 
     return tuple(levels)
 
 
-def _nodes(boundary: float, deviation: float, finest: float) -> tuple[Array, Array]:
-    """Gauss-Legendre nodes and weights from far below 0 to the boundary, dense enough for steps of size `finest`."""
-    low, high = -REACH * deviation, min(boundary, REACH * deviation)
-    # a power of two, so that few sets of nodes are ever computed
-    nodes, weights = _gauss_legendre(1 << math.ceil(math.log2(max(64.0, NODES_PER_STEP * (high - low) / finest))))
-    half = (high - low) / 2
-    return low + half * (nodes + 1), half * weights
-
-
 @lru_cache(maxsize=16)
 def _gauss_legendre(count: int) -> tuple[Array, Array]:
     return np.polynomial.legendre.leggauss(count)
@@ -250,12 +217,15 @@ def _mass_below(
     """Nodes below the boundary and the probability at each, given those of the analysis before.
 
     The statistic is B(t), normal with standard deviation sqrt(t), of a test that has not rejected yet; it grows by
-    independent normal steps.
+    independent normal steps. Gauss-Legendre nodes from far below 0, dense enough for steps of size `finest`.
     """
-    nodes, weights = _nodes(boundary, deviation, finest)
-    earlier, mass = before
+    low, high = -REACH * deviation, min(boundary, REACH * deviation)
+    # a power of two, so that few sets of nodes are ever computed
+    points, weights = _gauss_legendre(1 << math.ceil(math.log2(max(64.0, NODES_PER_STEP * (high - low) / finest))))
+    half = (high - low) / 2
+    nodes, (earlier, mass) = low + half * (points + 1), before
     density = np.exp(-(((nodes[:, None] - earlier) / step) ** 2) / 2) / math.sqrt(2 * math.pi)
-    return nodes, weights * (density @ mass) / step
+    return nodes, half * weights * (density @ mass) / step
 
 
 def _boundary(before: tuple[Array, Array], step: float, spent: float, deviation: float) -> float:

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from fmnist.compare.claim_evaluation import Estimate
-from fmnist.compare.intervals import FAMILY_ERROR, Array, Interval, constant
+from fmnist.compare.intervals import FAMILY_ERROR, UNKNOWN, Array, Estimate, Interval, is_constant
 
 FEWEST_FOR_RATIO = 3  # pairs; with two, each deviates by half of its range
 FEWEST_FOR_INTERVAL = 5  # values; Bonett's trimmed mean needs them
@@ -24,7 +23,7 @@ def log_spread_ratio(a: Array, b: Array) -> Estimate:
     n = len(a)
     deviations = np.abs(np.array([a - np.median(a), b - np.median(b)])) if n else np.empty((2, 0))
     remaining = (deviations.sum(axis=1, keepdims=True) - deviations) / max(n - 1, 1)
-    if n < FEWEST_FOR_RATIO or constant(np.array([a, b])).any() or (remaining < np.finfo(np.float64).eps).any():
+    if n < FEWEST_FOR_RATIO or is_constant(np.array([a, b])).any() or (remaining < np.finfo(np.float64).eps).any():
         nothing = float("nan")
         return Estimate(value=nothing, standard_error=nothing, degrees_of_freedom=n - 1, n=n)
     ratio, without_one = np.log(deviations.mean(axis=1)), np.log(remaining)
@@ -40,15 +39,14 @@ def standard_deviation_interval(sample: Array) -> Interval:
     degrees of freedom; the chi-square interval covers 95, 82 and 76 %.
     """
     n = len(sample)
-    if n < FEWEST_FOR_INTERVAL or constant(sample[None])[0]:
-        return Interval(lower=float("nan"), upper=float("nan"))
+    if n < FEWEST_FOR_INTERVAL or is_constant(sample):
+        return UNKNOWN
     z = float(special.ndtri(1 - FAMILY_ERROR / 2))
     centred = sample - stats.trim_mean(sample, 1 / (2 * np.sqrt(n - 4)))
     kurtosis = n * float((centred**4).sum()) / float(((sample - sample.mean()) ** 2).sum()) ** 2
     factor = n / (n - z)
     half = z * factor * np.sqrt((kurtosis - (n - 3) / n) / (n - 1))
-    lower, upper = (float(np.sqrt(factor * sample.var(ddof=1) * np.exp(end))) for end in (-half, half))
-    return Interval(lower=lower, upper=upper)
+    return Interval(*(float(np.sqrt(factor * sample.var(ddof=1) * np.exp(end))) for end in (-half, half)))
 
 
 def at_epoch_limit(finished: pd.DataFrame) -> int:

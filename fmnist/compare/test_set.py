@@ -7,12 +7,12 @@ shrink the first and never the second.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from fmnist.compare.intervals import Array
+from fmnist.compare.intervals import Array, Estimate, mean_estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,3 +66,18 @@ def variance_layers_of_means(run_means: Array, image_means: Array, mean_square: 
         test_set_standard_error=float(image_means.std(ddof=1) / np.sqrt(images)) if images > 1 else float("nan"),
         residual_variance=max(squares, 0.0) / ((runs - 1) * (images - 1)) if runs > 1 and images > 1 else 0.0,
     )
+
+
+def layered_estimate(differences: Array, *layers: VarianceLayers) -> Estimate:
+    """Mean of the differences of common repeats, shape (n,), for new seeds and other test images.
+
+    `layers` are those of each set of images that the values stand on: they add their variance without the run x image
+    residual, which the variance between runs holds already. Degrees of freedom by Welch (1938) and Satterthwaite
+    (1946), those of the images taken as infinite.
+    """
+    seeds = mean_estimate(differences)
+    if not seeds.standard_error > 0:  # no spread to judge the seeds by, whatever the images say
+        return seeds
+    variance = seeds.standard_error**2 + sum(item.image_variance for item in layers)
+    freedom = seeds.degrees_of_freedom * (variance / seeds.standard_error**2) ** 2
+    return replace(seeds, standard_error=float(np.sqrt(variance)), degrees_of_freedom=freedom)

@@ -11,15 +11,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from fmnist.compare import (
-    Array,
     Estimate,
     at_epoch_limit,
     layered_estimate,
     log_spread_ratio,
-    paired_estimate,
+    mean_estimate,
     variance_layers,
     variance_layers_of_means,
 )
@@ -49,7 +49,7 @@ class Unit:
 
     def text(self, estimate: Estimate) -> str:
         """Write an estimate with its 95 % interval and n: +0.25 [-0.10, +0.60] points (n = 10)."""
-        values = np.array([estimate.value, *estimate.bounds()])
+        values = np.array([estimate.value, *estimate.interval()])
         shown = np.exp(values) if self.logarithm else values
         texts = (number(value, self.digits, scale=self.scale, signed=not self.logarithm) for value in shown)
         return "{} [{}, {}] ".format(*texts) + f"{self.name} (n = {estimate.n})"
@@ -93,7 +93,7 @@ def cost_ratio(findings: Findings, label: str, other: str, metric: str) -> list[
     if found is None or found.refusal:
         raise UndecidableError(found.refusal if found else f"no run has a value of {name}")
     a, b = common_values(found.samples[label], found.samples[other])
-    return [Part(words=f"{name} of {label} to that of {other}", estimate=paired_estimate(np.log(a / b)))]
+    return [Part(words=f"{name} of {label} to that of {other}", estimate=mean_estimate(np.log(a / b)))]
 
 
 def spread_ratio(findings: Findings, label: str, other: str) -> list[Part]:
@@ -122,7 +122,7 @@ def best_epoch_gap(findings: Findings, label: str, other: str) -> list[Part]:
             f"the best epoch is censored by the limit of epochs in {first} runs of {label} and {second} of {other}"
         )
     a, b = common_values(*(rows["best_epoch"] for rows in both))
-    return [Part(words=f"best epoch of {label} less that of {other}", estimate=paired_estimate(a - b))]
+    return [Part(words=f"best epoch of {label} less that of {other}", estimate=mean_estimate(a - b))]
 
 
 def recall_gap(findings: Findings, *classes: str) -> list[Part]:
@@ -196,7 +196,7 @@ def _require_finished(findings: Findings, *labels: str) -> None:
         raise UndecidableError(f"no finished run of {', '.join(missing)}")
 
 
-def common_values(a: pd.Series, b: pd.Series) -> tuple[Array, Array]:
+def common_values(a: pd.Series, b: pd.Series) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Give the values of two samples over the repeats (their index) that both have."""
     both = pd.concat([a, b], axis=1).dropna().astype(float).to_numpy()
     return both[:, 0], both[:, 1]

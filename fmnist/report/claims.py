@@ -1,7 +1,7 @@
 """The original report's claims, each held against the study that repeats it: confirmed, refuted or not decidable.
 
 A claim is a quantity, measured by fmnist.report.claim_checks, and the region in which the report says it lies; one
-evaluator (fmnist.compare.claim_evaluation) reads them all. A claim that nothing here repeats is open.
+evaluator (fmnist.compare.claims) reads them all. A claim that nothing here repeats is open.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from fmnist.compare import FAMILY_ERROR, Reading, Region, read_family
+from fmnist.compare import FAMILY_ERROR, ClaimVerdict, Region, claim_verdicts
 from fmnist.declare import DEFAULT_MARGINS
 from fmnist.report.claim_checks import (
     EPOCHS,
@@ -62,7 +62,7 @@ class Outcome:
     """What became of one claim, and on what that stands: a row of the table."""
 
     claim: str
-    reading: Reading
+    reading: ClaimVerdict
     remark: str = ""  # what the reading leaves out: sure, yet too small to matter
     p: float = float("nan")  # of the reading, adjusted over the claims of the table
     generalises_to: str = ""
@@ -77,7 +77,7 @@ def outcomes_of(findings: Findings) -> list[Outcome]:
     measured = [_measured(claim, findings) for claim in claims]
     analyses = len(findings.study.design.analyses) if findings.study.design else 1
     estimates = [[part.estimate for part in parts] for parts, _ in measured]
-    readings = read_family(list(zip(estimates, (claim.region for claim in claims), strict=True)), analyses)
+    readings = claim_verdicts(list(zip(estimates, (claim.region for claim in claims), strict=True)), analyses)
     share = FAMILY_ERROR / (analyses * len(claims))
     tested = [
         _outcome(claim, parts, reason, reading, error, share)
@@ -94,7 +94,9 @@ def _measured(claim: Claim, findings: Findings) -> tuple[list[Part], str]:
         return [], str(error)
 
 
-def _outcome(claim: Claim, parts: Sequence[Part], reason: str, reading: Reading, error: float, share: float) -> Outcome:
+def _outcome(
+    claim: Claim, parts: Sequence[Part], reason: str, reading: ClaimVerdict, error: float, share: float
+) -> Outcome:
     """Put one claim's outcome into words; `share` is the error that Bonferroni leaves it."""
     shown, unit = _deciding(parts, claim.region), claim.unit
     return Outcome(
@@ -115,9 +117,9 @@ def _deciding(parts: Sequence[Part], region: Region) -> list[Part]:
     return [min(group, key=lambda part: region.depth(part.estimate.value)) for group in groups.values()]
 
 
-def _size_remark(claim: Claim, shown: Sequence[Part], reading: Reading, share: float) -> str:
+def _size_remark(claim: Claim, shown: Sequence[Part], reading: ClaimVerdict, share: float) -> str:
     """Say where a difference is surely smaller than the smallest that matters."""
-    bounds = [part.estimate.bounds(share) for part in shown]
+    bounds = [part.estimate.interval(share) for part in shown]
     small = [-claim.margin < lower and upper < claim.margin for lower, upper in bounds]
     if not small or not all(small):
         return ""

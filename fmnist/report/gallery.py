@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fmnist.compare import GENERALISES_TO, cliques, pareto_front, unbarred_pairs
+from fmnist.compare import cliques, pareto_front, unbarred_pairs
 from fmnist.data import CLASS_NAMES, Dataset
 from fmnist.declare import METRICS, Metric
 from fmnist.report import comparison_plot, plot
@@ -144,7 +144,8 @@ def _ranks(findings: Findings) -> Iterator[Picture]:
     caption = (
         f"Average rank by {primary.metric.label} over {tested.n:,} complete repeats; 1 is best. A bar joins"
         " configurations that no verdict tells apart (adjusted pairwise tests, not one critical distance)."
-        f" Friedman test of all: {statistic}, {p_words(tested.p)}. {GENERALISES_TO}"
+        f" Friedman test of all: {statistic}, {p_words(tested.p)}. Blocks are"
+        " repeats: the test speaks of new seeds and validation splits on this data set, not of other data sets."
     )
     if tested.left_out:
         caption += f" Left out: {counted(tested.left_out, 'repeat')} without a value of each."

@@ -10,6 +10,7 @@ from fmnist.compare import Design, hardware_of
 from fmnist.data import FASHION_MNIST as DATA
 from fmnist.declare import METRICS
 from fmnist.report.pair_text import margin_words
+from fmnist.report.selection import hardware_words
 from fmnist.report.study_data import Findings
 from fmnist.report.table import counted, names
 
@@ -55,7 +56,7 @@ def measurement(findings: Findings) -> str:
     return (
         f"Runs were made{when} with {', '.join(software) or 'unrecorded versions'}, commit"
         f" {_listed(rows['commit'].str[:10])}{changed}, computed in {_listed(rows['compute_dtype'])} on"
-        f" {'; '.join(hardware_of(rows)) or 'unrecorded hardware'}. Placement of the rows: {placements}. Time and"
+        f" {hardware_words(hardware_of(rows)) or 'unrecorded hardware'}. Placement of the rows: {placements}. Time and"
         " memory, as their tables define them, are compared on exclusive runs (alone on the machine, never resumed) of"
         " one hardware only."
     )
@@ -96,11 +97,17 @@ def _statistics(findings: Findings) -> str:
 def _sequential(design: Design) -> str:
     return (
         f"Repeats were added until every pair was decided on {METRICS[design.metric].label}, by a group-sequential"
-        f" design with {design.describe()}: at each analysis Holm's procedure over the open pairs with"
+        f" design with {analyses_words(design)}: at each analysis Holm's procedure over the open pairs with"
         " O'Brien-Fleming-type alpha spending (Lan and DeMets 1983; Maurer and Bretz 2013), which keeps the family-wise"
-        " level over pairs and"
-        " analyses; its verdicts are the ones given. Estimates after an early stop are a little too far from 0."
+        " level over pairs and analyses; its verdicts are the ones given. Estimates after an early stop are a little too"
+        " far from 0."
     )
+
+
+def analyses_words(design: Design) -> str:
+    """Say when a design decides: analyses at 5, 10 and 15 repeats."""
+    when = "one analysis" if len(design.analyses) == 1 else "analyses"
+    return f"{when} at {names(list(map(str, design.analyses)))} repeats"
 
 
 def _listed(column: pd.Series) -> str:

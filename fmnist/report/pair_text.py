@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fmnist.compare import MOST_REPEATS, PairComparison, Verdict
+from fmnist.compare import FAMILY_ERROR, MOST_REPEATS, PairComparison, Verdict
 from fmnist.declare import Metric
 from fmnist.report.table import NOTHING, counted, number, p_words
 
@@ -155,7 +155,7 @@ def _basis_words(pair: PairComparison) -> str:
 
 def _agreement_words(view: PairView, family: int) -> str:
     """Say where the verdict would change with the test, or the interval, which is the pair's own, seems to deny it."""
-    pair, alpha, rank_p = view.pair, 1 - view.pair.interval.confidence, view.pair.signed_rank_p_holm
+    pair, alpha, rank_p = view.pair, FAMILY_ERROR, view.pair.signed_rank_p_holm
     if view.verdict == "equivalent":
         sure = "The difference is sure, but smaller than the margin that matters. "
         beyond = "The interval reaches beyond the margin; the two one-sided tests stand for one of 90 %."

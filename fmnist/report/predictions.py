@@ -16,7 +16,7 @@ from fmnist.compare import (
     Estimate,
     calibration_bins,
     layered_estimate,
-    paired_estimate,
+    mean_estimate,
     variance_layers,
 )
 from fmnist.data import CLASS_NAMES
@@ -140,7 +140,7 @@ def accuracy_difference(a: PredictionSums, b: PredictionSums) -> Estimate:
     """Test accuracy of a less that of b over their common repeats, for new seeds and other images."""
     difference = right_difference(a, b)
     if not len(difference):
-        return paired_estimate(np.empty(0))
+        return mean_estimate(np.empty(0))
     return layered_estimate(difference.mean(axis=1), variance_layers(difference))
 
 

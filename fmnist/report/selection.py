@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from fmnist import UserError
-from fmnist.compare import Design, PairDecision, decide, select_comparable
-from fmnist.declare import DEFAULT_MARGINS, METRICS
+from fmnist.compare import Design, Hardware, PairDecision, Refusal, decide, select_comparable
+from fmnist.declare import DEFAULT_MARGINS, METRICS, Metric
 from fmnist.store import SCALAR_COLUMNS, STATUSES, Store
 
 FALLBACK_METRIC = "test_accuracy"  # decides a study whose manifest names no metric that is known
@@ -60,10 +60,8 @@ class StudyRows:
         if not METRICS[metric].needs_exclusive:
             return self.finished, ""
         finished = self.rows[self.rows["status"] == "ok"]
-        try:
-            return select_comparable(finished[finished[metric].notna()], METRICS[metric]), ""
-        except ValueError as error:
-            return self.finished, str(error)
+        rows, refusal = select_comparable(finished[finished[metric].notna()], METRICS[metric])
+        return (self.finished, refusal_words(refusal, METRICS[metric])) if refusal else (rows, "")
 
     def values(self, metric: str) -> dict[str, pd.Series]:
         """Give each label's finite values of a metric by repeat, in stored units; labels without any left out."""
@@ -72,9 +70,11 @@ class StudyRows:
         return {label: by_label[label] for label in self.labels if label in by_label}
 
     def decisions(self, design: Design) -> list[PairDecision]:
-        """Decide every pair of the study by its group-sequential design."""
+        """Decide every pair of the study by its group-sequential design; UserError where no rows may be compared."""
         metric = METRICS[design.metric]
-        rows = select_comparable(self.rows if metric.needs_exclusive else self.outcomes, metric)
+        rows, refusal = select_comparable(self.rows if metric.needs_exclusive else self.outcomes, metric)
+        if refusal:
+            raise UserError(refusal_words(refusal, metric))
         return decide(rows, metric, self.margins.get(metric.name), design.analyses, labels=self.labels)
 
     def counts(self) -> pd.DataFrame:
@@ -89,6 +89,24 @@ class StudyRows:
         """The wanted repeats of each label without any row."""
         there = self.outcomes.groupby("label")["repeat"].agg(set)
         return {label: sorted(set(range(self.repeats or 0)) - there.get(label, set())) for label in self.labels}
+
+
+def refusal_words(refusal: Refusal, metric: Metric) -> str:
+    """Say why no rows may be compared on a metric of time or memory."""
+    if refusal.hardware:
+        kinds = f"{len(refusal.hardware)} kinds of hardware ({hardware_words(refusal.hardware)})"
+        return f"{metric.label}: got exclusive rows of {kinds}, expected one"
+    words = {"shared": "shared a machine", "disturbed": "had other runs beside them",
+             "resumed": "were resumed from a checkpoint"}  # fmt: skip
+    why = " or ".join(words[reason] for reason in refusal.reasons)
+    return f"{metric.label}: the runs of {', '.join(refusal.labels)} {why}, expected exclusive runs, not resumed"
+
+
+def hardware_words(kinds: Iterable[Hardware]) -> str:
+    """Name kinds of hardware: EPYC, 2 threads, 0 GPU; Xeon, 1 thread, 0 GPU."""
+    return "; ".join(
+        sorted(f"{model}, {threads:g} thread{'s' * (threads != 1)}, {gpus:g} GPU" for model, threads, gpus in kinds)
+    )
 
 
 def read_rows(store: Store) -> pd.DataFrame:

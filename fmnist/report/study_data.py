@@ -131,10 +131,8 @@ class Findings:
         if not {a, b} <= set(self.predictions):
             return None
         estimate = accuracy_difference(self.predictions[a], self.predictions[b])
-        lower, upper = estimate.bounds()
-        if np.isnan(lower):
-            return None
-        return Interval(lower=lower, upper=upper)
+        interval = estimate.interval()
+        return interval if interval.known else None
 
     def epochs_of(self, label: str) -> pd.DataFrame:
         """The epochs of one label's runs."""

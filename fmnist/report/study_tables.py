@@ -10,6 +10,7 @@ import pandas as pd
 from fmnist.compare import Interval
 from fmnist.data import CLASS_NAMES
 from fmnist.declare import METRICS, OVERVIEW_COSTS, Metric
+from fmnist.report.methods import analyses_words
 from fmnist.report.pair_text import PairView, difference_text, difference_unit, remarks, repeats_text, seen_from
 from fmnist.report.study_data import Findings, MetricFindings
 from fmnist.report.table import (
@@ -186,9 +187,9 @@ def _design_note(found: MetricFindings) -> str:
     if found.design is None:
         return ""
     return (
-        f" The verdicts are those of a group-sequential design with {found.design.describe()}; the p values are of"
-        " plain tests over all repeats and do not allow for the analyses, and estimates after an early stop are a"
-        " little too far from 0."
+        f" The verdicts are those of a group-sequential design with {analyses_words(found.design)}; the p values"
+        " are of plain tests over all repeats and do not allow for the analyses, and estimates after an early stop are"
+        " a little too far from 0."
     )
 
 

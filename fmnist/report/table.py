@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from fmnist.compare import Summary
+from fmnist.compare import FAMILY_ERROR, Summary
 from fmnist.declare import Metric
 
 NOTHING = "\N{EN DASH}"  # what a table shows where a value is not available
@@ -182,7 +182,7 @@ def metric_table(metric: Metric, summaries: Mapping[str, Summary], basis: str) -
             "label": label,
             **{name: getattr(item, name) for name in figures},
             **{f"interval_{name}": getattr(item.mean_t_interval, name) for name in ("lower", "upper")},
-            "confidence": item.mean_t_interval.confidence,
+            "confidence": 1 - FAMILY_ERROR,
         }
         for label, item in summaries.items()
     ]

@@ -14,7 +14,6 @@ from fmnist.compare import (
     FAMILY_ERROR,
     TARGET_ACCURACY,
     at_epoch_limit,
-    finite,
     holm,
     log_spread_ratio,
     standard_deviation_interval,
@@ -115,7 +114,7 @@ def trainability(rows: pd.DataFrame) -> dict[str, Any]:
     for name, values in quantities[["generalisation_gap", "best_epoch", "epochs_run"]].astype(float).items():
         figures |= {str(name): values.mean(), f"{name}_standard_deviation": values.std()}
     accuracy = trained["test_accuracy"].astype(float)
-    spread = standard_deviation_interval(finite(accuracy))
+    spread = standard_deviation_interval(np.array(accuracy.dropna(), np.float64))
     return {**figures, "seed_spread": accuracy.std(), "seed_spread_lower": spread.lower,
             "seed_spread_upper": spread.upper}  # fmt: skip
 
@@ -131,7 +130,7 @@ def spread_words(findings: Findings) -> str:
     tested = [(a, b, ratio) for a, b, ratio in compared if not math.isnan(ratio.value)]
     if not tested:
         return "Too few repeats to compare spreads."
-    adjusted = holm(np.array([ratio.error_at(abs(ratio.value)) for _, _, ratio in tested]))
+    adjusted = holm(np.array([ratio.p_value(abs(ratio.value)) for _, _, ratio in tested]))
     basis = "mean absolute deviation from the median, jackknifed log ratio, Holm-adjusted over the pairs"
     parts = [
         f"{a if ratio.value < 0 else b} is more consistent than {b if ratio.value < 0 else a} (spread"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Sequence
 
-from fmnist.compare import SAME
 from fmnist.declare import METRICS, OVERVIEW_COSTS
+from fmnist.report.methods import analyses_words
 from fmnist.report.pair_text import PairView, difference_words, holm_words, is_turned, margin_words, seen_from
 from fmnist.report.study_data import MOST_SHOWN, Findings, MetricFindings
 from fmnist.report.study_tables import way_to_compare
@@ -52,8 +53,8 @@ def _leader_sentence(findings: Findings, primary: MetricFindings, compared: Sequ
     scope = f"{len(compared):,} configurations"
     if findings.left_out:
         scope = f"the {scope} that are best on validation (of {len(findings.study.finished_labels):,})"
-    size = SAME * max(abs(summary.mean), 1.0)
-    tied = [label for label in compared if abs(summaries[label].mean - summary.mean) <= size]
+    close = {"rel_tol": 1e-12, "abs_tol": 1e-12}  # rounding
+    tied = [label for label in compared if math.isclose(summaries[label].mean, summary.mean, **close)]
     if len(tied) > 1:
         who = f"All {scope}" if len(tied) == len(compared) else f"{_some(tied)} of {scope}"
         also = "the same" if len(tied) == len(compared) else f"the same {which}"
@@ -97,7 +98,7 @@ def _beaten_sentence(views: Sequence[PairView], primary: MetricFindings) -> str:
         parts = [_beaten_part(view, primary) for view in views]
         parts[1:] = [part.replace(f" times its {primary.metric.label}", "") for part in parts[1:]]
     if primary.design:
-        surely = f"decided by a group-sequential design with {primary.design.describe()}"
+        surely = f"decided by a group-sequential design with {analyses_words(primary.design)}"
     else:
         worst = max(view.pair.difference_p_holm for view in views)
         surely = f"{p_bound(worst)}{holm_words(primary.family)}"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import integrate, special, stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import ttost_paired
@@ -158,6 +158,19 @@ def test_power_is_known_and_grows_with_repeats_and_effect():
     alike = np.array([[equivalence_power(n, 0.3, margin, 1e-3) for n in range(2, 40)] for margin in effects[2:]])
     assert np.all(np.diff(alike, axis=0) > -1e-9)
     assert np.all(np.diff(alike, axis=1) > -1e-9)
+
+
+@pytest.mark.parametrize("effect", [3.0, 10.0, 30.0 / math.sqrt(2), 100.0, 100.0 * math.sqrt(2)])
+def test_power_of_two_repeats_is_right_also_where_scipy_has_no_number(effect):
+    critical, shift = stats.t.isf(0.05 / 132, 1), effect * math.sqrt(2)
+
+    def missed(root):  # noncentral t of one degree of freedom: (Z + shift) / root, with root distributed as |Z|
+        return special.ndtr(critical * root - shift) * 2 * stats.norm.pdf(root)
+
+    turn = shift / critical
+    below = integrate.quad(missed, 0, 9 + turn, points=[turn / 2, turn, 2 * turn], limit=500, epsabs=1e-13)[0]
+    assert difference_power(2, effect, 0.05 / 66) == pytest.approx(1 - below, abs=1e-7)
+    assert equivalence_power(2, effect, 0.05, 0.05 / 132) == pytest.approx(0.0, abs=1e-9)
 
 
 @pytest.mark.parametrize("effect", [0.02, 0.3, -1.0, 4.0, 60.0])

@@ -149,8 +149,9 @@ def equivalence_power(n: int, effect: float, margin: float, alpha: float) -> flo
 
 
 def _noncentral_t(t: float, degrees: int, shift: float) -> float:
-    """P(T <= t) of the noncentral t distribution; scipy 1.17 gives NaN in places of the far lower tail: 0 there."""
-    return float(np.nan_to_num(special.nctdtr(degrees, shift, t)))
+    """P(T <= t) of the noncentral t; scipy 1.17 gives NaN in places of its far tails, where it is 0 or 1."""
+    chance = float(special.nctdtr(degrees, shift, t))
+    return float(t > shift) if math.isnan(chance) else chance
 
 
 def repeats_for_difference(effect: float, alpha: float) -> float:

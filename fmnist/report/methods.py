@@ -99,8 +99,8 @@ def _sequential(design: Design) -> str:
         f"Repeats were added until every pair was decided on {METRICS[design.metric].label}, by a group-sequential"
         f" design with {analyses_words(design)}: at each analysis Holm's procedure over the open pairs with"
         " O'Brien-Fleming-type alpha spending (Lan and DeMets 1983; Maurer and Bretz 2013), which keeps the family-wise"
-        " level over pairs and analyses; its verdicts are the ones given. Estimates after an early stop are a little too"
-        " far from 0."
+        " level over pairs and analyses; its verdicts are the ones given. Estimates after an early stop are a little"
+        " too far from 0."
     )
 
 

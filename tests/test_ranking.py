@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fmnist.compare.comparison import compare_pairs
-from fmnist.compare.ranking import cliques, friedman, rank_rows, unbarred_pairs
+from fmnist.compare.ranking import cliques, friedman, unbarred_pairs
 from fmnist.declare.metrics import METRICS
 from tests.small_frames import DEMSAR_AUC, frame_of
 
@@ -17,8 +17,8 @@ DEMSAR = np.array(list(DEMSAR_AUC.values())).T
 
 
 def test_ranks_and_statistics_of_demsar_2006():
-    ranks = rank_rows(DEMSAR, ACCURACY)
-    assert np.round(ranks.mean(axis=0), 3).tolist() == [3.143, 2.0, 2.893, 1.964]
+    ranks = friedman(frame_of(DEMSAR_AUC), ACCURACY).average_ranks
+    assert np.round(ranks, 3).tolist() == [1.964, 2.0, 2.893, 3.143]
 
 
 # Hollander and Wolfe (1973), p. 140: times of 22 players to round first base by three methods, in seconds
@@ -50,9 +50,11 @@ def test_friedman_agrees_with_scipy_and_with_iman_and_davenport():
 
 
 def test_the_direction_of_the_metric_turns_the_ranks():
-    values = np.array([[3.0, 1.0, 2.0], [5.0, 5.0, 9.0]])
-    assert rank_rows(values, METRICS["train_seconds"]).tolist() == [[3, 1, 2], [1.5, 1.5, 3]]
-    assert rank_rows(values, ACCURACY).tolist() == [[1, 3, 2], [2.5, 2.5, 1]]
+    values = {"a": [3.0, 5.0], "b": [1.0, 5.0], "c": [2.0, 9.0]}
+    less = friedman(frame_of(values, "train_seconds"), METRICS["train_seconds"])
+    assert (less.labels, less.average_ranks) == (("b", "a", "c"), (1.25, 2.25, 2.5))
+    more = friedman(frame_of(values), ACCURACY)
+    assert (more.labels, more.average_ranks) == (("c", "a", "b"), (1.5, 1.75, 2.75))
 
 
 def test_repeats_that_all_rank_alike_have_the_exact_chance_of_that_not_zero():

@@ -128,7 +128,9 @@ def compare_pairs(
 
 def pair_samples(table: pd.DataFrame, metric: Metric, margin: float | None) -> list[PairSample]:
     """Take the common repeats of every pair of columns of a metric_table, on the scale of the analysis."""
-    return [_pair_sample(table, a, b, metric, margin) for a, b in itertools.combinations(table.columns, 2)]
+    scaled = float(np.log1p(margin)) if margin and metric.by_ratio else margin
+    pairs = itertools.combinations(table.columns, 2)
+    return [_pair_sample(table, a, b, scaled, by_ratio=metric.by_ratio) for a, b in pairs]
 
 
 def decide_verdict(mean: float, metric: Metric, *, different: bool, equivalent: bool) -> Verdict:
@@ -151,18 +153,17 @@ def cliffs_delta(a: Array, b: Array) -> float:
     return mean_of(np.sign(a[:, None] - b).ravel())
 
 
-def _pair_sample(table: pd.DataFrame, a: str, b: str, metric: Metric, margin: float | None) -> PairSample:
+def _pair_sample(table: pd.DataFrame, a: str, b: str, margin: float | None, *, by_ratio: bool) -> PairSample:
     both = table[[a, b]].dropna()
-    relative = metric.by_ratio
-    usable = both[(both > 0).all(axis=1)] if relative else both
-    values_a, values_b = usable[a].to_numpy(), usable[b].to_numpy()
+    usable = both[(both > 0).all(axis=1)] if by_ratio else both
+    values_a, values_b = usable.to_numpy().T
     return PairSample(
         a=a,
         b=b,
         values_a=values_a,
         values_b=values_b,
-        differences=np.log(values_a) - np.log(values_b) if relative else values_a - values_b,
-        margin=float(np.log1p(margin)) if margin and relative else margin,
+        differences=np.log(values_a) - np.log(values_b) if by_ratio else values_a - values_b,
+        margin=margin,
         left_out=int((table[a].notna() != table[b].notna()).sum()),
         no_ratio=len(both) - len(usable),
     )

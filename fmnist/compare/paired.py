@@ -16,19 +16,18 @@ from scipy import special, stats
 
 from fmnist.compare.intervals import ROUNDING_ERROR, Array, is_constant
 
-Alternative = Literal["two-sided", "greater", "less"]
 Basis = Literal["paired t", "signed rank", "none"]  # which test decides on a difference
 MOST_FOR_EXACT = 100  # differences; beyond, the normal approximation of the signed-rank test is as good
 POWER = 0.8
 MOST_REPEATS = 10_000  # nobody trains more; beyond, a pair counts as out of reach
 
 
-def paired_t(differences: Array, shift: float = 0.0, alternative: Alternative = "two-sided") -> Array:
+def paired_t(differences: Array, shift: float = 0.0, alternative: str = "two-sided") -> Array:
     """P value of Student's paired t test that the mean of `differences`, shape (..., n), is `shift`.
 
     Assumes normal differences; where the null hypothesis is that a and b are exchangeable the differences are
-    symmetric, which is what the test needs most. NaN for n < 2 and where all differences are equal: there is no spread
-    to compare the mean with.
+    symmetric, which is what the test needs most. `alternative` is scipy's. NaN for n < 2 and where all differences are
+    equal: there is no spread to compare the mean with.
     """
     n = differences.shape[-1]
     flat = is_constant(differences)

@@ -27,7 +27,7 @@ class Friedman:
     """The Friedman test over the complete repeats; p values are NaN where it cannot be made."""
 
     labels: tuple[str, ...]  # by average rank, the best first; ties alphabetical
-    average_ranks: tuple[float, ...]  # of `labels`; 1 is best; NaN for n = 0
+    average_ranks: tuple[float, ...]  # of `labels`; 1 is best, ties share their mean; NaN for n = 0
     n: int  # blocks: repeats in which every label has a value
     left_out: int  # repeats that lack a value of some label
     f_statistic: float  # Iman and Davenport's F; infinite where all repeats rank alike
@@ -42,8 +42,8 @@ def friedman(frame: pd.DataFrame, metric: Metric, labels: Sequence[str] | None =
     cautious. Ranks are free of the scale, so time and memory need no logarithm. Assumes independent blocks.
     """
     table = metric_table(frame, metric, labels)
-    complete = table.dropna()
-    ranks = rank_rows(complete.to_numpy(), metric)
+    values = table.dropna().to_numpy()
+    ranks = stats.rankdata(-values if metric.direction == "up" else values, axis=1) if len(values) else values
     averages = ranks.mean(axis=0) if len(ranks) else np.full(table.shape[1], np.nan)
     order = sorted(zip(averages.tolist(), map(str, table.columns), strict=True))
     n, k = ranks.shape
@@ -58,12 +58,6 @@ def friedman(frame: pd.DataFrame, metric: Metric, labels: Sequence[str] | None =
         f_statistic=f_statistic,
         p=p,
     )
-
-
-def rank_rows(values: Array, metric: Metric) -> Array:
-    """Rank each row of `values`, shape (n, k), from 1 for the best by the metric's direction; ties share their mean."""
-    signed = -values if metric.direction == "up" else values
-    return np.asarray(stats.rankdata(signed, axis=1)) if values.size else np.empty(values.shape)
 
 
 def cliques(order: Sequence[str], comparisons: Sequence[PairComparison]) -> list[tuple[str, ...]]:

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from fmnist import UserError
-from fmnist.compare.sequential import Design
-from fmnist.report.selection import select_studies, tell_apart
+from fmnist.compare import Design, Hardware, Refusal
+from fmnist.declare import METRICS
+from fmnist.report.selection import refusal_words, select_studies, tell_apart
 from fmnist.store.store import Store
 from tests.synthetic_rows import SIX, manifest_of, rows_of
 
@@ -215,6 +216,23 @@ def test_time_on_two_kinds_of_hardware_is_refused(store):
     store.write_manifest(manifest_of(SIX[:3], 2))
     (study,) = select_studies(store)
     assert "2 kinds of hardware" in study.rows_for("host_allocated_bytes")[1]
+    with pytest.raises(UserError, match="training time: got exclusive rows of 2 kinds of hardware"):
+        study.decisions(Design(metric="train_seconds", analyses=(2,)))
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        (Refusal(("disturbed",), ("b",)),
+         "the runs of b had other runs beside them, expected exclusive runs, not resumed"),
+        (Refusal(("shared", "resumed"), ("a", "b")),
+         "the runs of a, b shared a machine or were resumed from a checkpoint, expected exclusive runs, not resumed"),
+        (Refusal(("mixed hardware",), hardware=(Hardware("EPYC", 2, 0.0), Hardware("EPYC", 1, 0.5))),
+         "got exclusive rows of 2 kinds of hardware (EPYC, 1 thread, 0.5 GPU; EPYC, 2 threads, 0 GPU), expected one"),
+    ],
+)  # fmt: skip
+def test_a_refusal_in_words(refusal, words):
+    assert refusal_words(refusal, METRICS["train_seconds"]) == f"training time: {words}"
 
 
 def test_a_study_with_an_unknown_metric_blocks_no_report(store):

@@ -47,8 +47,9 @@ def frame_seconds(count: int) -> list[float]:
     )
     runs = study.runs(dict.fromkeys(labels, "structure"), "data")
     state = display.SweepState(
-        title="study frames", present=0, left={run.run_id: run for run in runs}, durations=Durations(), slots=RUNNING
-    )
+        title="study frames", present=0, left={run.run_id: run for run in runs}, durations=Durations(),
+        concurrency=RUNNING,
+    )  # fmt: skip
     for run in runs[: len(runs) // 2]:
         row = {"status": "ok", "configuration_id": run.configuration_id, "architecture": "lenet5",
                "total_seconds": 10.0, "epochs_run": 2}  # fmt: skip

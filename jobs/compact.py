@@ -26,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         store = Store(options.results)
+        if not (store.file_count() or store.manifests()):
+            raise UserError(f"results: got {store.uri}, where no study was run; give the folder or URI of one")
         done = store.compact()
     except (UserError, OSError) as error:
         print(f"compact: {error}", file=sys.stderr)

@@ -1,6 +1,6 @@
 """Run a study, then report on it: python jobs/study.py NAME [--repeats N] [--results URI] [--dry-run] ...
 
-Only runs whose rows are missing are computed: stopped at any moment, the same command goes on.
+Only runs whose rows are missing are computed: stopped at any moment, the same command resumes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rich.console import Console
 from fmnist import UserError
 from fmnist.declare import METRICS, PLACEMENTS, Study
 from fmnist.studies import find_study
-from fmnist.sweep import StudyOptions, list_studies, preview_study, run_study
+from fmnist.sweep import StudyOptions, list_studies, preview_study, run_study, run_until_decided
 
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 MAX_REPEATS = 30  # of --until-decided
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(asked, console)
     except KeyboardInterrupt:
-        console.print("Stopped. Finished runs are kept: the same command goes on from here.", highlight=False)
+        console.print("Stopped. Finished runs are kept: the same command resumes from here.", highlight=False)
         return INTERRUPTED
     except (UserError, OSError) as error:
         print(f"study: {error}", file=sys.stderr)
@@ -52,8 +52,6 @@ def run(asked: argparse.Namespace, console: Console) -> int:
         preview_study(study, options, console, asked.price_per_gpu_hour)
         return 0
     if asked.until_decided is not None:
-        from fmnist.sweep import run_until_decided
-
         metric = asked.until_decided or study.primary_metric
         cap = asked.max_repeats or MAX_REPEATS
         return int(run_until_decided(study, options, console, metric, cap) > 0)
@@ -92,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     default = StudyOptions
     made = argparse.ArgumentParser(
         description="Compute the runs of a study that are missing, on Ray, then report on it.",
-        epilog="Stopped at any moment, the same command goes on. A study is a file in fmnist/studies, or one of yours.",
+        epilog="Stopped at any moment, the same command resumes. A study is a file in fmnist/studies, or one of yours.",
     )
     add = made.add_argument
     add("study", nargs="?", metavar="NAME", help="a study's name (--list shows them), or the path of a .py file")
@@ -124,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
         help="times that a failed run is tried again (default: %(default)s)")  # fmt: skip
     add("--retry-failed", action="store_true", help="compute runs again that were given up before")
     add("--checkpoint-seconds", type=float, default=default.checkpoint_seconds, metavar="S",
-        help="least time between two saved states of a shared run (default: %(default)s)")  # fmt: skip
+        help="least time between two checkpoints of a shared run (default: %(default)s)")  # fmt: skip
     add("--node-resource", metavar="NAME",
         help="custom resource of Ray that each run takes one of: chooses the kind of node")  # fmt: skip
     add("--save-models", action="store_true", help="also keep each run's final model, below models/ of the results")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from fmnist.declare.study import RunSpec, Study, configure
 from fmnist.store.store import Store
-from fmnist.sweep.display import SweepState
+from fmnist.sweep.display import Display, SweepState
 from fmnist.sweep.options import StudyOptions
 from fmnist.sweep.plan import Durations, make_plan
-from fmnist.sweep.resources import Share
+from fmnist.sweep.resources import RunResources
 from fmnist.sweep.tuner import sweep
 from tests.trivial_engine import COURSES
 
@@ -53,14 +56,28 @@ def wait_for_rows(results: Path, count: int, seconds: float = 120) -> list[Path]
     return found
 
 
+class Said(Display):
+    """Shows nothing, and keeps what is to stay."""
+
+    def __init__(self, state: SweepState, said: list[str]) -> None:
+        super().__init__(state, Console(file=io.StringIO()))
+        self.said = said
+
+    def tick(self) -> None:
+        pass
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+
 def sweep_trivially(runs: list[RunSpec], results: Path, said: list[str] | None = None, **changes: Any) -> SweepState:
     """Sweep what is missing of `runs`; returns the state at the end."""
-    share = changes.pop("share", Share(cpus=1.0, gpus=0.0))
+    resources = changes.pop("resources", RunResources(cpus=1.0, gpus=0.0))
     data = changes.pop("data", None)
     plan = make_plan(runs, Store(results).present(), changes.pop("retry_failed", False))
-    of_sweep = {name: changes.pop(name) for name in ("keep_order", "callbacks", "wave_runs") if name in changes}
+    of_sweep = {name: changes.pop(name) for name in ("keep_order", "callbacks") if name in changes}
     options = StudyOptions(**{"results": str(results), "engine": "tests.trivial_engine", **changes})
     left = {run.run_id: run for run in plan.missing}
-    state = SweepState(title="test", present=len(plan.present), left=left, durations=Durations(), slots=2)
-    sweep(plan.missing, data, options, share, state, say=(said if said is not None else []).append, **of_sweep)
+    state = SweepState(title="test", present=len(plan.present), left=left, durations=Durations(), concurrency=2)
+    sweep(plan.missing, data, options, resources, Said(state, [] if said is None else said), **of_sweep)
     return state

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from fmnist.declare.study import Study, configure
-from fmnist.sweep.display import Display, SweepState, readable_seconds
+from fmnist.sweep.display import WAITING, Display, SweepState, readable_seconds
 from fmnist.sweep.plan import Durations
 from tests.sweep_runs import trivial_runs
 
@@ -18,7 +18,7 @@ ROW = {"status": "ok", "configuration_id": "c", "architecture": "lenet5", "total
 @pytest.fixture
 def state():
     left = {run.run_id: run for run in trivial_runs(4)}
-    return SweepState(title="study t", present=2, left=left, durations=Durations(), slots=2)
+    return SweepState(title="study t", present=2, left=left, durations=Durations(), concurrency=2)
 
 
 def shown(state, terminal, log_seconds=0.0):
@@ -38,7 +38,7 @@ def test_counts_follow_the_runs(state):
     state.fail(runs[1], given_up=False)
     state.fail(runs[2], given_up=True)
     state.drop(runs[3])
-    assert (state.wanted, state.finished, state.failed, state.elsewhere, len(state.left)) == (6, 4, 1, 1, 1)
+    assert (state.wanted, state.finished, state.failed, state.present, len(state.left)) == (6, 4, 1, 3, 1)
     assert state.computing_seconds == 7.0
     assert state.headline().startswith("4 of 6 done, 0 running, 1 failed, about 10 s left")
 
@@ -56,18 +56,18 @@ def test_time_left_is_unknown_before_a_run_is_finished(state):
     assert state.headline() == "2 of 6 done, 0 running, 0 failed"
 
 
-def test_time_left_divides_by_the_slots(state):
+def test_time_left_divides_by_the_runs_at_a_time(state):
     state.finish(next(iter(state.left.values())), ROW)
     assert state.seconds_left() == pytest.approx(3 * 10.0 / 2)
 
 
-def test_the_share_of_computing_is_said_where_it_is_known(state):
+def test_the_resources_for_computing_is_said_where_it_is_known(state):
     first, second, *_ = state.left.values()
     state.started -= 100
     state.start(first, 1)
     state.finish(first, {**ROW, "resumed": False})
     assert state.summary() == (
-        "1 run in 2 min, 2 at a time; compiling, training and evaluating took 3 % of the slots' time"
+        "1 run in 2 min, 2 at a time; compiling, training and evaluating took 3 % of the workers' time"
     )
     state.start(second, 1)
     assert state.summary() == "1 run in 2 min, 2 at a time"
@@ -95,7 +95,7 @@ def many_runs(repeats):
 def test_a_frame_costs_by_configurations_and_not_by_runs(repeats):
     runs, durations = many_runs(repeats), CountingDurations()
     left = {run.run_id: run for run in runs}
-    state = SweepState(title="many", present=0, left=left, durations=durations, slots=4)
+    state = SweepState(title="many", present=0, left=left, durations=durations, concurrency=4)
     for run in runs[: len(runs) // 2]:
         state.finish(run, {**ROW, "configuration_id": run.configuration_id})
     for run in runs[len(runs) // 2 :][:4]:
@@ -117,14 +117,9 @@ def test_a_frame_is_drawn_only_when_the_sweep_asks_for_it(state):
 
 def test_a_run_that_waits_for_its_place_is_told_of(state):
     run = next(iter(state.left.values()))
+    state.start(run, 1, WAITING)
+    assert state.running[run.run_id].describe() == f"plain repeat 0: {WAITING}"
     state.start(run, 1)
-    state.wait(run, waits=True)
-    assert (
-        state.running[run.run_id]
-        .describe()
-        .endswith("waits for its place on the node, where exclusive runs compute alone")
-    )
-    state.wait(run, waits=False)
     assert state.running[run.run_id].describe() == "plain repeat 0: starting"
 
 

@@ -59,7 +59,7 @@ def test_durations_are_those_of_the_configuration_or_else_of_the_architecture():
     known, other = trivial_runs(1)[0], trivial_runs(1, epochs=10)[0]
     durations = Durations()
     assert durations.expected(known) is None
-    assert durations.total([(known, 3)]) is None
+    assert durations.total([known] * 3) is None
     assert durations.total([]) == 0
     for seconds in (30.0, 10.0, 12.0):
         durations.learn(row_of(known, seconds))
@@ -76,7 +76,7 @@ def test_unknown_runs_count_as_the_mean_of_the_known_ones():
     lenet, own = study.runs({"lenet5": "a", "own_v1": "b"}, "data")
     durations = Durations()
     durations.learn(row_of(lenet, 8.0))
-    assert durations.total([(lenet, 3), (own, 2)]) == pytest.approx(40.0)
+    assert durations.total([lenet] * 3 + [own] * 2) == pytest.approx(40.0)
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1))

@@ -5,7 +5,8 @@ import pytest
 from fmnist.declare.study import Study, configure
 from fmnist.store.store import Store
 from fmnist.sweep import queue as queue_module
-from fmnist.sweep.claims import InFlight
+from fmnist.sweep.checkpoints import CheckpointStore
+from fmnist.sweep.claims import Claims
 from fmnist.sweep.queue import RunQueue, failed_row
 from tests.sweep_runs import trivial_runs
 
@@ -21,15 +22,15 @@ def row_of(run):
 
 def drain(queue):
     taken = []
-    while (turn := queue.take()) is not None:
-        taken.append(turn)
-        queue.finished(turn)
-    return [turn.run.repeat for turn in taken]
+    while (attempt := queue.take()) is not None:
+        taken.append(attempt)
+        queue.finished(attempt)
+    return [attempt.run.repeat for attempt in taken]
 
 
 def test_every_run_is_handed_out_once_and_in_order(store):
     assert drain(RunQueue(trivial_runs(5), store, max_failures=0)) == [0, 1, 2, 3, 4]
-    assert not InFlight(store.storage).claimed()
+    assert not Claims(store.storage).claimed()
 
 
 def test_a_failed_run_is_tried_again_at_the_end_and_given_up_in_the_end(store):
@@ -37,7 +38,7 @@ def test_a_failed_run_is_tried_again_at_the_end_and_given_up_in_the_end(store):
     first = queue.take()
     assert queue.failed(first)
     second, again = queue.take(), queue.take()
-    assert (second.run.repeat, again.run.repeat, again.attempt) == (1, 0, 2)
+    assert (second.run.repeat, again.run.repeat, again.number) == (1, 0, 2)
     assert not queue.failed(again)
     assert queue.take() is None
 
@@ -91,33 +92,33 @@ def test_a_run_that_is_to_be_tried_again_but_left_its_row_is_not(store, monkeypa
     monkeypatch.setattr(queue_module, "LISTING_SHARE", 0)  # look each time
     (run,) = trivial_runs(1)
     queue = RunQueue([run], store, max_failures=2)
-    turn = queue.take()
+    attempt = queue.take()
     store.write(row_of(run))
-    queue.failed(turn)  # its slot was lost after it had written the row
+    queue.failed(attempt)  # its worker was lost after it had written the row
     assert queue.take() is None
-    assert not InFlight(store.storage).claimed()
+    assert not Claims(store.storage).claimed()
 
 
-def test_runs_that_older_code_has_taken_on_are_not_put_off(store):
+def test_runs_that_older_code_has_claimed_are_not_put_off(store):
     runs = trivial_runs(3)
-    InFlight(store.storage, "older").claim(runs[0])
+    Claims(store.storage, "older").claim(runs[0])
     assert drain(RunQueue(runs, store, max_failures=0)) == [0, 1, 2]
 
 
-def test_states_of_runs_whose_row_is_there_are_swept(store):
+def test_checkpoints_of_runs_whose_row_is_there_are_swept(store):
     runs = trivial_runs(2)
-    inflight = InFlight(store.storage)
+    checkpoints = CheckpointStore(store.storage)
     for run in runs:
-        inflight.save(run, b"state")
+        checkpoints.save(run, b"checkpoint")
     store.write(row_of(runs[0]))
     RunQueue(runs, store, max_failures=0)
-    assert inflight.load(runs[0]) is None
-    assert inflight.load(runs[1]) == b"state"
+    assert checkpoints.load(runs[0]) is None
+    assert checkpoints.load(runs[1]) == b"checkpoint"
 
 
 def test_runs_of_another_sweep_come_last_and_are_not_lost(store):
     runs = trivial_runs(4)
-    InFlight(store.storage).claim(runs[0])
+    Claims(store.storage).claim(runs[0])
     assert drain(RunQueue(runs, store, max_failures=0)) == [1, 2, 3, 0]
 
 
@@ -137,16 +138,16 @@ def test_two_queues_divide_the_runs_between_them(store):
     assert len(computed) <= 21  # at most the run in flight at the end is computed twice
 
 
-def test_what_was_not_finished_is_given_back_with_its_state(store):
+def test_what_was_not_finished_is_given_back_with_its_checkpoint(store):
     runs = trivial_runs(2)
     queue = RunQueue(runs, store, max_failures=0)
     queue.take()
     queue.take()
-    inflight = InFlight(store.storage)
-    inflight.save(runs[1], b"state")
+    checkpoints = CheckpointStore(store.storage)
+    checkpoints.save(runs[1], b"checkpoint")
     queue.release()
-    assert not inflight.claimed()  # so that the next sweep takes them up in their place, not at the end
-    assert inflight.load(runs[1]) == b"state"
+    assert not Claims(store.storage).claimed()  # so that the next sweep takes them up in their place, not at the end
+    assert checkpoints.load(runs[1]) == b"checkpoint"
 
 
 def test_the_longest_run_of_a_repeat_comes_first_as_soon_as_it_is_known(store):
@@ -160,7 +161,9 @@ def test_the_longest_run_of_a_repeat_comes_first_as_soon_as_it_is_known(store):
     queue = RunQueue(runs, store, 0, expected=lambda run: seconds.get(run.configuration.label))
 
     def take(count):
-        return [(turn.run.configuration.label, turn.run.repeat) for turn in (queue.take() for _ in range(count))]
+        return [
+            (attempt.run.configuration.label, attempt.run.repeat) for attempt in (queue.take() for _ in range(count))
+        ]
 
     assert take(3) == [("short", 0), ("long", 0), ("middle", 0)], "nothing is known: as declared"
     seconds |= {"short": 1.0, "middle": 2.0}

@@ -24,7 +24,8 @@ from ray.tune import Callback
 from fmnist import UserError
 from fmnist.declare.study import Study, configure
 from fmnist.store.store import Store
-from fmnist.sweep.resources import Share, share_of
+from fmnist.sweep.options import StudyOptions
+from fmnist.sweep.resources import RunResources, resources_for
 from tests.sweep_runs import sweep_in_a_process, sweep_trivially, trivial_runs, wait_for_rows
 from tests.tiny_data import tiny_dataset
 
@@ -208,23 +209,25 @@ class NoteRunning(Callback):
 def test_exclusive_runs_are_alone_on_a_worker_that_comes_later(cluster, tmp_path, placement, together, threads):
     head = [node["Resources"] for node in ray.nodes()]
     with pytest.raises(UserError, match="no node is up that has CPUs"):
-        share_of("exclusive", head)
-    share = replace(share_of(placement, head, cpus=1), threads=None if placement == "exclusive" else 1)
+        resources_for("exclusive", head, StudyOptions())
+    resources = replace(
+        resources_for(placement, head, StudyOptions(cpus_per_run=1)), threads=None if placement == "exclusive" else 1
+    )
     note = NoteRunning(cluster)
     runs = trivial_runs(3, "is_slow", epochs=10, placement=placement)
-    sweep_trivially(runs, tmp_path, share=share, callbacks=[note])
+    sweep_trivially(runs, tmp_path, resources=resources, callbacks=[note])
     rows = Store(tmp_path).read(["neighbours", "threads", "status"]).to_pylist()
     assert {(row["status"], row["threads"]) for row in rows} == {("ok", threads)}
     assert (note.most > 1, max(row["neighbours"] for row in rows) > 0) == (together, together)
 
 
-def test_a_run_on_a_node_that_is_lost_goes_on_elsewhere_to_the_same_row(cluster, tmp_path):
+def test_a_run_on_a_node_that_is_lost_resumes_elsewhere_to_the_same_row(cluster, tmp_path):
     data = tiny_dataset(240, 50)
     study = Study(name="tiny", question="?", configurations=(configure("own_v1", epochs=3),), repeats=1)
     runs = study.runs({"own_v1": "structure"}, data.fingerprint)
     node = cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
-    one_cpu = {"share": Share(cpus=1.0, gpus=0.0), "data": data, "checkpoint_seconds": 0.0}
+    one_cpu = {"resources": RunResources(cpus=1.0, gpus=0.0), "data": data, "checkpoint_seconds": 0.0}
     lose = LoseNode(cluster, node)
     sweep_trivially(runs, tmp_path / "lost", engine="tests.patient_engine", callbacks=[lose], **one_cpu)
     sweep_trivially(runs, tmp_path / "plain", engine="fmnist.train.run", **one_cpu)

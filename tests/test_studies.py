@@ -10,9 +10,9 @@ from fmnist import UserError
 from fmnist.declare.architectures import ARCHITECTURES
 from fmnist.declare.metrics import METRICS
 from fmnist.studies import find_study, study_names
-from fmnist.sweep.fork_server import Nursery
+from fmnist.sweep.fork_server import ForkServer
 from fmnist.sweep.options import StudyOptions
-from fmnist.sweep.resources import Share
+from fmnist.sweep.resources import RunResources
 from fmnist.sweep.structures import structures_of
 from tests.tiny_data import tiny_dataset
 
@@ -157,12 +157,12 @@ def test_an_architecture_of_a_studys_own_file_is_built_and_trained_where_the_fil
         assert structures.result()["lenet5"] == "4f523ec1d5d0522d"
     run = study.runs(structures.result(), "dd")[0]
     options = StudyOptions(results=str(tmp_path))
-    nursery = Nursery(options, Share(cpus=1.0, gpus=0.0), tiny_dataset(train_count=120, test_count=20))
-    nursery.start(run)
-    epoch, row = nursery.next_message(), nursery.next_message()
-    nursery.close()
-    assert (epoch.kind, row.kind) == ("epoch", "row"), row
-    assert (row.content["architecture"], row.content["parameter_count"]) == ("mine", 784 * 8 + 8 + 8 * 10 + 10)
+    fork_server = ForkServer(options, RunResources(cpus=1.0, gpus=0.0), tiny_dataset(train_count=120, test_count=20))
+    fork_server.start(run)
+    epoch, row = fork_server.next_message(), fork_server.next_message()
+    fork_server.close()
+    assert ("epoch" in epoch, "row" in row) == (True, True), row
+    assert (row["row"]["architecture"], row["row"]["parameter_count"]) == ("mine", 784 * 8 + 8 + 8 * 10 + 10)
 
 
 def test_a_file_is_read_again_with_its_architectures(own_file):

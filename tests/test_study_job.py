@@ -29,8 +29,7 @@ from fmnist.sweep import connection as connections
 from fmnist.sweep import preview, study_job, tracking, tuner
 from fmnist.sweep.options import StudyOptions
 from fmnist.sweep.resources import Cluster
-from fmnist.sweep.study_job import run_study
-from fmnist.sweep.until_decided import run_until_decided
+from fmnist.sweep.study_job import run_study, run_until_decided
 from jobs import compact
 from tests.tiny_data import tiny_dataset
 from tests.trivial_engine import COURSES
@@ -60,9 +59,8 @@ def known_structures(configurations):
 def tiny(monkeypatch):
     """Tiny data and no Keras, for a study of trivial runs."""
     data = tiny_dataset(40, 10)
-    for module in (study_job, preview):
-        monkeypatch.setattr(module, "load_data", lambda _: data)
-        monkeypatch.setattr(module, "structures_of", known_structures)
+    monkeypatch.setattr(study_job, "load_data", lambda _: data)
+    monkeypatch.setattr(study_job, "structures_of", known_structures)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +134,28 @@ def test_list_shows_what_there_is_without_tensorflow_and_ray():
         (["quick", "--cpus-per-run", "-1"], r"study: cpus per run: got -1, expected"),
         (["quick", "--max-failures", "-1"], r"study: max failures: got -1, expected a whole number of at least 0"),
         (["quick", "--checkpoint-seconds", "nan"], r"study: checkpoint seconds: got nan, expected a number in"),
-        (["quick", "--dry-run", "--price-per-gpu-hour", "-3"], r"study: price per GPU-hour: got -3"),
+        (["quick", "--max-failures", "9" * 20], r"study: max failures: got 9+, expected .* at most 2147483647"),
+        (["quick", "--repeats", "99999999999"], r"study: .*repeats: got 9+, expected .* at least 1 and at most 10000$"),
+        (
+            ["quick", "--until-decided", "--max-repeats", "99999"],
+            r"study: max repeats: got 99999, .* at most 10000$",
+        ),
+        (
+            ["quick", "--dry-run", "--price-per-gpu-hour", "-1"],
+            r"study: price per GPU-hour: got -1.0, expected a",
+        ),
+        (
+            ["quick", "--dry-run", "--price-per-gpu-hour", "nan"],
+            r"study: price per GPU-hour: got nan, expected a",
+        ),
+        (
+            ["quick", "--dry-run", "--price-per-gpu-hour", "inf"],
+            r"study: price per GPU-hour: got inf, expected a",
+        ),
+        (["quick", "--node-resource", ""], r"study: node resource: got '', expected a line"),
+        (["quick", "--node-resource", "a\nb"], r"study: node resource: got 'a\\nb', expected a line"),
+        (["quick", "--node-resource", "GPU"], r"study: node resource: got GPU, expected a custom resource"),
+        (["quick", "--gpus-per-run", "1e-320"], r"study: gpus per run: got .*, expected 0, 1"),
         (["quick", "--data", "/nonexistent", "--dry-run"], r"study: .*/nonexistent"),
         (["quick", "--repeats", "5", "--until-decided"], r"study: --repeats: got it with --until-decided"),
         (["quick", "--max-repeats", "5"], r"study: --max-repeats: got it without --until-decided"),
@@ -149,11 +168,17 @@ def test_list_shows_what_there_is_without_tensorflow_and_ray():
 )
 def test_nonsense_is_one_clear_line(arguments, message, capsys, tmp_path, monkeypatch):
     if "--data" in arguments:
-        monkeypatch.setattr(preview, "load_data", load_data)
+        monkeypatch.setattr(study_job, "load_data", load_data)
     assert main([*arguments, "--results", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert re.match(message, error)
     assert error.count("\n") == 1
+
+
+def test_a_store_that_is_not_there_is_not_compacted_and_said(tmp_path, capsys):
+    assert compact.main(["--results", str(tmp_path / "nowhere")]) == 2
+    error = capsys.readouterr().err
+    assert error == f"compact: results: got {tmp_path}/nowhere, where no study was run; give the folder or URI of one\n"
 
 
 @pytest.mark.parametrize(
@@ -184,7 +209,7 @@ def test_a_study_runs_is_extended_and_then_has_nothing_to_do(tmp_path):
     assert run_study(STUDY, options(tmp_path), out) == 0
     said = out.file.getvalue()
     assert "4 of 4 runs to compute" in said
-    assert re.search(r"4 runs in .*compiling, training and evaluating took \d+ % of the slots' time", said)
+    assert re.search(r"4 runs in .*compiling, training and evaluating took \d+ % of the workers' time", said)
     rows = Store(tmp_path).read(["label", "repeat", "status", "study"]).to_pylist()
     assert {(row["label"], row["repeat"]) for row in rows} == {("a", 0), ("a", 1), ("b", 0), ("b", 1)}
     manifest = Store(tmp_path).read_manifest("trivial")
@@ -229,7 +254,7 @@ def test_a_kind_of_node_that_a_ray_of_our_own_has_not_is_refused(tmp_path):
 @pytest.mark.usefixtures("tiny")
 def test_a_joined_ray_may_still_get_the_node_and_what_is_awaited_is_said(tmp_path, monkeypatch, nodes):
     states = []
-    monkeypatch.setattr(tuner, "sweep", lambda *arguments, **_: states.append(arguments[4]))
+    monkeypatch.setattr(tuner, "sweep", lambda *arguments, **_: states.append(arguments[4].state))
     monkeypatch.setattr(connections, "connection", lambda _: nullcontext(Cluster(nodes=nodes, can_grow=True)))
     out = console()
     run_study(STUDY, options(tmp_path, cpus_per_run=4, node_resource="fast"), out)
@@ -263,7 +288,7 @@ def test_paths_are_made_absolute_once(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("on_one_ray")
-def test_relative_results_are_those_of_the_command_and_not_of_the_slots(tmp_path, monkeypatch):
+def test_relative_results_are_those_of_the_command_and_not_of_the_workers(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # the Ray was started in another folder
     assert run_study(STUDY, options("rows"), console()) == 0
     assert Store(tmp_path / "rows").read(["repeat"]).num_rows == 4
@@ -331,7 +356,7 @@ def test_the_preview_estimates_time_and_cost_from_rows(tmp_path):
     row = {"status": "ok", "attempts": 1, "resumed": False, "total_seconds": 3600.0, "device_model": "some CPU"}
     Store(tmp_path).write({**runs[0].columns(), **row, "device_kind": "CPU"})
     out = console()
-    preview.preview_study(STUDY, options(tmp_path, gpus_per_run=0.5), out, price_per_gpu_hour=2.0)
+    preview.preview_study(STUDY, options(tmp_path, gpus_per_run=0.5), out, gpu_hour_price=2.0)
     said = out.file.getvalue()
     assert "4 runs wanted, 1 present" in said
     assert "at most 3 h 0 min, 2 of them guessed from the others" in said
@@ -342,7 +367,7 @@ def test_the_preview_estimates_time_and_cost_from_rows(tmp_path):
     row |= {"total_seconds": 360.0, "device_model": "some GPU", "device_kind": "GPU"}
     Store(tmp_path).write({**runs[1].columns(), **row})
     out = console()
-    preview.preview_study(STUDY, options(tmp_path, gpus_per_run=0.5), out, price_per_gpu_hour=2.0)
+    preview.preview_study(STUDY, options(tmp_path, gpus_per_run=0.5), out, gpu_hour_price=2.0)
     assert "0.10 GPU-hours with 0.5 GPU a run: 0.20 in all, by the rows on some GPU" in out.file.getvalue()
 
 
@@ -356,7 +381,7 @@ def interruptible():
 
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_study_ends_cleanly_and_says_how_to_go_on(tmp_path, number):
+def test_a_stopped_study_ends_cleanly_and_says_how_to_resume(tmp_path, number):
     study = tmp_path / "long.py"
     study.write_text(
         "from fmnist.declare.study import Study, configure\n"
@@ -370,7 +395,7 @@ def test_a_stopped_study_ends_cleanly_and_says_how_to_go_on(tmp_path, number):
         job.send_signal(number)
         said = job.communicate(timeout=60)[0]
     assert job.returncode == 130
-    assert "Stopped. Finished runs are kept: the same command goes on from here." in said
+    assert "Stopped. Finished runs are kept: the same command resumes from here." in said
     assert "Traceback" not in said
     assert "Warning" not in said
 

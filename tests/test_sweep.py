@@ -20,10 +20,11 @@ from fmnist.declare.study import Study, configure
 from fmnist.store.storage import Storage
 from fmnist.store.store import Store
 from fmnist.sweep import connection as connections
-from fmnist.sweep.claims import InFlight
+from fmnist.sweep import tuner
+from fmnist.sweep.checkpoints import CheckpointStore
 from fmnist.sweep.connection import connection
-from fmnist.sweep.node_lock import NodeMark, Occupation
-from fmnist.sweep.resources import Share
+from fmnist.sweep.node_lock import NodeLock, Occupancy
+from fmnist.sweep.resources import RunResources
 from tests.sweep_runs import sweep_in_a_process, sweep_trivially, trivial_runs, wait_for_rows
 from tests.tiny_data import tiny_dataset
 from tests.trivial_engine import COURSES
@@ -46,7 +47,7 @@ def local_ray():
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
-    """One sweep of runs that go well, fail, are killed, and are killed without a state to go on from."""
+    """One sweep of runs that go well, fail, are killed, and are killed without a checkpoint to resume from."""
     folder, said = tmp_path_factory.mktemp("swept"), []
     runs = {
         "plain": trivial_runs(3),
@@ -89,7 +90,7 @@ def test_a_run_that_fails_is_tried_again_and_then_written_down(swept):
     ]
 
 
-def test_a_killed_run_goes_on_from_its_state(swept):
+def test_a_killed_run_resumes_from_its_checkpoint(swept):
     (again,) = swept["rows"]["killed once"]
     assert (again["status"], again["resumed"], again["attempts"]) == ("ok", True, 2)
     plain = swept["rows"]["plain"][0]  # the same seeds and epochs
@@ -97,22 +98,23 @@ def test_a_killed_run_goes_on_from_its_state(swept):
     assert not plain["resumed"]
 
 
-def test_an_exclusive_run_begins_anew_for_the_sake_of_its_times(swept):
+def test_an_exclusive_run_starts_again_for_the_sake_of_its_times(swept):
     (row,) = swept["rows"]["killed once, exclusive"]
-    assert (row["status"], row["attempts"]) == ("failed", 2)  # killed again, having no state to go on from
+    assert (row["status"], row["attempts"]) == ("failed", 2)  # killed again, having no checkpoint to resume from
     assert "SIGKILL" in row["error"]
 
 
-def test_new_repeats_are_added_over_several_waves_and_then_nothing(swept):
+def test_new_repeats_are_added_over_several_tuners_and_then_nothing(swept, monkeypatch):
     folder = swept["folder"]
+    monkeypatch.setattr(tuner, "TRIALS_OF_TUNER", 2)
     before = {path.name for path in (folder / "runs").iterdir()}
-    assert sweep_trivially(trivial_runs(6), folder, wave_runs=2).done == 3
+    assert sweep_trivially(trivial_runs(6), folder).done == 3
     assert before < {path.name for path in (folder / "runs").iterdir()}
     assert sweep_trivially(trivial_runs(6), folder).done == 0
 
 
-class KillFirstSlot(Callback):
-    """Ends the process of the first slot that reports an epoch, as a machine short of memory does."""
+class KillFirstWorker(Callback):
+    """Ends the process of the first worker that reports an epoch, as a machine short of memory does."""
 
     def __init__(self):
         self.killed = False
@@ -123,18 +125,18 @@ class KillFirstSlot(Callback):
             ray.kill(info["trial"].temporary_state.ray_actor, no_restart=True)
 
 
-def test_the_loss_of_a_slot_costs_no_run(tmp_path):
+def test_the_loss_of_a_worker_costs_no_run(tmp_path):
     said = []
-    state = sweep_trivially(trivial_runs(3, epochs=4), tmp_path, said, callbacks=[KillFirstSlot()])
+    state = sweep_trivially(trivial_runs(3, epochs=4), tmp_path, said, callbacks=[KillFirstWorker()])
     assert (state.done, state.failed) == (3, 0)
     assert Store(tmp_path).read(["status"])["status"].to_pylist() == ["ok"] * 3
     (line,) = said
-    assert line.endswith("is tried again: the process of the run's slot, or its node, is gone")
+    assert line.endswith("is tried again: the run's worker, or its node, is gone")
 
 
-def test_what_a_stopped_sweep_had_begun_goes_on_as_a_second_start(tmp_path):
+def test_what_a_stopped_sweep_had_begun_resumes_as_a_second_start(tmp_path):
     (run,) = trivial_runs(1, epochs=3)
-    InFlight(Storage(tmp_path)).save(run, pickle.dumps((7, 1)))
+    CheckpointStore(Storage(tmp_path)).save(run, pickle.dumps((7, 1)))
     sweep_trivially([run], tmp_path)
     (row,) = Store(tmp_path).read(["resumed", "attempts", "history"]).to_pylist()
     assert (row["resumed"], row["attempts"]) == (True, 2)
@@ -148,7 +150,7 @@ class InTurn(Callback):
         self.runs = runs
 
     def on_trial_complete(self, iteration, trials, trial, **info):  # noqa: ARG002
-        self.runs.append(trial.config["turn"].run)
+        self.runs.append(trial.config["attempt"].run)
 
 
 @pytest.mark.parametrize(("keep_order", "later"), [(False, ["is_slow", "plain"]), (True, ["plain", "is_slow"])])
@@ -159,13 +161,13 @@ def test_later_repeats_begin_with_their_longest_run_unless_their_order_is_to_be_
     study = Study(name="mixed", question="?", configurations=configurations, repeats=3)
     runs = study.runs(dict.fromkeys(("plain", "is_slow"), "structure"), "data")
     in_turn = []
-    one_at_a_time = Share(cpus=2.0, gpus=0.0)
-    sweep_trivially(runs, tmp_path, share=one_at_a_time, keep_order=keep_order, callbacks=[InTurn(in_turn)])
+    one_at_a_time = RunResources(cpus=2.0, gpus=0.0)
+    sweep_trivially(runs, tmp_path, resources=one_at_a_time, keep_order=keep_order, callbacks=[InTurn(in_turn)])
     assert [run.configuration.label for run in in_turn if run.repeat == 2] == later
 
 
 def test_two_sweeps_at_once_share_the_runs_and_lose_none(tmp_path):
-    runs, slots = trivial_runs(24, "is_slow"), 2 + 2
+    runs, at_once = trivial_runs(24, "is_slow"), 2 + 2
     with sweep_in_a_process(tmp_path, "local", len(runs)) as other:
         wait_for_rows(tmp_path, 1)
         state = sweep_trivially(runs, tmp_path)
@@ -173,7 +175,7 @@ def test_two_sweeps_at_once_share_the_runs_and_lose_none(tmp_path):
     assert other.returncode == 0, said
     assert {run_id for run_id, *_ in Store(tmp_path).present()} == {run.run_id for run in runs}
     files = wait_for_rows(tmp_path, len(runs))
-    assert len(files) <= len(runs) + slots  # at most those in flight twice
+    assert len(files) <= len(runs) + at_once  # at most those in flight twice
     assert 0 < state.done < len(files)
 
 
@@ -192,8 +194,8 @@ def test_the_engine_trains_through_the_sweep(tmp_path):
         assert (tmp_path / "models" / f"{row['run_id']}.shared.keras").stat().st_size > 61_706 * 4
 
 
-def test_a_row_that_a_slot_cannot_write_is_written_by_the_sweep(tmp_path, monkeypatch):
-    results = Path("/proc/self/cwd/pyproject.toml/results")  # a slot works in another folder, where that is a file
+def test_a_row_that_a_worker_cannot_write_is_written_by_the_sweep(tmp_path, monkeypatch):
+    results = Path("/proc/self/cwd/pyproject.toml/results")  # a worker works in another folder, where that is a file
     (tmp_path / "pyproject.toml").mkdir()
     monkeypatch.chdir(tmp_path)
     runs = trivial_runs(2)
@@ -267,17 +269,32 @@ def test_a_ray_that_does_not_start_is_one_clear_line(monkeypatch):
 
 
 OWN_RAY = """
-import os
+import os, subprocess, sys
+import ray
 from fmnist.sweep.connection import connection
 
+ASK = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1]).get_all_node_info()"
+
+def is_answered(**auth):
+    without = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    command = [sys.executable, "-c", ASK, ray.get_runtime_context().gcs_address]
+    return subprocess.run(command, env=without | auth, capture_output=True).returncode == 0
+
 before = dict(os.environ)
-with connection() as cluster:
-    print(cluster.can_grow, len(cluster.nodes))
-assert dict(os.environ) == before
+tokens = set()
+for _ in range(2):  # each with a token of its own
+    with connection() as cluster:
+        own = {name: os.environ[name] for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
+        tokens.add(own["RAY_AUTH_TOKEN"])
+        stranger = is_answered(), is_answered(**own | {"RAY_AUTH_TOKEN": "0" * 64})
+        print(cluster.can_grow, len(cluster.nodes), is_answered(**own), *stranger)
+        assert ray.get(ray.remote(lambda: 7).remote()) == 7
+    assert dict(os.environ) == before
+print(len(tokens))
 """
 
 
-def test_a_ray_of_our_own_leaves_no_token_and_the_environment_as_it_was(tmp_path):
+def test_a_ray_of_our_own_refuses_strangers_and_leaves_no_token_and_the_environment_as_it_was(tmp_path):
     hidden = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS", "RAY_TMPDIR")
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     folder = tempfile.mkdtemp(prefix="own-")  # with no Ray of this machine in it
@@ -285,7 +302,7 @@ def test_a_ray_of_our_own_leaves_no_token_and_the_environment_as_it_was(tmp_path
     command = [sys.executable, "-c", OWN_RAY]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT, check=False)
     shutil.rmtree(folder, ignore_errors=True)
-    assert (ended.stdout, ended.returncode) == ("False 1\n", 0), ended.stderr
+    assert (ended.stdout, ended.returncode) == ("False 1 True False False\n" * 2 + "2\n", 0), ended.stderr
     assert not (tmp_path / ".ray" / "auth_token").exists()
 
 
@@ -305,9 +322,9 @@ def test_a_ray_that_is_dead_is_one_clear_line_after_a_while(silent_address, monk
 
 def test_an_exclusive_run_waits_for_others_and_has_all_threads_of_its_node(tmp_path):
     (run,) = trivial_runs(1, placement="exclusive")
-    folder = Path(os.environ["TMPDIR"]) / "fmnist-runs"  # the slots'
-    other = NodeMark(Occupation("shared"), folder)
-    assert other.enter()
+    folder = Path(os.environ["TMPDIR"]) / "fmnist-runs"  # the workers'
+    other = NodeLock(Occupancy("shared"), folder)
+    assert other.acquire()
     waited = []
 
     class LetIn(Callback):
@@ -316,8 +333,8 @@ def test_an_exclusive_run_waits_for_others_and_has_all_threads_of_its_node(tmp_p
                 waited.append(sorted(folder.glob("*.lock")))
                 other.release()
 
-    whole_node = Share(cpus=1.0, gpus=0.0, threads=None)
-    sweep_trivially([run], tmp_path, share=whole_node, callbacks=[LetIn()])
+    whole_node = RunResources(cpus=1.0, gpus=0.0, threads=None)
+    sweep_trivially([run], tmp_path, resources=whole_node, callbacks=[LetIn()])
     assert len(waited[0]) == 1  # that of the other one
     (row,) = Store(tmp_path).read(["neighbours", "threads", "placement"]).to_pylist()
     assert row == {"neighbours": 0, "threads": int(ray.cluster_resources()["CPU"]), "placement": "exclusive"}
@@ -327,7 +344,7 @@ class BesideTheFirst(Callback):
     """Starts a run of somebody else when the first epoch is told of, and ends it soon."""
 
     def __init__(self, folder):
-        self.other = NodeMark(Occupation("shared"), folder)
+        self.other = NodeLock(Occupancy("shared"), folder)
         self.epochs = 0
 
     def __getstate__(self):
@@ -336,7 +353,7 @@ class BesideTheFirst(Callback):
     def on_trial_result(self, *_, **info):
         self.epochs += "epoch" in info["result"]
         if self.epochs == 1:
-            assert self.other.enter()
+            assert self.other.acquire()
         if self.epochs == 3:
             self.other.release()
 

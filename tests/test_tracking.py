@@ -42,7 +42,7 @@ def a_run(repeat: int = 0) -> RunSpec:
 
 def feed(callbacks: list[Any], run: RunSpec, *, trial_id: str, failure: str | None = None) -> None:
     """Tell callbacks of one run what Tune would tell them."""
-    trial = SimpleNamespace(trial_id=trial_id, config={"turn": SimpleNamespace(run=run)}, last_result={})
+    trial = SimpleNamespace(trial_id=trial_id, config={"attempt": SimpleNamespace(run=run)}, last_result={})
     row = {"test_accuracy": 0.8, "train_seconds": 3.0, "parameter_count": 61_706, "label": "lenet5 small"}
     path = f"runs/{run.run_id}.shared.0123abcd.parquet"
     end = {"failure": failure} if failure else {"row": row, "path": path}

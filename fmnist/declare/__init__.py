@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 from fmnist import lazily
 from fmnist.declare.architectures import ARCHITECTURES, architecture, build_model, find_architecture
-from fmnist.declare.checks import number, whole
+from fmnist.declare.checks import number, text, whole
 from fmnist.declare.hyperparameters import Hyperparameters
 from fmnist.declare.identity import Seeds, fingerprint
 from fmnist.declare.metrics import DEFAULT_MARGINS, METRICS, OVERVIEW_COSTS, Metric
-from fmnist.declare.study import PLACEMENTS, Configuration, Placement, RunSpec, Study, configure
+from fmnist.declare.study import MOST_REPEATS, PLACEMENTS, Configuration, Placement, RunSpec, Study, configure
 
 if TYPE_CHECKING:
     from fmnist.declare.structure import structure_fingerprint

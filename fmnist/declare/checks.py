@@ -13,11 +13,11 @@ LARGEST = 2**31 - 1  # of a whole number: rows and tensors count in 32 bits
 LONGEST = 100  # characters of a name or label
 
 
-def whole(name: str, value: Any, minimum: int) -> int:
-    """A whole number from `minimum` to LARGEST, numpy's too; not 1.0 and not True."""
+def whole(name: str, value: Any, minimum: int, maximum: int = LARGEST) -> int:
+    """A whole number from `minimum` to `maximum`, numpy's too; not 1.0 and not True."""
     is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not is_whole or not minimum <= value <= LARGEST:
-        raise UserError(f"{name}: got {value!r}, expected a whole number of at least {minimum} and at most {LARGEST}")
+    if not is_whole or not minimum <= value <= maximum:
+        raise UserError(f"{name}: got {value!r}, expected a whole number of at least {minimum} and at most {maximum}")
     return int(value)
 
 

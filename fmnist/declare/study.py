@@ -18,6 +18,8 @@ from fmnist.declare.metrics import DEFAULT_MARGINS, METRICS
 Placement = Literal["shared", "exclusive"]
 PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
 
+MOST_REPEATS = 10_000
+
 _NAME = "[A-Za-z0-9][A-Za-z0-9_. -]{0,99}"
 
 
@@ -153,7 +155,7 @@ class Study:
         return {
             "question": text("question", self.question, longest=1000),
             "configurations": configurations,
-            "repeats": whole("repeats", self.repeats, 1),
+            "repeats": whole("repeats", self.repeats, 1, MOST_REPEATS),
             "placement": member("placement", self.placement, PLACEMENTS),
             "primary_metric": member("primary_metric", self.primary_metric, METRICS),
             "margins": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,12 +34,11 @@ def connection(address: str | None = None) -> Iterator[Cluster]:
     `auto` never. UserError where no Ray answers within ANSWER_SECONDS.
     """
     with patch.dict(os.environ):
-        if "RAY_AUTH_MODE" not in os.environ and not _has_token():
-            os.environ["RAY_AUTH_MODE"] = "disabled"  # unset, a Ray of our own writes a token that later ones ask for
         find: Any = canonicalize_bootstrap_address  # takes None, against its annotation
         nodes: Any = ray.nodes  # its annotations are incomplete
         try:
             found: str | None = find(address)
+            _choose_token(starts=found is None)
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(PENDING_RUNS if found else 1)
             if found is None:
                 _start()
@@ -55,9 +55,20 @@ def connection(address: str | None = None) -> Iterator[Cluster]:
             ray.shutdown()
 
 
-def _has_token() -> bool:
-    named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
-    return bool(named) or (Path.home() / ".ray" / "auth_token").exists()
+def _choose_token(*, starts: bool) -> None:
+    """Give a Ray of our own a token for its life, unless the user has said how Rays know each other.
+
+    It listens on the addresses of the machine: without a token other users, and other machines, could run code in it.
+    Ray itself would write a token into the home folder, which Rays that are started later would ask for.
+    """
+    said = any(os.environ.get(f"RAY_AUTH_{name}") for name in ("MODE", "TOKEN", "TOKEN_PATH"))
+    if not said and not (Path.home() / ".ray" / "auth_token").exists():
+        os.environ["RAY_AUTH_MODE"] = "token" if starts else "disabled"
+        if starts:
+            os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    raylet: Any = ray._raylet
+    raylet.Config.initialize("")  # this process may have used another Ray before
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _refuse_silent(address: str) -> None:
@@ -73,7 +84,7 @@ def _refuse_silent(address: str) -> None:
 
 
 def _start() -> None:
-    """Start a Ray that only this machine can reach, without dashboard."""
+    """Start a Ray without dashboard."""
     own: dict[str, Any] = {"_node_ip_address": "127.0.0.1", "object_store_memory": OBJECT_STORE_BYTES}
     try:
         ray.init(address="local", include_dashboard=False, **own, **QUIET)

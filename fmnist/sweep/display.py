@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -22,7 +21,8 @@ LOG_SECONDS = 20.0  # between two lines in a log
 FRAME_SECONDS = 0.25  # between two frames on a terminal
 LOG_RUNS = 4  # runs under way that such a line tells of
 BAR_WIDTH = 30
-COMPUTING = ("compile_seconds", "train_seconds", "evaluate_seconds")  # of a row: what a slot is there for
+WAITING = "waits for its place on the node, where exclusive runs compute alone"
+COMPUTING = ("compile_seconds", "train_seconds", "evaluate_seconds")  # of a row: what a worker is there for
 
 
 @dataclass
@@ -31,8 +31,8 @@ class RunningRun:
 
     run: RunSpec
     attempt: int
+    progress: str
     started: float = field(default_factory=time.monotonic)
-    progress: str = "starting"
 
     def describe(self) -> str:
         """Tell how far the run is: 'own_v1 repeat 2: epoch 3 of 20, validation accuracy 91.2 %'."""
@@ -45,33 +45,22 @@ class SweepState:
     """How far a sweep has come: counts, runs under way, and what is left."""
 
     title: str
-    present: int  # runs whose rows were there before
+    present: int  # runs whose rows were there before, or that another sweep made meanwhile
     left: dict[str, RunSpec]  # run_id -> run that is not finished, those under way included
     durations: Durations
-    slots: int  # runs that fit at the same time
+    concurrency: int  # runs that fit at the same time
     asks_for: str = ""  # what no node that is up can give a run, where that is so
     done: int = 0  # rows made by this sweep
     failed: int = 0  # runs given up
     unsent: int = 0  # of the rows made, those that wait on this machine because the results do not answer
-    elsewhere: int = 0  # rows that another sweep made meanwhile
     computing_seconds: float = 0.0  # compiling, training and evaluating, summed over the rows made
     resumed: int = 0  # of the rows made, those of runs that an earlier sweep had begun, or another node
     running: dict[str, RunningRun] = field(default_factory=dict)  # run_id -> run under way
     started: float = field(default_factory=time.monotonic)
 
-    def __post_init__(self) -> None:
-        self._one_of = {run.configuration_id: run for run in self.left.values()}
-        self._left_of = Counter(run.configuration_id for run in self.left.values())
-
-    def start(self, run: RunSpec, attempt: int) -> None:
-        """A run begins."""
-        self.running[run.run_id] = RunningRun(run, attempt)
-
-    def wait(self, run: RunSpec, *, waits: bool) -> None:
-        """A run waits for its place on a node, or has come to it."""
-        waiting = "waits for its place on the node, where exclusive runs compute alone"
-        self.running[run.run_id].progress = waiting if waits else "starting"
-        self.running[run.run_id].started = time.monotonic()
+    def start(self, run: RunSpec, attempt: int, progress: str = "starting") -> None:
+        """A run begins, or waits until it may."""
+        self.running[run.run_id] = RunningRun(run, attempt, progress)
 
     def epoch(self, run: RunSpec, epoch: int, validation_accuracy: float | None) -> None:
         """A run has finished an epoch."""
@@ -97,12 +86,12 @@ class SweepState:
     def drop(self, run: RunSpec) -> None:
         """Another sweep made the row of a run that this one would have computed."""
         self._leave(run)
-        self.elsewhere += 1
+        self.present += 1
 
     @property
     def finished(self) -> int:
         """Number of wanted runs whose row is in place."""
-        return self.present + self.done + self.elsewhere - self.unsent
+        return self.present + self.done - self.unsent
 
     @property
     def wanted(self) -> int:
@@ -111,43 +100,42 @@ class SweepState:
 
     def seconds_left(self) -> float | None:
         """Estimate the time left, from the runs finished so far; None before there are any."""
-        total = self.durations.total((self._one_of[name], count) for name, count in (+self._left_of).items())
+        total = self.durations.total(self.left.values())
         if total is None:
             return None
-        now = time.monotonic()
-        under_way = sum(
-            min(now - item.started, self.durations.expected(item.run) or 0.0) for item in self.running.values()
-        )
-        return max(0.0, total - under_way) / max(1, min(self.slots, len(self.left)))
+        now, expected = time.monotonic(), self.durations.expected
+        under_way = sum(min(now - item.started, expected(item.run) or 0.0) for item in self.running.values())
+        return max(0.0, total - under_way) / max(1, min(self.concurrency, len(self.left)))
 
     def headline(self) -> str:
         """Sum the sweep up in one line."""
         parts = [f"{self.finished} of {self.wanted} done", f"{len(self.running)} running", f"{self.failed} failed"]
         if self.unsent:
             parts.append(f"{self.unsent} waiting to be sent")
-        left = self.seconds_left()
-        if self.left and left is not None:
-            parts.append(f"about {readable_seconds(left)} left")
+        if self.left and (seconds := self.seconds_left()) is not None:
+            parts.append(f"about {readable_seconds(seconds)} left")
         if self.asks_for and not self.running:
             parts.append(f"waits for a node with {self.asks_for}: none was up at the start")
         return ", ".join(parts)
 
     def summary(self) -> str:
-        """Sum up at the end: runs, time, and the share of the slots' time that went into computing.
-
-        The share is left out where it is not known: runs were stopped under way, or began in an earlier sweep.
-        """
+        """Sum up at the end: runs, time, and the share of the workers' time that went into computing."""
         seconds = time.monotonic() - self.started
-        runs = f"{self.done} run{'' if self.done == 1 else 's'} in {readable_seconds(seconds)}, {self.slots} at a time"
-        if self.running or self.resumed:
+        runs = f"{self.done} run{'' if self.done == 1 else 's'} in {readable_seconds(seconds)}"
+        runs += f", {self.concurrency} at a time"
+        if self.running or self.resumed:  # stopped, or begun in an earlier sweep: the share is not known
             return runs
-        share = self.computing_seconds / (self.slots * seconds)
-        return f"{runs}; compiling, training and evaluating took {100 * share:.0f} % of the slots' time"
+        share = self.computing_seconds / (self.concurrency * seconds)
+        return f"{runs}; compiling, training and evaluating took {100 * share:.0f} % of the workers' time"
 
     def _leave(self, run: RunSpec) -> None:
         self.running.pop(run.run_id, None)
-        if self.left.pop(run.run_id, None) is not None:
-            self._left_of[run.configuration_id] -= 1
+        self.left.pop(run.run_id, None)
+
+
+def say(console: Console, line: str) -> None:
+    """Print a line as it is."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def readable_seconds(seconds: float) -> str:
@@ -166,7 +154,7 @@ class Display:
     """Shows the state of a sweep while the `with` block runs, from the thread that changes it: at each `tick`."""
 
     def __init__(self, state: SweepState, console: Console, log_seconds: float = LOG_SECONDS) -> None:
-        self._state, self._console, self._log_seconds = state, console, log_seconds
+        self.state, self._console, self._log_seconds = state, console, log_seconds
         self._next_time = 0.0
         self._live = Live(get_renderable=self._render, console=console, auto_refresh=False, transient=True)
 
@@ -187,16 +175,16 @@ class Display:
         if self._console.is_terminal:
             self._live.refresh()
         else:
-            running = "; ".join(_described(self._state.running.values(), LOG_RUNS))
-            self.say(self._state.headline() + (f" [{running}]" if running else ""))
+            running = "; ".join(_described(self.state.running.values(), LOG_RUNS))
+            self.say(self.state.headline() + (f" [{running}]" if running else ""))
 
     def say(self, line: str) -> None:
         """Write a line that stays."""
         stamp = "" if self._console.is_terminal else f"{time.strftime('%H:%M:%S')} "
-        self._console.print(f"{stamp}{self._state.title}: {line}", markup=False, highlight=False, soft_wrap=True)
+        say(self._console, f"{stamp}{self.state.title}: {line}")
 
     def _render(self) -> Group:
-        state = self._state
+        state = self.state
         bar = ProgressBar(total=max(1, state.wanted), completed=state.finished, width=BAR_WIDTH)
         head = Table.grid(padding=(0, 1))
         head.add_row(Text(state.title, style="bold"), bar, Text(state.headline()))

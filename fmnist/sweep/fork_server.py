@@ -1,14 +1,19 @@
 """One process a run, without a start of Python and TensorFlow for each: every run is forked from a process that waits.
 
-A `Nursery` belongs to one slot of a sweep. It keeps a process that has imported the engine and holds the data, but has
-not yet used TensorFlow, so that a fork of it is a fresh process with its own threads, settings and peak memory, ready
-within milliseconds. A run that crashes, or is killed for want of memory, takes nothing else down. (The fork server of
-`multiprocessing` would send the data and load the slot's main module, which is Ray's, anew for each run.)
+A `ForkServer` belongs to one worker of a sweep. It keeps a process that has imported the engine and holds the data, but
+has not yet used TensorFlow, so that a fork of it is a fresh process with its own threads, settings and peak memory,
+ready within milliseconds. A run that crashes, or is killed for want of memory, takes nothing else down.
+
+What is told of a run is a dictionary, as Tune takes it: an epoch's record, `row`, or `failure`; last `ended`, how.
+
+The forkserver of `multiprocessing` speaks through a socket in a temporary folder: that stays where a worker is killed,
+and cannot be made below a long path. It also needs a second process, the data in a file, and Ray's main module hidden.
 """
 
 from __future__ import annotations
 
 import importlib
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -20,17 +25,15 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from fmnist.declare import RunSpec
 from fmnist.store import Storage, Store
-from fmnist.sweep.claims import InFlight
+from fmnist.sweep.checkpoints import CheckpointStore
 from fmnist.sweep.options import StudyOptions
-from fmnist.sweep.resources import Share
+from fmnist.sweep.resources import RunResources
 from fmnist.train import UnusableCheckpointError, provenance
 
 TRACEBACK_LINES = 20  # of a failure, kept in its row
@@ -39,25 +42,14 @@ LOGICAL_GPUS = "FMNIST_LOGICAL_GPUS"  # environment: GPUs are only a way of coun
 SERVE = "import sys; from fmnist.sweep.fork_server import serve; serve(int(sys.argv[1]))"
 
 
-Kind = Literal["epoch", "row", "failure", "ended"]
-
-
-@dataclass(frozen=True)
-class Message:
-    """What is told of a run: an epoch's record, its row, or a failure; last that its process has ended, and how."""
-
-    kind: Kind
-    content: Any
-
-
-class Nursery:
-    """Computes runs one after the other, each in a process of its own that has the threads and GPUs of `share`.
+class ForkServer:
+    """Computes runs one after the other, each in a process of its own that has the threads and GPUs of `resources`.
 
     The engine of `options` is the name of a module with `train_run(...)`. `data` is handed over once.
     """
 
-    def __init__(self, options: StudyOptions, share: Share, data: Any) -> None:
-        self._given = (options, share, data)
+    def __init__(self, options: StudyOptions, resources: RunResources, data: Any) -> None:
+        self._given = (options, resources, data)
         self._process: subprocess.Popen[bytes] | None = None  # that waits
         self._ended = True  # the process of the run before, if any
 
@@ -69,16 +61,17 @@ class Nursery:
         self._ended = False
         self._send(run)
 
-    def next_message(self) -> Message:
+    def next_message(self) -> dict[str, Any]:
         """Wait for the next word from the run under way: epochs, then its row or its failure."""
         message = self._read()
-        return Message("failure", message.content or "it ended without a row") if message.kind == "ended" else message
+        return {"failure": message["ended"] or "it ended without a row"} if "ended" in message else message
 
     def wait_for_end(self) -> str | None:
         """Wait until the process of the run is gone; returns what went wrong after it told its row, if anything."""
         problem = None
         while not self._ended:
-            problem = self._read().content or problem
+            message = self._read()
+            problem = message.get("ended") or message.get("failure") or problem
         return problem
 
     def close(self) -> int | None:
@@ -90,7 +83,7 @@ class Nursery:
         return self._process.wait()
 
     def _open(self) -> None:
-        self._connection, theirs = Pipe()
+        self._connection, theirs = multiprocessing.Pipe()
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", SERVE, str(theirs.fileno())],
@@ -105,33 +98,28 @@ class Nursery:
         with suppress(ConnectionError):  # the process is gone: next_message says so
             self._connection.send(what)
 
-    def _read(self) -> Message:
+    def _read(self) -> dict[str, Any]:
         try:
-            message: Message = self._connection.recv()
+            message: dict[str, Any] = self._connection.recv()
         except (EOFError, ConnectionError):
-            message = Message("ended", f"the process that starts runs is gone (exit code {self.close()})")
-        self._ended = message.kind == "ended"
+            message = {"ended": f"the process that starts runs is gone (exit code {self.close()})"}
+        self._ended = "ended" in message
         return message
 
 
 def serve(descriptor: int) -> None:
     """Wait for runs and fork a process for each, until nobody is there to ask any more."""
-    slot: Connection[Any, Any] = Connection(descriptor)
+    worker: Connection[Any, Any] = Connection(descriptor)
     with suppress(EOFError, ConnectionError):
-        options, share, data = slot.recv()
+        options, resources, data = worker.recv()
         engine = importlib.import_module(options.engine)
         provenance()  # asks git: once here, not within the time of every run
         while True:
-            run = slot.recv()
-            process = os.fork()
-            if process == 0:
-                try:
-                    _Training(engine, data, options, share, run, slot).compute()
-                    os._exit(0)
-                finally:
-                    os._exit(1)  # never back into the loop of the waiting process
-            exit_code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-            slot.send(Message("ended", _death(exit_code) if exit_code else None))
+            training = _Training(engine, data, options, resources, worker.recv(), worker)
+            process = multiprocessing.get_context("fork").Process(target=training.compute)
+            process.start()
+            process.join()
+            worker.send({"ended": _death(process.exitcode or 0)})
 
 
 @dataclass
@@ -141,65 +129,56 @@ class _Training:
     engine: Any  # module with `train_run(...)`
     data: Any
     options: StudyOptions
-    share: Share
+    resources: RunResources
     run: RunSpec
-    slot: Connection[Any, Any]  # is told of the run
-    resumed: bool = False  # went on from a saved state
-    saved_at: float = field(default_factory=time.monotonic)  # when a state was saved last, or the run began
-
-    @cached_property
-    def _inflight(self) -> InFlight:
-        return InFlight(Storage(self.options.results))
-
-    @property
-    def _may_resume(self) -> bool:
-        """A run that goes on from a saved state has no clean times: an exclusive one begins anew instead."""
-        return self.run.placement == "shared"
+    worker: Connection[Any, Any]  # is told of the run
+    resumed: bool = False  # from a checkpoint
+    saved_at: float = field(default_factory=time.monotonic)  # when a checkpoint was saved last, or the run began
 
     def compute(self) -> None:
-        threading.Thread(target=self._end_with_slot, daemon=True).start()
+        threading.Thread(target=self._end_with_worker, daemon=True).start()
+        self.checkpoints = CheckpointStore(Storage(self.options.results))  # here: a storage may start threads
+        # an exclusive run is trained from the start: one that resumes has no clean times
+        self.may_resume = self.run.placement == "shared"
         try:
             try:
-                self._train(self._inflight.load(self.run) if self._may_resume else None)
+                self._train(self.checkpoints.load(self.run) if self.may_resume else None)
             except UnusableCheckpointError:
-                self._inflight.drop(self.run, "state")
+                self.checkpoints.delete(self.run)
                 self._train(None)
         except Exception:
-            self._tell("failure", "\n".join(traceback.format_exc().splitlines()[-TRACEBACK_LINES:]))
+            self.worker.send({"failure": "\n".join(traceback.format_exc().splitlines()[-TRACEBACK_LINES:])})
 
-    def _end_with_slot(self) -> None:
-        """End this run when the sweep's side of the pipe is closed: nobody waits for its row any more.
+    def _end_with_worker(self) -> None:
+        """End this run when the worker's side of the pipe is closed: nobody waits for its row any more.
 
         Nothing else comes through the pipe meanwhile: the next run is sent when this process has ended.
         """
-        self.slot.poll(None)
+        self.worker.poll(None)
         os._exit(1)
 
-    def _tell(self, kind: Kind, content: Any) -> None:
-        self.slot.send(Message(kind, content))
-
-    def _train(self, state: bytes | None) -> None:
-        self.resumed = state is not None
+    def _train(self, checkpoint: bytes | None) -> None:
+        self.resumed = checkpoint is not None
         self.engine.train_run(
             self.run,
             self.data,
-            threads=self.share.threads,
-            gpus=0.0 if LOGICAL_GPUS in os.environ else self.share.gpus,
+            threads=self.resources.threads,
+            gpus=0.0 if LOGICAL_GPUS in os.environ else self.resources.gpus,
             on_epoch=self._on_epoch,
-            checkpoint=state,
+            checkpoint=checkpoint,
             on_end=self._on_end,
         )
 
-    def _on_epoch(self, record: dict[str, float], snapshot: Callable[[], bytes]) -> None:
-        """Save the state when it is time, and tell of the epoch."""
-        if self._may_resume and time.monotonic() - self.saved_at >= self.options.checkpoint_seconds:
-            self._inflight.save(self.run, snapshot())
+    def _on_epoch(self, record: dict[str, float], make_checkpoint: Callable[[], bytes]) -> None:
+        """Save a checkpoint when it is time, and tell of the epoch."""
+        if self.may_resume and time.monotonic() - self.saved_at >= self.options.checkpoint_seconds:
+            self.checkpoints.save(self.run, make_checkpoint())
             self.saved_at = time.monotonic()
-        self._tell("epoch", record)
+        self.worker.send(record)
 
     def _on_end(self, row: dict[str, Any], model: Any) -> None:
         """Tell the row, and then keep the model if that is wanted: what happens to it costs no row."""
-        self._tell("row", {**row, "resumed": self.resumed, "gpus": self.share.gpus})
+        self.worker.send({"row": {**row, "resumed": self.resumed, "gpus": self.resources.gpus}})
         if self.options.save_models:
             with tempfile.TemporaryDirectory(prefix="fmnist-model-") as folder:
                 file = Path(folder) / "model.keras"
@@ -212,9 +191,9 @@ def model_path(run: RunSpec) -> str:
     return f"models/{run.run_id}.{run.placement}.keras"
 
 
-def _death(exit_code: int) -> str:
+def _death(exit_code: int) -> str | None:
     if exit_code == -signal.SIGKILL:
         return "the run's process was killed (SIGKILL): most often the machine ran out of memory"
     if exit_code < 0:
         return f"the run's process was ended by {signal.Signals(-exit_code).name}"
-    return f"the run's process ended with exit code {exit_code}"
+    return f"the run's process ended with exit code {exit_code}" if exit_code else None

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import insort
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fmnist.declare import RunSpec
 from fmnist.store import Store
-
-Presence = set[tuple[str, str, str]]  # run_id, placement, status, as Store.present() gives them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,23 +26,19 @@ class Plan:
         return len(self.present) + len(self.missing)
 
 
-def make_plan(runs: Sequence[RunSpec], present: Presence, retry_failed: bool = False) -> Plan:
-    """Divide `runs` by whether a row satisfies them.
+def make_plan(runs: Sequence[RunSpec], present: set[tuple[str, str, str]], retry_failed: bool = False) -> Plan:
+    """Divide `runs` by whether one of the rows that are `present` (run_id, placement, status) satisfies them.
 
     A shared run is satisfied by a row of either placement, an exclusive one only by an exclusive row. An exclusive run
     may have had more threads, which may change the last bits as other hardware does: neither is part of a run's
     identity. A failed row counts unless `retry_failed`; a diverged one always counts, since the same run would diverge
     again.
     """
-    there = {(run_id, placement) for run_id, placement, _ in present}
     trained = {(run_id, placement) for run_id, placement, status in present if status != "failed"}
-    counts = trained if retry_failed else there
+    counts = trained if retry_failed else {(run_id, placement) for run_id, placement, _ in present}
     found = [run for run in runs if satisfying(run) & counts]
-    return Plan(
-        present=found,
-        missing=[run for run in runs if not satisfying(run) & counts],
-        failed=sum(not satisfying(run) & trained for run in found),
-    )
+    missing = [run for run in runs if not satisfying(run) & counts]
+    return Plan(present=found, missing=missing, failed=sum(not satisfying(run) & trained for run in found))
 
 
 def satisfying(run: RunSpec) -> set[tuple[str, str]]:
@@ -56,7 +50,7 @@ class Durations:
     """How long a run takes, learnt from rows: its configuration's, or else its architecture's by the epoch."""
 
     def __init__(self) -> None:
-        self._by_configuration: dict[str, list[float]] = defaultdict(list)  # in order, for their median
+        self._by_configuration: dict[str, list[float]] = defaultdict(list)
         self._epoch_by_architecture: dict[str, list[float]] = defaultdict(list)
         self.devices: set[str] = set()  # models of the devices that the rows were computed on
 
@@ -73,32 +67,25 @@ class Durations:
     def learn(self, row: Mapping[str, Any]) -> None:
         """Take a row into account, if it is one of a finished run."""
         if row["status"] == "ok" and row["total_seconds"] is not None:
-            insort(self._by_configuration[row["configuration_id"]], row["total_seconds"])
+            self._by_configuration[row["configuration_id"]].append(row["total_seconds"])
             if row.get("device_model"):
                 self.devices.add(row["device_model"])
             if row["epochs_run"]:
-                insort(self._epoch_by_architecture[row["architecture"]], row["total_seconds"] / row["epochs_run"])
+                self._epoch_by_architecture[row["architecture"]].append(row["total_seconds"] / row["epochs_run"])
 
     def expected(self, run: RunSpec) -> float | None:
         """Seconds that `run` will take, None where nothing like it was ever run; at most, if it may stop early."""
         if known := self._by_configuration.get(run.configuration_id):
-            return _median(known)
+            return statistics.median(known)
         if epochs := self._epoch_by_architecture.get(run.configuration.architecture):
-            return _median(epochs) * run.configuration.hyperparameters.epochs
+            return statistics.median(epochs) * run.configuration.hyperparameters.epochs
         return None
 
-    def total(self, runs: Iterable[tuple[RunSpec, int]]) -> float | None:
-        """Seconds that runs take one after the other, given one of each kind and how many there are of it.
-
-        Unknown ones count as the mean of the known ones; None where all are unknown.
-        """
-        expected = [(self.expected(run), count) for run, count in runs]
-        known = [(seconds, count) for seconds, count in expected if seconds is not None]
+    def total(self, runs: Collection[RunSpec]) -> float | None:
+        """Seconds that runs take one after the other; an unknown one as the mean of the known, None without these."""
+        count_of = Counter(run.configuration_id for run in runs)
+        expected = {name: self.expected(run) for name, run in {run.configuration_id: run for run in runs}.items()}
+        known = [(seconds, count_of[name]) for name, seconds in expected.items() if seconds is not None]
         if not known:
-            return None if expected else 0.0
-        total, known_count = sum(seconds * count for seconds, count in known), sum(count for _, count in known)
-        return total / known_count * sum(count for _, count in expected)
-
-
-def _median(ordered: Sequence[float]) -> float:
-    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+            return None if runs else 0.0
+        return sum(seconds * count for seconds, count in known) / sum(count for _, count in known) * len(runs)

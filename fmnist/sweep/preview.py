@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from fmnist import UserError
-from fmnist.data import load_data
-from fmnist.declare import RunSpec, Study
-from fmnist.store import Store
+from fmnist.declare import RunSpec, Study, number
 from fmnist.studies import find_study, study_names
-from fmnist.sweep.display import readable_seconds
+from fmnist.sweep.display import readable_seconds, say
 from fmnist.sweep.options import StudyOptions
-from fmnist.sweep.plan import Durations, make_plan
-from fmnist.sweep.resources import share_of
-from fmnist.sweep.structures import structures_of
-from fmnist.sweep.study_job import say
+from fmnist.sweep.plan import Durations
+from fmnist.sweep.resources import Cluster, resources_for
+from fmnist.sweep.study_job import opened
 
 
 def list_studies(console: Console) -> None:
@@ -27,60 +25,53 @@ def list_studies(console: Console) -> None:
     for name in study_names():
         study = find_study(name)
         configurations = len(study.configurations)
-        architectures = ", ".join(dict.fromkeys(configuration.architecture for configuration in study.configurations))
+        runs = f"{configurations * study.repeats} runs: {configurations} configurations, {study.repeats} repeats"
+        architectures = ", ".join(dict.fromkeys(item.architecture for item in study.configurations))
         console.print(Text(name, style="bold"))
-        for line in (
-            study.question,
-            f"{configurations * study.repeats} runs: {configurations} configurations, {study.repeats} repeats,"
-            f" {study.placement}; {architectures}",
-        ):
+        for line in (study.question, f"{runs}, {study.placement}; {architectures}"):
             console.print(Padding(Text(line), (0, 0, 0, 2)))
 
 
-def preview_study(
-    study: Study, options: StudyOptions, console: Console, price_per_gpu_hour: float | None = None
-) -> None:
+def preview_study(study: Study, options: StudyOptions, console: Console, gpu_hour_price: float | None = None) -> None:
     """Print how many runs are wanted, present and missing, and how long the missing ones take on this machine.
 
-    With a price, also the GPU-hours and what they cost. ValueError for a price below 0.
+    With a price, also the GPU-hours and what they cost. UserError for a price that is none.
     """
-    if price_per_gpu_hour is not None and not price_per_gpu_hour >= 0:
-        raise UserError(f"price per GPU-hour: got {price_per_gpu_hour:g}, expected 0 or more")
-    with structures_of(study.configurations) as structures:
-        data, store = load_data(options.data), Store(options.results)
-        runs = study.runs(structures.result(), data.fingerprint)
-    plan = make_plan(runs, store.present(), options.retry_failed)
-    say(
-        console,
-        f"Study {study.name}: {plan.wanted} runs wanted, {len(plan.present)} present in {store.uri},"
-        f" {len(plan.missing)} missing",
-    )
-    for line in _time(plan.missing, Durations.of(store), study, options) if plan.missing else ():
-        say(console, line)
-    if plan.missing and price_per_gpu_hour is not None:
-        say(console, _cost(plan.missing, Durations.of(store, "GPU"), options.gpus_per_run or 1.0, price_per_gpu_hour))
+    if gpu_hour_price is not None:
+        number("price per GPU-hour", gpu_hour_price, "[0, infinity)")
+    this_machine = Cluster(nodes=[{"CPU": float(os.cpu_count() or 1)}], can_grow=False)
+    with opened(study, options, console, nullcontext(this_machine)) as job:
+        plan, store = job.plan(study), job.store
+    counts = f"{plan.wanted} runs wanted, {len(plan.present)} present in {store.uri}, {len(plan.missing)} missing"
+    say(console, f"Study {study.name}: {counts}")
+    if plan.missing:
+        resources = resources_for(study.placement, this_machine.nodes, replace(options, node_resource=None))
+        for line in _time(plan.missing, Durations.of(store), resources.concurrency(this_machine.nodes)):
+            say(console, line)
+        if gpu_hour_price is not None:
+            on_gpus, gpus = Durations.of(store, "GPU"), options.gpus_per_run or 1.0
+            say(console, _cost(plan.missing, on_gpus, gpus, gpu_hour_price))
 
 
-def _time(missing: list[RunSpec], durations: Durations, study: Study, options: StudyOptions) -> Iterator[str]:
-    seconds = durations.total((run, 1) for run in missing)
+def _time(missing: list[RunSpec], durations: Durations, at_once: int) -> Iterator[str]:
+    seconds = durations.total(missing)
     if seconds is None:
         yield "How long they take is not known: no row of one of these architectures is there"
         return
-    guessed = sum(durations.expected(run) is None for run in missing)
+    count = sum(durations.expected(run) is None for run in missing)
+    guessed = f", {count} of them guessed from the others" if count else ""
+    devices = ", ".join(sorted(durations.devices)) or "device unknown"
     yield (
-        f"One after the other they take at most {readable_seconds(seconds)}"
-        f"{f', {guessed} of them guessed from the others' if guessed else ''}, as long as the rows took that are"
-        f" there ({', '.join(sorted(durations.devices)) or 'device unknown'})"
+        f"One after the other they take at most {readable_seconds(seconds)}{guessed}, as long as the rows took that"
+        f" are there ({devices})"
     )
-    machine = [{"CPU": float(os.cpu_count() or 1)}]
-    slots = share_of(study.placement, machine, options.cpus_per_run, options.gpus_per_run).slots(machine)
-    if slots:
-        yield f"On this machine, {slots} at a time: about {readable_seconds(seconds / slots)}"
+    if at_once:
+        yield f"On this machine, {at_once} at a time: about {readable_seconds(seconds / at_once)}"
 
 
 def _cost(missing: list[RunSpec], durations: Durations, gpus: float, price: float) -> str:
     """Tell the GPU-hours and their price, by rows that were computed on a GPU: a CPU takes another time."""
-    seconds = durations.total((run, 1) for run in missing)
+    seconds = durations.total(missing)
     if seconds is None:
         return "What they cost is not known: no row of these architectures on a GPU is there; let one run finish"
     hours, devices = seconds / 3600 * gpus, ", ".join(sorted(durations.devices))

@@ -1,4 +1,4 @@
-"""Which run comes next: missing ones, failed ones again, not those that another sweep does. No Ray here."""
+"""Which run comes next: missing ones, failed ones again, not those that another sweep computes. No Ray here."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from typing import Any
 
 from fmnist.declare import RunSpec
 from fmnist.store import RowKey, Store
-from fmnist.sweep.claims import InFlight, Key
+from fmnist.sweep.checkpoints import Key
+from fmnist.sweep.claims import Claims, forget, forget_old
 from fmnist.sweep.plan import satisfying
 
 LISTING_SHARE = 10  # looking at the results takes at most one part in so many of the time
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One start of a run."""
+class Attempt:
+    """One attempt to compute a run."""
 
     run: RunSpec
-    attempt: int  # from 1
+    number: int = 1
 
     @property
     def key(self) -> Key:
@@ -34,14 +35,14 @@ class Turn:
 
 
 class RunQueue:
-    """Hands out missing runs one by one, each with the number of its attempt.
+    """Hands out attempts at the missing runs one by one.
 
     One repeat comes after the other, so that what is there can be compared at any time. Within a repeat the run comes
-    first that `expected` gives the most seconds, or None for not known, so that no slot idles long at the end.
+    first that `expected` gives the most seconds, or None for not known, so that no worker idles long at the end.
 
-    Several sweeps may work on the same results: a run whose row has appeared is dropped, one that another sweep has
-    taken on is put off to the end, where it is computed after all if its row is still missing: that sweep may have
-    crashed. So nothing is lost, and at most the runs in flight are computed twice.
+    Several sweeps may work on the same results: a run whose row has appeared is dropped. One that another sweep has
+    claimed is put off to the end and computed there if its row is still missing: that sweep may have crashed. So
+    nothing is lost, and at most the runs under way are computed twice.
     """
 
     def __init__(
@@ -52,94 +53,91 @@ class RunQueue:
         done_elsewhere: Callable[[RunSpec], None] = lambda _: None,
         expected: Callable[[RunSpec], float | None] = lambda _: None,
     ) -> None:
-        self._waiting = deque(Turn(run, attempt=1) for run in runs)
-        self._put_off: deque[Turn] = deque()
-        self._out: dict[Key, Turn] = {}  # handed out and not finished
+        self._waiting = deque(Attempt(run) for run in runs)
+        self._put_off: set[Key] = set()  # once each
+        self._under_way: dict[Key, RunSpec] = {}
         self._handed_out: set[Key] = set()
-        self._store, self._inflight = store, InFlight(store.storage)
+        self._store, self._claims = store, Claims(store.storage)
         self._max_failures, self._done_elsewhere, self._expected = max_failures, done_elsewhere, expected
         self._ordered_repeat: int | None = None  # the repeat whose runs are in order
         self._rows_before = store.keys()
-        self._there: set[Key] = set()  # rows that make it needless to compute their run
+        self._present: set[Key] = set()  # rows that make it needless to compute their run
         self._note(self._rows_before)
-        self._inflight.tidy(self._there | {(run_id, "shared") for run_id, _ in self._there})
-        self._shared = False  # whether another sweep was seen to work on these results
+        forget(store.storage, self._present | {(run_id, "shared") for run_id, _ in self._present})
+        forget_old(store.storage)
+        self._beside_another = False  # whether another sweep was seen to work on these results
         self._look_again_at = 0.0
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._put_off)
+        return len(self._waiting)
 
-    def take(self) -> Turn | None:
-        """Return the run to start now, and tell other sweeps; None if none waits."""
-        while len(self):
+    def take(self) -> Attempt | None:
+        """Return the attempt to start now, and claim its run; None if none waits."""
+        while self._waiting:
             self._look()
-            if self._waiting:
-                self._order_next_repeat()
-                turn = self._waiting.popleft()
-                may_wait = turn.attempt == 1
+            self._order_next_repeat()
+            attempt = self._waiting.popleft()
+            if satisfying(attempt.run) & self._present:
+                if attempt.number > 1:
+                    forget(self._store.storage, {attempt.key})
+                self._done_elsewhere(attempt.run)
+            elif self._claims.claim(attempt.run) and attempt.number == 1 and attempt.key not in self._put_off:
+                self._put_off.add(attempt.key)
+                self._waiting.append(attempt)
+                self._beside_another = True
             else:
-                turn, may_wait = self._put_off.popleft(), False
-            if satisfying(turn.run) & self._there:
-                if turn.attempt > 1:
-                    self._inflight.clear(turn.run)
-                self._done_elsewhere(turn.run)
-            elif not self._inflight.claim(turn.run) and may_wait:
-                self._put_off.append(turn)
-                self._shared = True
-            else:
-                self._out[turn.key] = turn
-                self._handed_out.add(turn.key)
-                return turn
+                self._under_way[attempt.key] = attempt.run
+                self._handed_out.add(attempt.key)
+                return attempt
         return None
 
-    def finished(self, turn: Turn) -> None:
+    def finished(self, attempt: Attempt) -> None:
         """Say that the run's row is in place."""
-        self._out.pop(turn.key, None)
-        self._inflight.clear(turn.run)
+        self._under_way.pop(attempt.key, None)
+        forget(self._store.storage, {attempt.key})
 
-    def failed(self, turn: Turn) -> bool:
-        """Say that the run failed; returns whether it is tried again, at the end of the queue."""
-        if turn.attempt > self._max_failures:
-            self.finished(turn)
+    def failed(self, attempt: Attempt) -> bool:
+        """Say that an attempt failed; returns whether there will be another, at the end of the queue."""
+        if attempt.number > self._max_failures:
+            self.finished(attempt)
             return False
-        self._waiting.append(Turn(turn.run, turn.attempt + 1))
+        self._waiting.append(Attempt(attempt.run, attempt.number + 1))
         return True
 
     def release(self) -> None:
-        """Give back what was handed out and not finished, when the sweep ends early; saved states stay."""
-        for turn in self._out.values():
-            self._inflight.drop(turn.run, "claim")
+        """Take back the claims of runs that are not finished, when the sweep ends early; their checkpoints stay."""
+        for run in self._under_way.values():
+            self._claims.release(run)
 
     def _order_next_repeat(self) -> None:
         """Put the longest run first when a repeat begins: by then much is known from the one before."""
-        repeat = self._waiting[0].run.repeat
-        if repeat == self._ordered_repeat or self._waiting[0].attempt > 1:
-            return
-        self._ordered_repeat = repeat
-        turns = list(takewhile(lambda turn: turn.run.repeat == repeat and turn.attempt == 1, self._waiting))
-        if len(turns) > 1:  # equal ones stay as they are
-            self._waiting = deque(sorted(turns, key=self._seconds, reverse=True) + list(self._waiting)[len(turns) :])
+        repeat, number = self._waiting[0].run.repeat, self._waiting[0].number
+        if repeat != self._ordered_repeat and number == 1:
+            self._ordered_repeat = repeat
+            first = list(takewhile(lambda attempt: (attempt.run.repeat, attempt.number) == (repeat, 1), self._waiting))
+            later = list(self._waiting)[len(first) :]
+            self._waiting = deque(sorted(first, key=self._seconds, reverse=True) + later)  # equal ones stay as they are
 
-    def _seconds(self, turn: Turn) -> float:
-        seconds = self._expected(turn.run)
+    def _seconds(self, attempt: Attempt) -> float:
+        seconds = self._expected(attempt.run)
         return math.inf if seconds is None else seconds
 
     def _look(self) -> None:
         """List what other sweeps have done; alone, not so often that we would do little else."""
         now = time.monotonic()
-        if now < self._look_again_at and self._waiting and not self._shared:
+        if now < self._look_again_at and not self._beside_another:
             return
         rows: set[RowKey] = set()
         with suppress(OSError):  # a storage that is away for a while: nothing new to see
             rows = self._store.keys()
         self._note(rows)
         new_rows = {row.run for row in rows - self._rows_before}
-        self._shared = self._shared or bool((new_rows | self._inflight.claimed()) - self._handed_out)
+        self._beside_another |= bool((new_rows | (self._claims.claimed() or set())) - self._handed_out)
         self._look_again_at = time.monotonic() + LISTING_SHARE * (time.monotonic() - now)
 
     def _note(self, rows: set[RowKey]) -> None:
         """Take in rows that are there; a failed one counts if it is new, else the run is here to be tried again."""
-        self._there |= {row.run for row in rows if row.status != "failed" or row not in self._rows_before}
+        self._present |= {row.run for row in rows if row.status != "failed" or row not in self._rows_before}
 
 
 def failed_row(run: RunSpec, error: str, attempts: int) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from ray.tune.logger import TBXLoggerCallback
 
 from fmnist import UserError
 from fmnist.declare import METRICS, RunSpec
-from fmnist.store import Storage
+from fmnist.store import EPOCH, Storage
 from fmnist.sweep.fork_server import model_path
 from fmnist.sweep.options import StudyOptions
 
@@ -31,25 +31,28 @@ log = logging.getLogger(__name__)
 
 
 def tracking_callbacks(study: str, options: StudyOptions) -> list[Callback]:
-    """Make the Tune callbacks that were asked for.
+    """Make the Tune callbacks that were asked for; UserError if the package is not installed.
 
     MLflow also gets each run's Parquet row and, where the results hold one, its model as artifacts.
-    UserError if the package is not installed.
     """
+    for package in ("mlflow", "wandb"):
+        if getattr(options, package) is not None and find_spec(package) is None:
+            raise UserError(f"{package}: it was asked for, but is not installed: pip install '.[{package}]'")
     callbacks: list[Callback] = []
+    tensorboard: Any = TBXLoggerCallback
     if options.tensorboard is not None:
-        logger: Any = TBXLoggerCallback
-        callbacks.append(_TrackedSweep(logger(), study, options.tensorboard))
+        callbacks.append(_TrackedSweep(tensorboard(), study, options.tensorboard))
     if options.mlflow is not None:
         callbacks.append(_TrackedSweep(_mlflow(study, options.mlflow), study, artifacts=Storage(options.results)))
     if options.wandb is not None:
+        from ray.air.integrations.wandb import WandbLoggerCallback
+
         folder = Path("wandb").resolve()  # stays: it is sent while the next run computes
-        callbacks.append(_TrackedSweep(_wandb(options.wandb), study, folder))
+        callbacks.append(_TrackedSweep(WandbLoggerCallback(project=options.wandb), study, folder))
     return callbacks
 
 
 def _mlflow(study: str, uri: str) -> Any:
-    _require("mlflow")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it tells its makers of its use unless told not to
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the sweep waits meanwhile: 7, minutes, is too many
     from ray.air.integrations.mlflow import MLflowLoggerCallback
@@ -57,20 +60,8 @@ def _mlflow(study: str, uri: str) -> Any:
     return MLflowLoggerCallback(tracking_uri=uri, experiment_name=study, save_artifact=True)
 
 
-def _wandb(project: str) -> Any:
-    _require("wandb")
-    from ray.air.integrations.wandb import WandbLoggerCallback
-
-    return WandbLoggerCallback(project=project)
-
-
-def _require(package: str) -> None:
-    if find_spec(package) is None:
-        raise UserError(f"{package}: it was asked for, but is not installed: pip install '.[{package}]'")
-
-
 def _while_it_works(event: Callable[..., None]) -> Callable[..., None]:
-    """Let the logger know of an event; where it cannot take it, it is told nothing more and the sweep goes on."""
+    """Let the logger know of an event; where it cannot take it, it is told nothing more."""
 
     @wraps(event)
     def tell(self: _TrackedSweep, *_: Any, **info: Any) -> None:
@@ -91,9 +82,7 @@ class _TrackedSweep(Callback):
     The logs of a run go to a folder of its own below `folder`. `artifacts` holds the files that the logger is to keep.
     """
 
-    def __init__(
-        self, logger: Any, study: str, folder: Path | None = None, *, artifacts: Storage | None = None
-    ) -> None:
+    def __init__(self, logger: Any, study: str, folder: Path | None = None, artifacts: Storage | None = None) -> None:
         self.logger, self._study, self._folder, self._artifacts = logger, study, folder, artifacts
         self.is_off = False
         self._runs: dict[str, _TrackedRun] = {}  # trial id -> the run it computes
@@ -108,19 +97,19 @@ class _TrackedSweep(Callback):
 
     @_while_it_works
     def on_trial_start(self, trial: Any, **_: Any) -> None:
-        run = _TrackedRun(trial.trial_id, trial.config["turn"].run, self._study)
+        spec: RunSpec = trial.config["attempt"].run
+        run = self._runs[trial.trial_id] = _TrackedRun(trial.trial_id, spec, self._study)
         if self._folder is not None:
-            name = f"{run.run.configuration.label}-{run.run.repeat}-{run.run.run_id[:8]}"
+            name = f"{spec.configuration.label}-{spec.repeat}-{spec.run_id[:8]}"
             run.local_path = str(self._folder / self._study / name)
             run.init_local_path()
-        self._runs[trial.trial_id] = run
         self.logger.log_trial_start(run)
 
     @_while_it_works
     def on_trial_result(self, iteration: int, trial: Any, result: dict[str, Any], **_: Any) -> None:
-        shown = shown_result(result)
-        if trial.trial_id in self._runs and len(shown) > 1:
-            self.logger.log_trial_result(iteration, self._runs[trial.trial_id], shown)
+        run, shown = self._runs.get(trial.trial_id), shown_result(result)
+        if run is not None and len(shown) > 1:
+            self.logger.log_trial_result(iteration, run, shown)
 
     @_while_it_works
     def on_trial_complete(self, trial: Any, **_: Any) -> None:
@@ -146,14 +135,13 @@ class _TrackedSweep(Callback):
 
 def shown_result(result: Mapping[str, Any]) -> dict[str, Any]:
     """Choose what a dashboard shows of one of Tune's results: an epoch's record, or the metrics of the final row."""
-    # Tune counts its own steps, also those in which a run waited for its place
+    # Tune counts its own steps, also those in which a run waited
     epochs = result.get("epoch") or result.get("row", {}).get("epochs_run") or result["training_iteration"]
     step = {"training_iteration": epochs}
     if "row" in result:
         row = result["row"]
         return step | {f"final/{name}": row[name] for name in METRICS if isinstance(row.get(name), (int, float))}
-    names = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate")
-    return step | {name: result[name] for name in (*names, "seconds") if name in result}
+    return step | {name: result[name] for name in EPOCH.names if name in result}
 
 
 @dataclass(eq=False)
@@ -171,10 +159,8 @@ class _TrackedRun:
     @property
     def config(self) -> dict[str, Any]:
         """The run's identity and hyperparameters, flat: also what TensorBoard's table of hyperparameters shows."""
-        run = self.run
-        identity = {"run_id": run.run_id, "label": run.configuration.label, "repeat": run.repeat}
-        identity |= {"architecture": run.configuration.architecture, "placement": run.placement}
-        return identity | asdict(run.configuration.hyperparameters)
+        columns, settings = self.run.columns(), asdict(self.run.configuration.hyperparameters)
+        return {name: columns[name] for name in ("run_id", "label", "repeat", "architecture", "placement")} | settings
 
     evaluated_params = config
 

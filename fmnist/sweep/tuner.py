@@ -1,7 +1,13 @@
-"""Has Ray Tune compute the runs that are missing. Only this module and `connection` and `tracking` import Ray.
+"""Has Ray Tune compute the runs that are missing: Tune serves as a pool of reused actors with an autoscaler behind it.
 
-Each slot (the resources of one run) is a Tune actor that stays; it starts a process of its own for every run and writes
-the run's row itself, so that a row does not depend on the sweep's life. The sweep hands out one run after the other.
+A trial is an attempt at a run; an actor, a `Worker`, stays for one trial after the other. When the resources of a run
+are free Tune asks the `RunSearcher` for a trial; while trials wait for resources, their requests make a cluster add
+nodes; what comes of a trial is told to the `SweepCallback`. Everything else that Tune does is switched off:
+- search and schedulers: the queue says which run is next;
+- retries: the queue tries again, after the other runs and perhaps on another node;
+- checkpoints, and the saved state of the experiment: the store knows what is missing, so the same command resumes;
+- loggers, tables and the handler of Ctrl-C: rows, display and job are ours.
+A Tuner's memory grows with the trials it has seen: after TRIALS_OF_TUNER another takes over.
 """
 
 from __future__ import annotations
@@ -9,24 +15,20 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 from ray.tune.search import Searcher
 
 from fmnist.declare import RunSpec
-from fmnist.store import Store, row_file
-from fmnist.sweep.display import SweepState
-from fmnist.sweep.fork_server import Message, Nursery
-from fmnist.sweep.node_lock import NodeMark, Occupation
+from fmnist.store import Store
+from fmnist.sweep.display import WAITING, Display
 from fmnist.sweep.options import StudyOptions
-from fmnist.sweep.queue import RunQueue, Turn, failed_row
-from fmnist.sweep.resources import Share
+from fmnist.sweep.queue import Attempt, RunQueue, failed_row
+from fmnist.sweep.resources import RunResources
+from fmnist.sweep.worker import Worker
 
 # of the environment, read when a Tuner starts: no logger files, no tables, no handler between us and Ctrl-C
 TUNE_SETTINGS = {
@@ -36,75 +38,71 @@ TUNE_SETTINGS = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints tables at verbosity 0 too
 }
-WAVE_RUNS = 500  # runs of one Tuner: the memory of a Tuner grows with the trials it has seen
-LOOK_SECONDS = 0.5  # between two looks of a run that waits for its place on the node
+TRIALS_OF_TUNER = 500
 
 
 def sweep(
     runs: Sequence[RunSpec],
     data: Any,
     options: StudyOptions,
-    share: Share,
-    state: SweepState,
+    resources: RunResources,
+    display: Display,
     *,
     keep_order: bool = False,
     callbacks: Sequence[tune.Callback] = (),
-    wave_runs: int = WAVE_RUNS,
-    say: Callable[[str], None] = print,
-    tick: Callable[[], None] = lambda: None,
 ) -> None:
     """Compute `runs` on the Ray that is connected; each row, also of a run that fails, is in the store at the end.
 
-    A repeat's runs come the longest first, or with `keep_order` as they are given. `callbacks` are Ray Tune's, for
-    dashboards. `state` is kept up to date; `tick` is called often, `say` with a line for each failure.
+    A repeat's runs come the longest first, or with `keep_order` as they are given. The state of `display` is kept up to
+    date, and failures are said there. `callbacks` are Ray Tune's, for dashboards.
     """
     os.environ.update(TUNE_SETTINGS)  # until the connection ends
-    store = Store(options.results)
+    store, state = Store(options.results), display.state
     expected = (lambda _: None) if keep_order else state.durations.expected
     queue = RunQueue(runs, store, options.max_failures, done_elsewhere=state.drop, expected=expected)
-    watch = _Watch(queue, state, store, say, tick)
-    slot = tune.with_parameters(_Slot, data=data, options=options, share=share)
-    trainable = tune.with_resources(slot, tune.PlacementGroupFactory([share.needs]))
+    callback = SweepCallback(queue, store, display)
+    worker = tune.with_parameters(Worker, data=data, options=options, resources=resources)
+    trainable = tune.with_resources(worker, tune.PlacementGroupFactory([resources.demand]))
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         while len(queue):
             with tempfile.TemporaryDirectory(prefix="fmnist-tune-", ignore_cleanup_errors=True) as scratch:
-                _wave(trainable, _Feed(queue), [watch, *callbacks], wave_runs, scratch)
+                _compute_batch(trainable, RunSearcher(queue), [callback, *callbacks], scratch)
     finally:
         queue.release()
 
 
-def _wave(trainable: Any, feed: _Feed, callbacks: list[tune.Callback], runs: int, scratch: str) -> None:
-    """Compute at most `runs` runs with one Tuner."""
+def _compute_batch(trainable: Any, searcher: RunSearcher, callbacks: list[tune.Callback], scratch: str) -> None:
+    """Compute a batch of trials with one Tuner."""
     tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=feed,
-            num_samples=runs,
+            search_alg=searcher,
+            num_samples=TRIALS_OF_TUNER,
             reuse_actors=True,
             trial_name_creator=str,
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),
         run_config=tune.RunConfig(
             name="sweep",
-            storage_path=scratch,  # nothing of ours: rows and states go to the store
+            storage_path=scratch,  # nothing of ours: rows and checkpoints go to the store
             verbose=0,
             callbacks=callbacks,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            failure_config=tune.FailureConfig(max_failures=0),  # the queue tries again
+            failure_config=tune.FailureConfig(max_failures=0),
         ),
     ).fit()
 
 
 class _NotSaved:
-    """A part of a sweep that Tune, which saves all it is given, saves as nothing: the store knows what is missing."""
+    """What Tune, which saves all it is given with an experiment, saves as nothing."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
 
-class _Feed(_NotSaved, Searcher):
-    """Gives Tune the next run when it has room for one."""
+class RunSearcher(_NotSaved, Searcher):
+    """Gives Tune the next attempt when it has room for one."""
 
     def __init__(self, queue: RunQueue) -> None:
         super().__init__()
@@ -112,149 +110,86 @@ class _Feed(_NotSaved, Searcher):
         self._under_way: set[str] = set()  # ids of trials
 
     def suggest(self, trial_id: str) -> Any:
-        turn = self._queue.take()
-        if turn is None:
+        """Give the parameters of a trial: an attempt; None while none waits that one under way may still bring."""
+        attempt = self._queue.take()
+        if attempt is None:
             return None if self._under_way else Searcher.FINISHED
         self._under_way.add(trial_id)
-        return {"turn": turn}
+        return {"attempt": attempt}
 
     def on_trial_complete(self, trial_id: str, *_: Any, **__: Any) -> None:
-        self._under_way.discard(trial_id)  # what came of it is kept by `_Watch`
+        """Know that a trial has ended; what came of it is told to the SweepCallback."""
+        self._under_way.discard(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing, see _NotSaved."""
 
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing, see _NotSaved."""
+    restore = save
 
 
-class _Watch(_NotSaved, tune.Callback):
-    """Keeps the books: what runs, what is done, what failed and is tried again or given up."""
+class SweepCallback(_NotSaved, tune.Callback):
+    """Keeps count of what runs, what is done, and what failed and is tried again or given up."""
 
-    def __init__(
-        self, queue: RunQueue, state: SweepState, store: Store, say: Callable[[str], None], tick: Callable[[], None]
-    ) -> None:
-        self._queue, self._state, self._store, self._say, self._tick = queue, state, store, say, tick
+    def __init__(self, queue: RunQueue, store: Store, display: Display) -> None:
+        self._queue, self._store, self._display, self._state = queue, store, display, display.state
         self._unsent: set[str] = set()  # paths of this sweep's rows that wait on this machine
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
-        self._tick()
+        """Draw the display if it is time: this is called often."""
+        self._display.tick()
 
     def on_trial_start(self, *_: Any, **info: Any) -> None:
-        turn: Turn = info["trial"].config["turn"]
-        self._state.start(turn.run, turn.attempt)
+        """Count a run that has got its worker."""
+        attempt: Attempt = info["trial"].config["attempt"]
+        self._state.start(attempt.run, attempt.number)
 
     def on_trial_result(self, *_: Any, **info: Any) -> None:
-        run, result = info["trial"].config["turn"].run, info["result"]
+        """Show an epoch, or that the run waits."""
+        attempt, result = info["trial"].config["attempt"], info["result"]
         if "waits" in result:
-            self._state.wait(run, waits=result["waits"])
+            self._state.start(attempt.run, attempt.number, WAITING if result["waits"] else "starting")
         elif "epoch" in result:
-            self._state.epoch(run, result["epoch"], result["validation_accuracy"])
+            self._state.epoch(attempt.run, result["epoch"], result["validation_accuracy"])
 
     def on_trial_complete(self, *_: Any, **info: Any) -> None:
-        turn, result = info["trial"].config["turn"], info["trial"].last_result
+        """Finish a run, with its row where the worker could not write it, or take in that the attempt failed."""
+        attempt, result = info["trial"].config["attempt"], info["trial"].last_result
         if "failure" in result:
-            self._failed(turn, result["failure"])
+            self._failed(attempt, result["failure"])
             return
         try:
             in_place = "content" not in result or self._store.send(result["path"], result["content"])
         except OSError as error:
-            self._failed(turn, f"its row can be kept nowhere: {error}")
+            self._failed(attempt, f"its row can be kept nowhere: {error}")
             return
         if result["model_failure"]:
-            self._say(f"{turn.run.name}: its model is not kept: {_last_line(result['model_failure'])}")
+            self._display.say(f"{attempt.run.name}: its model is not kept: {_last_line(result['model_failure'])}")
         if in_place:
-            self._queue.finished(turn)
+            self._queue.finished(attempt)
         else:
             self._unsent.add(result["path"])
-        self._state.finish(turn.run, result["row"])
+        self._state.finish(attempt.run, result["row"])
         if self._unsent:
             self._unsent &= set(self._store.waiting())
             self._state.unsent = len(self._unsent)
 
     def on_trial_error(self, *_: Any, **info: Any) -> None:
+        """Take in that a worker is lost."""
         written = info["trial"].error_file
         error = Path(written).read_text() if written and Path(written).exists() else ""
-        self._failed(info["trial"].config["turn"], f"{error}\nthe process of the run's slot, or its node, is gone")
+        self._failed(info["trial"].config["attempt"], f"{error}\nthe run's worker, or its node, is gone")
 
-    def _failed(self, turn: Turn, error: str) -> None:
-        again = self._queue.failed(turn)
+    def _failed(self, attempt: Attempt, error: str) -> None:
+        run, again = attempt.run, self._queue.failed(attempt)
         outcome = "is tried again" if again else "given up"
-        self._say(f"{turn.run.name} failed (attempt {turn.attempt}), {outcome}: {_last_line(error)}")
+        self._display.say(f"{run.name} failed (attempt {attempt.number}), {outcome}: {_last_line(error)}")
         if not again:
             try:
-                self._store.write(failed_row(turn.run, error, turn.attempt))
+                self._store.write(failed_row(run, error, attempt.number))
             except OSError as lost:
-                self._say(f"{turn.run.name}: that it failed can be written nowhere: {lost}")
-        self._state.fail(turn.run, given_up=not again)
+                self._display.say(f"{run.name}: that it failed can be written nowhere: {lost}")
+        self._state.fail(run, given_up=not again)
 
 
 def _last_line(error: str) -> str:
     return error.strip().splitlines()[-1]
-
-
-class _Slot(tune.Trainable):
-    """A Tune actor that computes one run after the other; a step is an epoch."""
-
-    def setup(self, config: dict[str, Any], **shared: Any) -> None:
-        self._options: StudyOptions = shared["options"]
-        share: Share = shared["share"]
-        self._nursery = Nursery(self._options, replace(share, threads=share.threads or _cpus_of_node()), shared["data"])
-        self.reset_config(config)
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._turn: Turn = new_config["turn"]
-        self._mark = NodeMark(Occupation(self._turn.run.placement, _gpu_of_slot()))
-        self._enter()
-        return True
-
-    def step(self) -> dict[str, Any]:
-        if self._waits:
-            time.sleep(LOOK_SECONDS)
-            self._enter()
-            return {"waits": self._waits}
-        message = self._nursery.next_message()
-        self._mark.look()
-        if message.kind == "epoch":
-            return dict(message.content)
-        self._mark.release()
-        return {"done": True, **self._end(message)}
-
-    def cleanup(self) -> None:
-        self._mark.release()
-        self._nursery.close()
-
-    def _enter(self) -> None:
-        """Start the run if there is a place for it on the node; before, not even TensorFlow is loaded beside others."""
-        self._waits = not self._mark.enter()
-        if not self._waits:
-            self._nursery.start(self._turn.run)
-
-    def _end(self, message: Message) -> dict[str, Any]:
-        if message.kind == "failure":
-            return {"failure": message.content}
-        # a run that goes on was begun before, also where Ray itself moved it, or an earlier sweep was stopped
-        attempts = max(self._turn.attempt, 2 if message.content["resumed"] else 1)
-        known_here = {"attempts": attempts, "neighbours": self._mark.neighbours, "ray_version": ray.__version__}
-        row = {**message.content, **known_here, "placement": self._turn.run.placement}
-        path, content = row_file(row)
-        try:
-            in_place = Store(self._options.results).send(path, content)
-        except OSError:  # this machine has no room either
-            in_place = False
-        shown = {key: value for key, value in row.items() if isinstance(value, (str, int, float))}
-        problem = self._nursery.wait_for_end() if self._options.save_models else None
-        told = {"row": shown, "path": path, "model_failure": problem}
-        return told if in_place else {**told, "content": content}  # for the sweep to send, which may outlive this node
-
-
-def _gpu_of_slot() -> str:
-    """The GPU that Ray gave this slot, by the number or UUID that it has on its node; empty without one."""
-    return "".join(ray.get_runtime_context().get_accelerator_ids().get("GPU", ())[:1])
-
-
-def _cpus_of_node() -> int:
-    """The CPUs of this slot's node, at least one, as they are given to Ray."""
-    nodes: Any = ray.nodes  # its annotations are incomplete
-    here = ray.get_runtime_context().get_node_id()
-    return max(1, *(int(node["Resources"].get("CPU", 1)) for node in nodes() if node["NodeID"] == here))

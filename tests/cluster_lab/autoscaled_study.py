@@ -9,14 +9,15 @@ from typing import Any
 import ray
 from operator_tools import LAB, found, wait_for
 from ray.cluster_utils import AutoscalingCluster
+from rich.console import Console
 
 from fmnist.declare.study import Study, configure
 from fmnist.store.store import Store
 from fmnist.sweep.connection import connection
-from fmnist.sweep.display import SweepState
+from fmnist.sweep.display import Display, SweepState
 from fmnist.sweep.options import StudyOptions
 from fmnist.sweep.plan import Durations
-from fmnist.sweep.resources import Share
+from fmnist.sweep.resources import RunResources
 from fmnist.sweep.tuner import sweep
 
 WORKER = {"resources": {"CPU": 1, "GPU": 1, "object_store_memory": 100_000_000}, "node_config": {}}
@@ -60,6 +61,18 @@ class Cluster(AutoscalingCluster):
         }
 
 
+class Watching(Display):
+    """Counts the workers instead of showing anything."""
+
+    def __init__(self, state: SweepState) -> None:
+        super().__init__(state, Console())
+        self.seen: list[int] = []
+
+    def tick(self) -> None:
+        """See how many workers there are."""
+        self.seen.append(workers())
+
+
 def workers() -> int:
     """Living nodes but the head."""
     return sum(node["Alive"] for node in ray.nodes()) - 1
@@ -72,21 +85,21 @@ def main() -> None:
     cluster.start()
     results = str(LAB / "results")
     runs = STUDY.runs({"lenet5": "structure"}, "data")
-    seen: list[int] = []
     with connection("auto"):
         before = workers()
         left = {run.run_id: run for run in runs}
-        state = SweepState(title="demand", present=0, left=left, durations=Durations(), slots=1)
-        share = Share(cpus=1, gpus=1)
+        state = SweepState(title="demand", present=0, left=left, durations=Durations(), concurrency=1)
+        resources = RunResources(cpus=1, gpus=1)
         options = StudyOptions(results=results, engine="sleepy_engine")
-        sweep(runs, {}, options, share, state, tick=lambda: seen.append(workers()))
+        watching = Watching(state)
+        sweep(runs, {}, options, resources, watching)
         took = wait_for("the workers' end", lambda: workers() == 0, 240)
         after = workers()
     rows = Store(results).read(["status"]).to_pylist()
     cluster.shutdown()
     found(
         workers_before=before,
-        most_workers=max(seen),
+        most_workers=max(watching.seen),
         workers_after=after,
         seconds_until_idle_workers_ended=took,
         rows=len(rows),

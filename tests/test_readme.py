@@ -1,17 +1,19 @@
-"""The README is two pages whose links lead somewhere; docs/architecture.md names every file, and nothing else."""
+"""The pages: README is two, links lead somewhere, architecture.md names every file, AGENTS.md every room."""
 
 from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 TREE = (ROOT / "docs" / "architecture.md").read_text().partition("## Every file in a line\n")[2]
-PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
 
 def test_the_readme_is_two_pages():
@@ -23,6 +25,20 @@ def test_the_readme_is_two_pages():
 def test_links_lead_to_files_of_the_project(page):
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
     assert not [link for link in links if "://" not in link and not (page.parent / link).exists()]
+
+
+def test_the_page_for_agents_names_every_room_in_60_lines():
+    page = (ROOT / "AGENTS.md").read_text()
+    assert page.count("\n") <= 60
+    rooms = {path.parent.name for path in (ROOT / "fmnist").glob("*/__init__.py")}
+    assert set(re.findall(r"^    fmnist/(\w+) ", page, re.MULTILINE)) == rooms
+
+
+def test_the_citation_is_of_this_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert [str(citation[key]) for key in ("version", "license")] == [project["version"], project["license"]]
 
 
 @pytest.mark.parametrize("folder", ["jobs", "fmnist", "benchmarks"])

@@ -32,7 +32,7 @@ from fmnist.studies import comparison, timing
 from tests import synthetic_rows
 from tests.synthetic_rows import SIX
 
-PUBLISHED = Path(__file__).resolve().parents[1] / "results" / "published"
+PUBLISHED = Path(__file__).resolve().parents[1] / "published"
 IMAGES = 60  # of each class
 TRUE = np.repeat(np.arange(10, dtype=np.uint8), IMAGES)
 SHIRT, TOP, COAT, TROUSER, SANDAL, BAG = (

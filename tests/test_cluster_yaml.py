@@ -14,6 +14,7 @@ import yaml
 from botocore import xform_name
 from botocore.session import Session
 from botocore.validate import ParamValidator
+from ray._private.runtime_env.packaging import get_excludes_from_ignore_files
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.dashboard.modules.job.cli import submit
 
@@ -95,6 +96,23 @@ class TestPromises:
         assert "--dashboard-host=127.0.0.1" in starts[0]
         assert "~/.ray/auth_token" in cluster["file_mounts"]
         assert all("ulimit -n 65536" in line for line in starts)
+
+
+class TestUpload:
+    """What `--working-dir .` sends, by Ray's own reading of .gitignore and .rayignore."""
+
+    @staticmethod
+    def sent(path: Path) -> bool:
+        ignored = get_excludes_from_ignore_files(PROJECT, include_gitignore=True)
+        return not any(ignores(path) for ignores in ignored)
+
+    def test_a_job_has_every_module(self) -> None:
+        modules = [path for folder in ("fmnist", "jobs") for path in (PROJECT / folder).rglob("*.py")]
+        assert not [path for path in modules if not self.sent(path)]
+
+    @pytest.mark.parametrize("name", [".venv", "docs/results.md", "published", "report", "results/runs", "tests"])
+    def test_what_a_job_does_not_need_stays(self, name: str) -> None:
+        assert not self.sent(PROJECT / name / "file")
 
 
 class TestRayJob:

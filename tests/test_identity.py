@@ -29,7 +29,7 @@ SIX_IDS = {  # configuration_id and run_id of repeat 0, on Fashion-MNIST
     "own_v3": ("66e57b0df4af44dd", "fd14deb556622534"),
     "efficientnet_small": ("935afdc467bbf671", "331d6e4c37de794d"),
 }
-PUBLISHED = Path(__file__).resolve().parents[1] / "results" / "published"
+PUBLISHED = Path(__file__).resolve().parents[1] / "published"
 
 
 def sha256(array, kind):

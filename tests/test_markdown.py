@@ -43,7 +43,7 @@ def test_the_section_takes_the_place_between_the_marks_and_nothing_else(tmp_path
     update_sections(readme, result)
     text = readme.read_text()
     assert text.startswith(f"before\n{START}\n\n### Study `timing`\n")
-    assert text.endswith(f"[docs/report/index.html](docs/report/index.html).\n\n{END}\nafter\n")
+    assert text.endswith(f"Measured.\n\n{END}\nafter\n")
     assert "old" not in text
     assert "\n\n- a lacks 2 repeats.\n\n" in text
     assert text.index("Answer timing.") < text.index("### Study `comparison`") < text.index("Answer comparison.")

@@ -1,11 +1,12 @@
-"""The published rows give README's and docs/results.md's results and the published report's tables."""
+"""The published rows give README's and docs/results.md's results and figures, and a clone stays small."""
 
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
 import pytest
 
 from fmnist.report import build
@@ -15,20 +16,27 @@ from fmnist.store.schema import SCHEMA
 from fmnist.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
-PUBLISHED, REPORT = ROOT / "results" / "published", ROOT / "docs" / "report"
+PUBLISHED, FIGURES = ROOT / "published", ROOT / "docs" / "figures"
 SECTION = (ROOT / "docs" / "results.md").read_text().split(START)[1].split(END)[0].strip()
 GLANCE = (ROOT / "README.md").read_text().split(GLANCE_START)[1].split(GLANCE_END)[0].strip()
 STUDIES = re.findall(r"^### Study `(.+)`$", SECTION, re.MULTILINE)
-MOST_BYTES = 5_000_000  # a clone should stay small
+SHOWN = sorted(path.relative_to(FIGURES).with_suffix("").as_posix() for path in FIGURES.rglob("*.svg"))
+MOST_ROW_BYTES, MOST_FIGURE_BYTES, MOST_CLONE_BYTES = 2_500_000, 150_000, 6_000_000
 
 
 @pytest.fixture(scope="module")
 def rebuilt(tmp_path_factory):
-    """The report on the published rows, its figures left out."""
+    """The report on the published rows, with the figures that pages show and no others."""
+    draw = build.pictures
+
+    def draw_shown(findings, looks):
+        shown = {name.partition("/")[2] for name in SHOWN if name.startswith(f"{findings.study.name}/")}
+        return (picture for picture in draw(findings, looks) if picture.name in shown) if shown else iter(())
+
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        patch.setattr(build, "pictures", lambda *_: iter(()))
-        return build_report("results/published", STUDIES, out=tmp_path_factory.mktemp("report"))
+        patch.setattr(build, "pictures", draw_shown)
+        return build_report("published", STUDIES, out=tmp_path_factory.mktemp("report"))
 
 
 def test_rows_are_few_whole_files_of_the_schema_with_a_commit_each():
@@ -37,21 +45,40 @@ def test_rows_are_few_whole_files_of_the_schema_with_a_commit_each():
     assert rows.schema.names == SCHEMA.names
     assert not store.damaged
     assert not list((PUBLISHED / "runs").glob("*")), "compact the rows before publishing them"
-    assert sum(path.stat().st_size for path in PUBLISHED.rglob("*") if path.is_file()) < MOST_BYTES
+    assert sum(path.stat().st_size for path in PUBLISHED.rglob("*") if path.is_file()) < MOST_ROW_BYTES
     assert not rows.filter(rows["commit"].is_null()).num_rows
     assert not any(rows["dirty"].to_pylist())
 
 
 def test_the_pages_say_what_the_rows_say(rebuilt):
     assert sorted(STUDIES) == sorted(manifest["name"] for manifest in Store(PUBLISHED).manifests())
-    assert results_section(rebuilt, "report/index.html") == SECTION, "run `make report`"
+    assert results_section(rebuilt) == SECTION, "run `make report`"
     assert glance_section(rebuilt) == GLANCE, "run `make report`"
 
 
-def test_the_published_tables_are_those_of_the_rows(rebuilt):
-    folder = rebuilt.path.parent / "tables"
-    names = {path.relative_to(folder) for path in folder.rglob("*.csv")}
-    assert names == {path.relative_to(REPORT / "tables") for path in (REPORT / "tables").rglob("*.csv")}
-    for name in names:
-        published, made = (pd.read_csv(place / name) for place in (REPORT / "tables", folder))
-        pd.testing.assert_frame_equal(published, made, rtol=1e-6, obj=str(name))
+def test_figures_are_those_that_make_report_copies_and_the_pages_show():
+    copied = re.search(r"^FIGURES := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
+    pages = [(ROOT / "README.md").read_text(), (ROOT / "docs" / "results.md").read_text()]
+    assert sorted(copied) == SHOWN == sorted(set(re.findall(r"figures/(\S+)\.svg\)", "".join(pages))))
+    assert max((FIGURES / f"{name}.svg").stat().st_size for name in SHOWN) < MOST_FIGURE_BYTES
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_the_figures_are_those_of_the_rows(rebuilt, name):
+    number = re.compile(r"-?\d+\.\d+")
+    shown, made = (
+        re.sub(r'(id="|href="#|url\(#)\w+', r"\1", (folder / f"{name}.svg").read_text())  # without its hashes
+        for folder in (FIGURES, rebuilt.path.parent / "figures")
+    )
+    assert number.sub("", shown) == number.sub("", made), "run `make report`"
+    np.testing.assert_allclose(*([float(x) for x in number.findall(text)] for text in (shown, made)), atol=1e-3)
+
+
+def test_no_report_is_in_git_and_a_clone_without_history_is_small(tmp_path):
+    git = ["git", "-c", "safe.directory=*"]
+    clone = [*git, "clone", "-q", "--depth", "1", f"file://{ROOT}", tmp_path / "clone"]
+    if subprocess.run(clone, check=False).returncode:
+        pytest.skip("this is no clone of the project")
+    assert not (tmp_path / "clone" / "docs" / "report").exists()
+    used = subprocess.run(["du", "-sb", tmp_path / "clone"], capture_output=True, text=True, check=True).stdout
+    assert int(used.split()[0]) < MOST_CLONE_BYTES

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -19,13 +17,9 @@ GLANCE_START, GLANCE_END = "<!-- results at a glance -->", "<!-- end of results 
 GLANCE = ("comparison", "timing")  # the studies that give its accuracies, and its times and memory
 
 
-def results_section(result: ReportResult, page: str) -> str:
-    """Write each study's answer and main tables as Markdown, in the report's order.
-
-    `page` is the report's path as the section links it.
-    """
-    parts = [part for study in result.studies for part in _study_parts(study)]
-    return "\n\n".join([*parts, f"The whole report, with figures, pairs and methods: [{page}]({page})."])
+def results_section(result: ReportResult) -> str:
+    """Write each study's answer and main tables as Markdown, in the report's order."""
+    return "\n\n".join(part for study in result.studies for part in _study_parts(study))
 
 
 def glance_section(result: ReportResult) -> str:
@@ -56,16 +50,12 @@ def update_sections(file: Path, result: ReportResult) -> None:
     UserError if there are no marks, or not once each and in their order; the file then stays as it is.
     """
     text = file.read_text("utf-8")
-    page = Path(os.path.relpath(result.path, file.parent)).as_posix()
-    sections = {
-        (START, END): partial(results_section, result, page),
-        (GLANCE_START, GLANCE_END): partial(glance_section, result),
-    }
+    sections = {(START, END): results_section, (GLANCE_START, GLANCE_END): glance_section}
     wanted = [marks for marks in sections if any(mark in text for mark in marks)]
     if not wanted:
         raise UserError(f"{file}: expected the lines {START} and {END} around the place of the results, got neither")
     for start, end in wanted:
-        text = _replaced(file, text, start, end, sections[start, end]())
+        text = _replaced(file, text, start, end, sections[start, end](result))
     file.write_text(text, encoding="utf-8")
 
 

@@ -26,6 +26,7 @@ ROWS_PER_GROUP = 256  # what is read at once of a merged file: with predictions 
 LAYOUT: dict[str, Any] = {
     "use_dictionary": [*SCALAR_COLUMNS, "test_predicted.list.element", "history.list.element.learning_rate"],
     "column_encoding": {"test_confidence.list.element": "BYTE_STREAM_SPLIT"},
+    "compression_level": 16,  # 7 % smaller than by default, at 11 ms a row: written once, read and copied often
 }
 
 

@@ -22,11 +22,15 @@ from tests.cluster_lab.stand_ins import CUDA, PROJECT, STAND_INS, make_stand_ins
 
 CONFIGURATIONS = ["cluster.yaml", "clusters/local.yaml"]
 PINNED = re.compile(r"^([\w.-]+)==([^\s;]+)", flags=re.MULTILINE)
-IMAGE_PYTHON = {"python_version": "3.12", "python_full_version": "3.12.3"}  # of cluster.yaml's images
+PYTHONS = ["3.11.2", "3.12.3", "3.13.5"]  # of Debian 12, of cluster.yaml's images, of Debian 13
 
 
-def pins(path: Path) -> dict[str, str]:
-    return {canonicalize_name(name): version for name, version in PINNED.findall(path.read_text())}
+def pins(path: Path, place: dict[str, str] | None = None) -> dict[str, str]:
+    """The versions that a file pins for an environment, for this one by default."""
+    lines = re.findall(r"^\w[^\\\n]+", path.read_text(), flags=re.MULTILINE)
+    asked = [item for item in map(Requirement, lines) if item.marker is None or item.marker.evaluate(place)]
+    assert len({item.name for item in asked}) == len(asked)
+    return {canonicalize_name(item.name): str(item.specifier).removeprefix("==") for item in asked}
 
 
 @dataclass
@@ -85,9 +89,15 @@ def setup_lines(cluster: dict[str, Any]) -> list[str]:
 def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, stand_ins: dict[str, str]) -> Host:
     """A worker on which every setup line of a cluster file has run."""
     cluster, host = read(request.param), new_host(tmp_path_factory.mktemp("home"), stand_ins)
-    left_out = [pattern.rstrip("/") for pattern in cluster["rsync_exclude"]]
     source = (PROJECT / cluster["file_mounts"]["~/fmnist"]).resolve()
-    shutil.copytree(source, host.home / "fmnist", ignore=shutil.ignore_patterns(*left_out))
+
+    def left_out(folder: str, names: list[str]) -> set[str]:
+        """As rsync: a pattern that begins with / is of the project's own folder."""
+        patterns = [item.rstrip("/") for item in cluster["rsync_exclude"]]
+        here = [item.lstrip("/") for item in patterns if not item.startswith("/") or Path(folder) == source]
+        return shutil.ignore_patterns(*here)(folder, names)
+
+    shutil.copytree(source, host.home / "fmnist", ignore=left_out)
     host.run(setup_lines(cluster))
     return host
 
@@ -104,6 +114,13 @@ def test_python_is_that_of_the_setup_and_has_the_project(worker: Host) -> None:
     done = worker.shell("cd /; python -c 'import sys, fmnist; print(sys.prefix, fmnist.__file__)'")
     assert done.stdout.split() == [str(worker.home / "fmnist-env"), str(worker.home / "fmnist/fmnist/__init__.py")]
     assert "start" in worker.shell("ray --help").stdout
+
+
+def test_every_module_of_the_project_is_copied(worker: Host) -> None:
+    def modules(folder: Path) -> set[Path]:
+        return {path.relative_to(folder) for name in ("fmnist", "jobs") for path in (folder / name).rglob("*.py")}
+
+    assert modules(worker.home / "fmnist") == modules(PROJECT)
 
 
 def test_debian_is_asked_for_what_a_bare_image_lacks(worker: Host) -> None:
@@ -138,15 +155,17 @@ def test_a_line_that_cannot_work_is_seen_here(worker: Host, line: str, complaint
 def test_the_image_of_the_kubernetes_job_builds_from_what_it_copies(tmp_path: Path, stand_ins: dict[str, str]) -> None:
     host = new_host(tmp_path, stand_ins)
     host.run(["python3 -m venv ~/image", "echo 'export PATH=~/image/bin:$PATH' >> ~/.bashrc"])
+    unsent = {line.rstrip("/") for line in (PROJECT / ".dockerignore").read_text().splitlines()}
     for line in (PROJECT / "clusters" / "Dockerfile").read_text().splitlines():
         instruction, _, rest = line.partition(" ")
         if instruction == "COPY":
             *sources, target = rest.removeprefix("--chown=ray:users ").split()
+            assert not unsent & {source.partition("/")[0] for source in sources}
             copy_into(tmp_path / target.removeprefix("/home/ray/"), sources)
         elif instruction == "RUN":
             host.run([rest])
         else:
-            assert instruction == "FROM" or line.startswith("#") or not line, line
+            assert instruction == "FROM" or line == "USER ray" or line.startswith("#") or not line, line
     locked = pins(PROJECT / "requirements.lock") | pins(CUDA) | {"fmnist": "0.1.0"}
     there = host.versions()
     assert {name: there.get(name) for name in locked} == locked
@@ -172,13 +191,15 @@ def test_what_is_replaced_is_all_that_is_replaced(stand_ins: dict[str, str]) -> 
     assert set(stand_ins) == {"PATH", "PYTHONPATH", "PIP_NO_INDEX", "PIP_FIND_LINKS", "PIP_CONFIG_FILE"}
 
 
-def test_the_lock_has_every_package_that_the_images_python_needs() -> None:
-    locked = pins(PROJECT / "requirements.lock")
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_lock_has_every_package_that_a_python_needs(python: str) -> None:
+    place = {"python_version": python.rpartition(".")[0], "python_full_version": python}
+    locked = pins(PROJECT / "requirements.lock", place)
     waiting, seen = [Requirement("fmnist[test,lint]")], {"fmnist"}
     while waiting:
         package = waiting.pop()
         for needed in map(Requirement, importlib.metadata.requires(package.name) or []):
-            asked = [{**IMAGE_PYTHON, "extra": extra} for extra in {"", *package.extras}]
+            asked = [{**place, "extra": extra} for extra in {"", *package.extras}]
             if needed.marker is None or any(needed.marker.evaluate(place) for place in asked):
                 name = canonicalize_name(needed.name)
                 assert name == "fmnist" or locked.get(name, "none") in needed.specifier, f"{package} needs {needed}"

@@ -27,6 +27,9 @@ _ARRAYS = (np.ndarray, np.generic, tf.Tensor, keras.Variable)
 # what methods, decorated functions, properties and partials hold
 _WRAPPING = ("__func__", "__wrapped__", "python_function", "fget", "func", "args", "keywords")
 _IGNORED = ("module", "registered_name", "build_config", "name")  # in a config: they say nothing of the mathematics
+# what Python adds to each class, the last two from 3.13 on
+_OF_EVERY_CLASS = ("__module__", "__qualname__", "__doc__", "__annotations__", "__dict__", "__weakref__",
+                   "__firstlineno__", "__static_attributes__")  # fmt: skip
 _BATCH_SHAPE = (None, *FASHION_MNIST.image_shape)
 _PLAIN = {"trainable": True, "sparse": False, "ragged": False, "optional": False, "batch_shape": _BATCH_SHAPE}
 
@@ -191,8 +194,7 @@ def _named_by(thing: Any) -> Iterator[Any]:
     """Give what the source of a function or class refers to: bases, members, defaults, global and outer names."""
     if isinstance(thing, type):
         yield from thing.__bases__
-        hidden = ("__module__", "__qualname__", "__doc__", "__annotations__", "__dict__", "__weakref__")
-        yield {name: member for name, member in vars(thing).items() if name not in hidden}
+        yield {name: member for name, member in vars(thing).items() if name not in _OF_EVERY_CLASS}
     elif isinstance(thing, FunctionType):
         yield from (thing.__defaults__ or (), thing.__kwdefaults__ or {})
         yield from (cell.cell_contents for cell in thing.__closure__ or ())

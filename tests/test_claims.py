@@ -12,7 +12,7 @@ import pytest
 
 from fmnist.compare import Estimate, claim_verdicts
 from fmnist.data import CLASS_NAMES, load_data
-from fmnist.report.claim_checks import (
+from fmnist.report.chapters.claim_measures import (
     UndecidableError,
     accuracy_gap,
     best_epoch_gap,
@@ -23,7 +23,7 @@ from fmnist.report.claim_checks import (
     share_gap,
     spread_ratio,
 )
-from fmnist.report.claims import ABOVE, BELOW, CLAIMS, about, claims_table, outcomes_of
+from fmnist.report.chapters.claims import ABOVE, BELOW, CLAIMS, about, claims_table, outcomes_of
 from fmnist.report.predictions import PredictionSums, accuracy_difference, right_difference
 from fmnist.report.selection import select_studies
 from fmnist.report.study_data import gather

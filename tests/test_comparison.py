@@ -11,8 +11,8 @@ from fmnist.compare.comparison import cliffs_delta, compare_pairs
 from fmnist.compare.intervals import Interval
 from fmnist.compare.paired import repeats_for_difference, repeats_for_equivalence
 from fmnist.declare.metrics import METRICS
-from fmnist.report.pair_text import remarks, repeats_text, seen_from
 from fmnist.report.table import NOTHING
+from fmnist.report.text import remarks, repeats_text, seen_from
 from tests.small_frames import frame_of
 
 ACCURACY, SECONDS = METRICS["test_accuracy"], METRICS["train_seconds"]

@@ -14,16 +14,16 @@ from rich.console import Console
 from fmnist.data.dataset import Dataset
 from fmnist.report import build
 from fmnist.report.build import ReportResult, StudyResult, build_report, file_name, mark_commands
-from fmnist.report.gallery import Picture, pictures
-from fmnist.report.methods import methods
+from fmnist.report.chapters.answer import answer, missing_words
+from fmnist.report.chapters.gallery import Picture, pictures
+from fmnist.report.chapters.methods import methods
+from fmnist.report.chapters.pairs import results_table
 from fmnist.report.predictions import Example, choose_examples
 from fmnist.report.selection import select_studies
 from fmnist.report.study_data import MOST_SHOWN, gather
-from fmnist.report.study_tables import results_table
 from fmnist.report.style import figure_of, house_style, new_axes, styles_of
 from fmnist.report.table import Table
 from fmnist.report.terminal import print_results
-from fmnist.report.words import answer, missing_words
 from fmnist.store.store import Store
 from tests.synthetic_rows import DATA_FINGERPRINT, SIX, TEST_IMAGES, balanced_labels, manifest_of, rows_of
 

@@ -21,11 +21,11 @@ from scipy import stats
 from fmnist.data.dataset import Dataset
 from fmnist.declare.metrics import METRICS
 from fmnist.report.build import tables_of
-from fmnist.report.methods import methods
+from fmnist.report.chapters.answer import answer, missing_words
+from fmnist.report.chapters.methods import methods
 from fmnist.report.selection import select_studies
 from fmnist.report.study_data import MOST_SHOWN, Findings, gather
 from fmnist.report.table import in_unit
-from fmnist.report.words import answer, missing_words
 from fmnist.store.schema import SCALAR_COLUMNS
 from fmnist.store.store import Store
 from tests.synthetic_rows import (

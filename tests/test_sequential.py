@@ -16,9 +16,9 @@ from fmnist.compare.sequential import (
     reject_at_analyses,
 )
 from fmnist.declare.metrics import METRICS
-from fmnist.report.methods import analyses_words
-from fmnist.report.pair_text import remarks, repeats_text, seen_from
+from fmnist.report.chapters.methods import analyses_words
 from fmnist.report.table import NOTHING
+from fmnist.report.text import remarks, repeats_text, seen_from
 from tests.small_frames import frame_of
 
 ACCURACY = METRICS["test_accuracy"]

@@ -17,16 +17,16 @@ import jinja2
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from fmnist.report import original_tables, study_tables, training_tables, uncertainty_tables
-from fmnist.report.claims import claims_table
-from fmnist.report.gallery import pictures
-from fmnist.report.methods import measurement, methods
-from fmnist.report.original import REPEATING_STUDY
+from fmnist.report.chapters import confidence, curves, original, pairs
+from fmnist.report.chapters.answer import answer, missing_words
+from fmnist.report.chapters.claims import claims_table
+from fmnist.report.chapters.gallery import pictures
+from fmnist.report.chapters.methods import measurement, methods
+from fmnist.report.chapters.original_report import REPEATING_STUDY
 from fmnist.report.selection import read_rows, select_studies, tell_apart
 from fmnist.report.study_data import Findings, find_data, gather
 from fmnist.report.style import Style, figure_savers, styles_of
 from fmnist.report.table import Table, counted
-from fmnist.report.words import answer, missing_words
 from fmnist.store import Store
 
 CHAPTERS: Mapping[str, str] = {
@@ -135,13 +135,13 @@ def study_result(findings: Findings, tables: Sequence[Table]) -> StudyResult:
 def tables_of(findings: Findings) -> list[Table]:
     """Make all tables of a study, those of a chapter in their order."""
     makers = (
-        study_tables.results_table, uncertainty_tables.layers_table, training_tables.target_table,
-        training_tables.epochs_table, training_tables.trainability_table, uncertainty_tables.calibration_table,
-        study_tables.recall_table, study_tables.mistakes_table, original_tables.original_table,
-        original_tables.original_epochs_table, claims_table, study_tables.counts_table, study_tables.failures_table,
+        pairs.results_table, confidence.layers_table, curves.target_table,
+        curves.epochs_table, curves.trainability_table, confidence.calibration_table,
+        pairs.recall_table, pairs.mistakes_table, original.original_table,
+        original.original_epochs_table, claims_table, pairs.counts_table, pairs.failures_table,
     )  # fmt: skip
     made = (make(findings) for make in makers)
-    every = [*study_tables.pair_tables(findings), *made, *study_tables.metric_tables(findings)]
+    every = [*pairs.pair_tables(findings), *made, *pairs.metric_tables(findings)]
     return [table for table in every if table is not None]
 
 

@@ -14,14 +14,14 @@ from matplotlib.figure import Figure
 from fmnist.compare import cliques, pareto_front, unbarred_pairs
 from fmnist.data import CLASS_NAMES, Dataset
 from fmnist.declare import METRICS, Metric
-from fmnist.report import comparison_plot, plot
-from fmnist.report.original import original_value
-from fmnist.report.pair_text import difference_text, difference_unit, seen_from
+from fmnist.report import plot_comparison, plot_runs
+from fmnist.report.chapters.original_report import original_value
+from fmnist.report.chapters.pairs import placement_mark
 from fmnist.report.predictions import Example, choose_examples
 from fmnist.report.study_data import Findings, MetricFindings
-from fmnist.report.study_tables import placement_mark
 from fmnist.report.style import COLUMN_INCHES, Style, figure_of, legend_below, new_axes, new_figure
 from fmnist.report.table import counted, in_unit, p_words
+from fmnist.report.text import difference_text, difference_unit, seen_from
 
 Section = Literal["accuracy", "costs", "curves", "classes", "confidence", "examples", "original"]
 EXAMPLES = 5  # images in a row
@@ -63,11 +63,11 @@ def _distributions(findings: Findings, styles: Mapping[str, Style]) -> Iterator[
         if means.empty:
             continue
         caption = f"{found.metric.meaning} Each point is a run, the bar below them the mean with its 95 % interval."
-        if max(found.summaries[label].n for label in means.index) >= plot.FEWEST_FOR_A_BOX:
+        if max(found.summaries[label].n for label in means.index) >= plot_runs.FEWEST_FOR_A_BOX:
             caption += (
-                f" From {plot.FEWEST_FOR_A_BOX} runs on a box spans the quartiles, the line in it is the median, the"
+                f" From {plot_runs.FEWEST_FOR_A_BOX} runs on a box spans the quartiles, the line in it is the median, the"
                 " whiskers reach the last run within 1.5 times the box's length; of more runs than"
-                f" {plot.MOST_POINTS} so many are drawn as points, chosen at random."
+                f" {plot_runs.MOST_POINTS} so many are drawn as points, chosen at random."
             )
         seen = f"Points by configuration. Means: {_listed(means['mean'], found.metric)}."
         yield Picture(_section(found), f"distribution-{found.metric.name}", found.metric.label.capitalize(), caption,
@@ -93,7 +93,7 @@ def _runs(found: MetricFindings, means: pd.DataFrame, styles: Mapping[str, Style
     values = {label: found.samples[label].to_numpy() for label in means.index}
     axes = new_axes(height=0.75 + 0.36 * max(len(values), 2))
     note = placement_mark(found) if found.refusal else ""
-    return figure_of(plot.draw_distribution(axes, values, means, found.metric, styles, note=note))
+    return figure_of(plot_runs.draw_distribution(axes, values, means, found.metric, styles, note=note))
 
 
 def _section(found: MetricFindings) -> Section:
@@ -120,7 +120,7 @@ def _verdicts(findings: Findings) -> Iterator[Picture]:
         views = [seen_from(pair, min(pair.a, pair.b, key=labels.index)) for pair in found.pairs]
         cells = {(view.label, view.other): (view.verdict, difference_text(view, metric)) for view in views}
         axes = new_axes(max(COLUMN_INCHES, 1.3 + 0.85 * (len(labels) - 1)), 0.9 + 0.46 * (len(labels) - 1))
-        comparison_plot.draw_verdicts(axes, labels, cells)
+        plot_comparison.draw_verdicts(axes, labels, cells)
         what = "ratio" if metric.by_ratio else f"mean difference in {difference_unit(metric)}"
         caption = (
             "The row's configuration against the column's: ▲ better, ▼ worse, = equivalent, ? inconclusive; below it"
@@ -140,7 +140,7 @@ def _ranks(findings: Findings) -> Iterator[Picture]:
     ranks = dict(zip(tested.labels, tested.average_ranks, strict=True))  # by rank
     statistic = "every repeat ranks them alike" if np.isinf(tested.f_statistic) else f"F = {tested.f_statistic:.1f}"
     axes = new_axes(WIDE_INCHES, 1.0 + 0.1 * len(ranks))
-    comparison_plot.draw_critical_difference(axes, ranks, groups)
+    plot_comparison.draw_critical_difference(axes, ranks, groups)
     caption = (
         f"Average rank by {primary.metric.label} over {tested.n:,} complete repeats; 1 is best. A bar joins"
         " configurations that no verdict tells apart (adjusted pairwise tests, not one critical distance)."
@@ -173,12 +173,12 @@ def _trade_offs(findings: Findings, styles: Mapping[str, Style]) -> Iterator[Pic
         caption = "Means with their 95 % intervals."
         front: list[str] = []
         if cost.refusal:
-            plot.mark(axes, placement_mark(cost))
+            plot_runs.mark(axes, placement_mark(cost))
         else:
             points = np.column_stack([costs["mean"], gains["mean"]])
             front = list(costs.index[pareto_front(points, ["down", gain.metric.direction])])
             caption += f" Not beaten in both means at once (Pareto front): {', '.join(front)}."
-        comparison_plot.draw_trade_off(axes, costs, gains, (cost.metric, gain.metric), styles, front)
+        plot_comparison.draw_trade_off(axes, costs, gains, (cost.metric, gain.metric), styles, front)
         spent = _listed(costs["mean"], cost.metric)
         seen = f"{_listed(gains['mean'], gain.metric)}, at {cost.metric.label} of {spent}."
         yield Picture("costs", f"trade-off-{name}", f"Accuracy against {cost.metric.label}", caption, seen,
@@ -189,7 +189,7 @@ def _reliability(findings: Findings, styles: Mapping[str, Style]) -> Iterator[Pi
     for label in findings.predicted:
         sums = findings.predictions[label]
         curve = sums.calibration.curve()
-        axes = plot.draw_reliability(new_axes(2.6, 2.6), *curve, styles[label])
+        axes = plot_runs.draw_reliability(new_axes(2.6, 2.6), *curve, styles[label])
         error = 100 * sums.calibration.expected_error.mean()
         caption = f"n = {sums.runs:,} together. Mean expected calibration error of a run {error:.2f} points."
         seen = f"Curve from a confidence of {np.nanmin(curve[0]):.2f} to 1 beside the diagonal."
@@ -200,9 +200,11 @@ def _curves(findings: Findings, styles: Mapping[str, Style]) -> Iterator[Picture
     epochs = {label: rows for label in findings.ordered if len(rows := findings.epochs_of(label))}
     if not epochs:
         return
-    axes = plot.draw_validation(new_axes(), epochs, styles)
+    axes = plot_runs.draw_validation(new_axes(), epochs, styles)
     caption = "Mean over the runs, thin once some have stopped, while at least half of them go on."
-    ends = {label: plot.mean_curve(frame, "validation_accuracy")["mean"].iloc[-1] for label, frame in epochs.items()}
+    ends = {
+        label: plot_runs.mean_curve(frame, "validation_accuracy")["mean"].iloc[-1] for label, frame in epochs.items()
+    }
     seen = f"Curves. At their ends: {', '.join(f'{label} {100 * end:.1f} %' for label, end in ends.items())}."
     yield Picture("curves", "validation", "Validation accuracy by epoch", caption, seen, legend_below(axes))
     for label, frame in epochs.items():
@@ -219,9 +221,9 @@ def _curves(findings: Findings, styles: Mapping[str, Style]) -> Iterator[Picture
 def _curve(epochs: pd.DataFrame, style: Style) -> Figure:
     figure = new_figure(COLUMN_INCHES, 4.4)
     grid = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1.3])
-    plot.draw_curves(grid[0], epochs, "accuracy", style).legend(loc="lower right")
-    plot.draw_curves(grid[1], epochs, "loss", style)
-    plot.draw_learning_rate(grid[2], epochs)
+    plot_runs.draw_curves(grid[0], epochs, "accuracy", style).legend(loc="lower right")
+    plot_runs.draw_curves(grid[1], epochs, "loss", style)
+    plot_runs.draw_learning_rate(grid[2], epochs)
     figure.align_ylabels()
     return figure
 
@@ -232,14 +234,14 @@ def _classes(findings: Findings) -> Iterator[Picture]:
         return
     recall = pd.DataFrame({label: findings.predictions[label].recall_by_run.mean(axis=0) for label in there}).T
     recall.columns = pd.Index(CLASS_NAMES)
-    axes = plot.draw_recall(new_axes(WIDE_INCHES, 0.9 + 0.26 * max(len(there), 2)), recall)
+    axes = plot_runs.draw_recall(new_axes(WIDE_INCHES, 0.9 + 0.26 * max(len(there), 2)), recall)
     caption = "Share of each class's test images classified rightly, in %, mean over runs; darker is higher."
     lowest = [f"{label} {row.idxmin()} {100 * row.min():.1f} %" for label, row in recall.iterrows()]
     seen = f"Shaded table. Lowest recall of each: {', '.join(lowest)}."
     yield Picture("classes", "recall", "Recall by class", caption, seen, figure_of(axes))
     for label in there:
         sums = findings.predictions[label]
-        axes = plot.draw_confusion(new_axes(CONFUSION_INCHES, CONFUSION_INCHES), sums.confusion, CLASS_NAMES)
+        axes = plot_runs.draw_confusion(new_axes(CONFUSION_INCHES, CONFUSION_INCHES), sums.confusion, CLASS_NAMES)
         caption = f"{counted(sums.runs, 'run')} summed, in % of each true class; shares under 0.05 % are blank."
         wrong = np.where(np.eye(len(CLASS_NAMES), dtype=bool), 0, sums.confusion)
         true, predicted = np.unravel_index(wrong.argmax(), wrong.shape)
@@ -273,5 +275,5 @@ def _example_sheet(example: Example, data: Dataset, rows: tuple[np.ndarray, np.n
             axes.set_visible(False)
         for axes, image in zip(row, chosen, strict=False):
             true, predicted = (CLASS_NAMES[classes[image]] for classes in (data.test_labels, example.predicted))
-            plot.draw_example(axes, data.test_images[image], true, predicted, float(example.confidence[image]))
+            plot_runs.draw_example(axes, data.test_images[image], true, predicted, float(example.confidence[image]))
     return figure

@@ -7,11 +7,11 @@ import shlex
 from collections.abc import Sequence
 
 from fmnist.declare import METRICS, OVERVIEW_COSTS
-from fmnist.report.methods import analyses_words
-from fmnist.report.pair_text import PairView, difference_words, holm_words, is_turned, margin_words, seen_from
+from fmnist.report.chapters.methods import analyses_words
+from fmnist.report.chapters.pairs import way_to_compare
 from fmnist.report.study_data import MOST_SHOWN, Findings, MetricFindings
-from fmnist.report.study_tables import way_to_compare
 from fmnist.report.table import counted, in_unit, names, p_bound
+from fmnist.report.text import PairView, difference_words, holm_words, is_turned, margin_words, seen_from
 
 MOST_LISTED = 5  # configurations of one verdict; more are summed up
 MOST_OPEN = 3  # inconclusive ones with their differences

@@ -7,9 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from fmnist.report.original import ORIGINAL_EPOCHS, ORIGINAL_FIGURES
-from fmnist.report.original_tables import original_epochs_table, original_table
-from fmnist.report.training_tables import (
+from fmnist.report.chapters.curves import (
     EPOCH_COLUMNS,
     epochs_table,
     spread_words,
@@ -17,6 +15,8 @@ from fmnist.report.training_tables import (
     trainability,
     trainability_table,
 )
+from fmnist.report.chapters.original import original_epochs_table, original_table
+from fmnist.report.chapters.original_report import ORIGINAL_EPOCHS, ORIGINAL_FIGURES
 from fmnist.studies import comparison
 from tests.synthetic_rows import SIX, findings_of
 

@@ -19,7 +19,7 @@ from fmnist.compare import (
     standard_deviation_interval,
     wilson_interval,
 )
-from fmnist.report.claim_checks import common_values
+from fmnist.report.chapters.claim_measures import common_values
 from fmnist.report.epochs import STAGES, stages_of
 from fmnist.report.study_data import Findings
 from fmnist.report.table import NOTHING, Columns, Row, Table, figure, make_table, number, p_words

@@ -9,8 +9,8 @@ import pytest
 
 from fmnist.compare.calibration import calibration_bins
 from fmnist.compare.test_set import variance_layers
+from fmnist.report.chapters.confidence import calibration_table, layers_table
 from fmnist.report.predictions import PredictionSums, right_difference
-from fmnist.report.uncertainty_tables import calibration_table, layers_table
 from tests.synthetic_rows import SIX, findings_of
 
 TRUE = np.repeat(np.arange(10, dtype=np.uint8), 30)

@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from fmnist.declare import METRICS
-from fmnist.report.original import ORIGINAL_EPOCHS, ORIGINAL_FIGURES, OWN_CNN, REPEATING_STUDY, is_package_study
+from fmnist.report.chapters.curves import EPOCH_COLUMNS, EPOCH_NOTE, EPOCH_QUANTITIES, over_runs
+from fmnist.report.chapters.original_report import (
+    ORIGINAL_EPOCHS,
+    ORIGINAL_FIGURES,
+    OWN_CNN,
+    REPEATING_STUDY,
+    is_package_study,
+)
 from fmnist.report.study_data import Findings
 from fmnist.report.table import Columns, Row, Table, figure, heading, in_unit, make_table, with_spread
-from fmnist.report.training_tables import EPOCH_COLUMNS, EPOCH_NOTE, EPOCH_QUANTITIES, over_runs
 
 
 def original_table(findings: Findings) -> Table | None:

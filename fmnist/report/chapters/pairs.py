@@ -10,8 +10,7 @@ import pandas as pd
 from fmnist.compare import Interval
 from fmnist.data import CLASS_NAMES
 from fmnist.declare import METRICS, OVERVIEW_COSTS, Metric
-from fmnist.report.methods import analyses_words
-from fmnist.report.pair_text import PairView, difference_text, difference_unit, remarks, repeats_text, seen_from
+from fmnist.report.chapters.methods import analyses_words
 from fmnist.report.study_data import Findings, MetricFindings
 from fmnist.report.table import (
     NOTHING,
@@ -26,6 +25,7 @@ from fmnist.report.table import (
     p_value,
     with_spread,
 )
+from fmnist.report.text import PairView, difference_text, difference_unit, remarks, repeats_text, seen_from
 
 MISTAKES_SHOWN = 3
 

@@ -9,10 +9,10 @@ import pandas as pd
 from fmnist.compare import Design, hardware_of
 from fmnist.data import FASHION_MNIST as DATA
 from fmnist.declare import METRICS
-from fmnist.report.pair_text import margin_words
 from fmnist.report.selection import hardware_words
 from fmnist.report.study_data import Findings
 from fmnist.report.table import counted, names
+from fmnist.report.text import margin_words
 
 _VERSIONS = {"python_version": "Python", "tensorflow_version": "TensorFlow", "keras_version": "Keras",
              "numpy_version": "NumPy", "ray_version": "Ray"}  # fmt: skip

@@ -1,6 +1,6 @@
 """The original report's claims, each held against the study that repeats it: confirmed, refuted or not decidable.
 
-A claim is a quantity, measured by fmnist.report.claim_checks, and the region in which the report says it lies; one
+A claim is a quantity, measured by fmnist.report.chapters.claim_measures, and the region in which the report says it lies; one
 evaluator (fmnist.compare.claims) reads them all. A claim that nothing here repeats is open.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from fmnist.compare import FAMILY_ERROR, ClaimVerdict, Region, claim_verdicts
 from fmnist.declare import DEFAULT_MARGINS
-from fmnist.report.claim_checks import (
+from fmnist.report.chapters.claim_measures import (
     EPOCHS,
     NEW_IMAGES,
     NEW_SEEDS,
@@ -30,7 +30,7 @@ from fmnist.report.claim_checks import (
     recall_gap,
     spread_ratio,
 )
-from fmnist.report.original import OWN_CNN, is_package_study
+from fmnist.report.chapters.original_report import OWN_CNN, is_package_study
 from fmnist.report.study_data import Findings
 from fmnist.report.table import Columns, Table, make_table, p_value
 

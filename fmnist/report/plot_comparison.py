@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from fmnist.declare import Metric
-from fmnist.report.plot import fit_axis, with_unit
+from fmnist.report.plot_runs import fit_axis, with_unit
 from fmnist.report.style import INK, QUIET, Style, in_lines
 
 VERDICT_COLOURS = {"better": "#9ecae1", "worse": "#fdae6b", "equivalent": "#d9d9d9", "inconclusive": "white"}

@@ -1,0 +1,1 @@
+"""The chapters of the report on a study, a file each."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,11 @@ from fmnist.data.dataset import Dataset
 from fmnist.declare.hyperparameters import Hyperparameters
 from fmnist.declare.identity import fingerprint, seeds_of_repeat
 from fmnist.declare.metrics import DEFAULT_MARGINS
+from fmnist.report.chapter import StudyReport
+from fmnist.report.chapters import report_study
 from fmnist.report.selection import select_studies
-from fmnist.report.study_data import Findings, gather
+from fmnist.report.study_data import StudyData, gather
+from fmnist.report.style import Style
 from fmnist.store.schema import SCHEMA
 from fmnist.store.store import Store
 
@@ -243,15 +246,21 @@ def manifest_of(makers: Sequence[Maker], repeats: int, **changes: Any) -> dict[s
     }
 
 
-def findings_of(
-    directory: Path, makers: Sequence[Maker], repeats: int, data: Dataset | None = None, **changes: Any
-) -> Findings:
+def study_data_of(
+    directory: Path, makers: Sequence[Maker], repeats: int, dataset: Dataset | None = None, **changes: Any
+) -> StudyData:
     """Write the rows and the manifest of a study into `directory` and gather what its report would say."""
     store = Store(directory)
     for row in rows_of(makers, repeats):
         store.write(row)
     store.write_manifest(manifest_of(makers, repeats, **changes))
-    return gather(select_studies(store)[0], store, data)
+    return gather(select_studies(store)[0], store, dataset)
+
+
+def without_figures(data: StudyData, styles: Mapping[str, Style]) -> StudyReport:
+    """The report on a study with every chapter's text and tables, and no figure drawn."""
+    report = report_study(data, styles)
+    return replace(report, chapters=[replace(chapter, figures=()) for chapter in report.chapters])
 
 
 def table_of(rows: Sequence[dict[str, Any]]) -> pa.Table:

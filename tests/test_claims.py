@@ -62,17 +62,17 @@ def reading(parts, region):
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    """Findings of the six under the package's own question, whose numbers each test replaces."""
+    """Data of the six under the package's own question, whose numbers each test replaces."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         study = comparison.STUDY
-        return synthetic_rows.findings_of(
+        return synthetic_rows.study_data_of(
             tmp_path_factory.mktemp("rows"), SIX, 2, name=study.name, question=study.question
         )
 
 
 def with_rows(base, columns, repeats=12):
-    """Findings whose finished rows hold the columns given by label: {label: {column: values}}."""
+    """Data whose finished rows hold the columns given by label: {label: {column: values}}."""
     blank = base.study.outcomes.iloc[0]
     frames = [
         pd.DataFrame([blank] * repeats).assign(label=label, repeat=range(repeats), **values)
@@ -144,19 +144,19 @@ def six(base):
 
 
 def test_classes_must_hold_in_every_configuration(base, six):
-    def readings(findings):
-        hardest, taken = recall_gap(findings, "Shirt"), mistake_gap(findings, "Shirt", "T-shirt/top")
+    def readings(data):
+        hardest, taken = recall_gap(data, "Shirt"), mistake_gap(data, "Shirt", "T-shirt/top")
         assert len(hardest) == 6 * 9
         return reading(hardest, BELOW), reading(taken, ABOVE)
 
     assert readings(with_predictions(base, six)) == ("confirmed", "confirmed")
-    findings = with_predictions(base, six | {"own_v2": sums_of({COAT: 0.3}, taken_for=BAG)})
-    assert readings(findings) == ("refuted", "refuted")
+    data = with_predictions(base, six | {"own_v2": sums_of({COAT: 0.3}, taken_for=BAG)})
+    assert readings(data) == ("refuted", "refuted")
 
 
-def test_the_best_is_held_against_every_configuration_of_the_study(base, six):
-    def best(findings):
-        return accuracy_gap(findings, "efficientnet_small")
+def test_the_best_is_compared_with_every_configuration_of_the_study(base, six):
+    def best(data):
+        return accuracy_gap(data, "efficientnet_small")
 
     strong = six | {"efficientnet_small": sums_of(other=0.97, seed=9)}
     assert reading(best(with_predictions(base, strong)), ABOVE) == "confirmed"
@@ -170,11 +170,11 @@ def test_the_best_is_held_against_every_configuration_of_the_study(base, six):
 def test_a_configuration_whose_runs_all_failed_makes_a_claim_undecidable_and_is_named(base, six):
     outcomes = base.study.outcomes.copy()
     outcomes.loc[outcomes["label"] == "own_v3", "status"] = "failed"
-    findings = with_predictions(base, six | {"efficientnet_small": sums_of(other=0.97)})
-    findings = dataclasses.replace(findings, study=dataclasses.replace(base.study, outcomes=outcomes))
-    found = {item.claim: item for item in outcomes_of(findings)}
+    data = with_predictions(base, six | {"efficientnet_small": sums_of(other=0.97)})
+    data = dataclasses.replace(data, study=dataclasses.replace(base.study, outcomes=outcomes))
+    found = {item["claim"]: item for item in outcomes_of(data)}
     item = found["EfficientNet-style net is the most accurate"]
-    assert (item.reading, item.evidence) == ("not decidable", "no finished run of own_v3")
+    assert (item["reading"], item["evidence"]) == ("not decidable", "no finished run of own_v3")
 
 
 def test_about_four_points_must_hold_against_each_of_the_others(base):
@@ -190,26 +190,26 @@ def test_about_four_points_must_hold_against_each_of_the_others(base):
 
 
 def test_without_the_test_images_accuracy_is_not_decided_and_it_says_why(base):
-    findings = dataclasses.replace(base, predictions={}, data_problem="no such folder")
+    data = dataclasses.replace(base, predictions={}, dataset_problem="no such folder")
     with pytest.raises(UndecidableError, match="no such folder"):
-        accuracy_gap(findings, "own_v3", "own_v1")
+        accuracy_gap(data, "own_v3", "own_v1")
 
 
 def test_a_gap_is_training_less_test_accuracy_and_larger_where_it_generalises_worse(base, six):
     test = np.linspace(0.90, 0.92, 12)
     noise = np.random.default_rng(0).normal(0, 0.002, 12)
-    findings = with_rows(
+    data = with_rows(
         with_predictions(base, six),
         {"own_v1": {"test_accuracy": test, "train_accuracy": test + 0.3 + noise},
          "efficientnet_small": {"test_accuracy": test, "train_accuracy": test + 0.1}},
     )  # fmt: skip
-    (part,) = generalisation_gap(findings, "own_v1", "efficientnet_small")
+    (part,) = generalisation_gap(data, "own_v1", "efficientnet_small")
     assert part.estimate.value == pytest.approx(0.2 + noise.mean())
     assert part.estimate.n == 12
     claim = next(claim for claim in CLAIMS["comparison"] if "generalises worse" in claim.words)
     assert (claim.measure, claim.of) == (generalisation_gap, ("own_v1", "efficientnet_small"))
     assert reading([part], claim.region) == "confirmed"
-    assert reading(generalisation_gap(findings, "efficientnet_small", "own_v1"), claim.region) == "refuted"
+    assert reading(generalisation_gap(data, "efficientnet_small", "own_v1"), claim.region) == "refuted"
 
 
 def test_best_epochs_cut_off_by_the_limit_are_not_compared(base):
@@ -255,65 +255,65 @@ def shifted(base_sums, wins):
     return sums
 
 
-def test_a_sure_difference_smaller_than_what_matters_says_both(base, six, monkeypatch):
-    findings = with_predictions(base, six | {"own_v3": shifted(six["own_v1"], 9)})
+def test_a_significant_difference_smaller_than_what_matters_says_both(base, six, monkeypatch):
+    data = with_predictions(base, six | {"own_v3": shifted(six["own_v1"], 9)})
     better = CLAIMS["comparison"][1]
     assert better.words == "own v3 is more accurate than own v1"
 
     def outcome(margin):
         claim = dataclasses.replace(better, margin=margin)
         monkeypatch.setitem(CLAIMS, "comparison", (claim,))
-        return outcomes_of(findings)[0]
+        return outcomes_of(data)[0]
 
-    assert (outcome(0.002).reading, outcome(0.002).remark) == ("confirmed", "")
-    assert (outcome(0.2).reading, outcome(0.2).remark) == ("confirmed", "but by less than the 20 points that matter")
-    findings = with_predictions(base, six)
-    assert (outcome(0.2).reading, outcome(0.2).remark) == (
-        "not decidable", "any difference is less than the 20 points that matter")  # fmt: skip
+    assert (outcome(0.002)["reading"], outcome(0.002)["remark"]) == ("confirmed", "")
+    assert (outcome(0.2)["reading"], outcome(0.2)["remark"]) == ("confirmed", "but by less than the 20 pp that matter")
+    data = with_predictions(base, six)
+    assert (outcome(0.2)["reading"], outcome(0.2)["remark"]) == (
+        "not decidable", "any difference is less than the 20 pp that matter")  # fmt: skip
 
 
 def test_styles_of_a_sequential_design_are_paid_for(base, six):
     def error_with(design):
         study = dataclasses.replace(base.study, design=design)
         found = outcomes_of(dataclasses.replace(with_predictions(base, six), study=study))
-        return next(item.p for item in found if item.claim == "Shirt is the hardest class")
+        return next(item["p"] for item in found if item["claim"] == "Shirt is the hardest class")
 
-    class FourLooks:
+    class FourAnalyses:
         analyses = (5, 10, 15, 20)
 
-    assert error_with(FourLooks()) == pytest.approx(4 * error_with(None))
+    assert error_with(FourAnalyses()) == pytest.approx(4 * error_with(None))
 
 
-def test_only_the_packages_own_study_is_held_against_the_report(base, six):
-    findings = with_predictions(base, six)
-    assert [item.claim for item in outcomes_of(findings)][:-1] == [claim.words for claim in CLAIMS["comparison"]]
+def test_only_the_packages_own_study_is_compared_with_the_report(base, six):
+    data = with_predictions(base, six)
+    assert [item["claim"] for item in outcomes_of(data)][:-1] == [claim.words for claim in CLAIMS["comparison"]]
     for change in ({"question": "Mine?"}, {"name": "quick"}, {"architectures": {"own_v1": "own_v3"}}):
-        assert outcomes_of(dataclasses.replace(findings, study=dataclasses.replace(base.study, **change))) == []
-        assert claims_table(dataclasses.replace(findings, study=dataclasses.replace(base.study, **change))) is None
+        assert outcomes_of(dataclasses.replace(data, study=dataclasses.replace(base.study, **change))) == []
+        assert claims_table(dataclasses.replace(data, study=dataclasses.replace(base.study, **change))) is None
 
 
 def test_time_and_memory_are_read_as_ratios_where_they_may_be_compared(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     study = timing.STUDY
-    findings = synthetic_rows.findings_of(tmp_path, SIX, 4, name=study.name, question=study.question)
-    found = outcomes_of(findings)
-    assert [item.reading for item in found] == ["confirmed", "refuted", "not decidable"]
-    assert "training time of efficientnet_small to that of own_v1 6." in found[0].evidence
-    assert "times (n = 4)" in found[0].evidence
-    cost = dataclasses.replace(findings.metrics["train_seconds"], refusal="got no exclusive row")
-    metrics = {**findings.metrics, "train_seconds": cost}
-    item = outcomes_of(dataclasses.replace(findings, metrics=metrics))[0]
-    assert (item.reading, item.evidence) == ("not decidable", "got no exclusive row")
+    data = synthetic_rows.study_data_of(tmp_path, SIX, 4, name=study.name, question=study.question)
+    found = outcomes_of(data)
+    assert [item["reading"] for item in found] == ["confirmed", "refuted", "not decidable"]
+    assert "training time of efficientnet_small to that of own_v1 6." in found[0]["evidence"]
+    assert "times (n = 4)" in found[0]["evidence"]
+    cost = dataclasses.replace(data.metrics["train_seconds"], refusal="got no exclusive row")
+    metrics = {**data.metrics, "train_seconds": cost}
+    item = outcomes_of(dataclasses.replace(data, metrics=metrics))[0]
+    assert (item["reading"], item["evidence"]) == ("not decidable", "got no exclusive row")
 
 
 def test_the_published_rows_say_what_can_be_said_of_the_report():
-    findings = gather(select_studies(Store(PUBLISHED), ["comparison"])[0], Store(PUBLISHED), load_data())
-    found = {item.claim: item for item in outcomes_of(findings)}
-    assert {words: item.reading for words, item in found.items()} == {
+    data = gather(select_studies(Store(PUBLISHED), ["comparison"])[0], Store(PUBLISHED), load_data())
+    found = {item["claim"]: item for item in outcomes_of(data)}
+    assert {words: item["reading"] for words, item in found.items()} == {
         "EfficientNet-style net is the most accurate": "confirmed",
         "own v3 is more accurate than own v1": "not decidable",
-        "own v3 is better than own v1 by about 2 points": "refuted",
-        "own v3 is better than LeNet-5 and Brownlee's by about 4 points": "refuted",
+        "own v3 is better than own v1 by about 2 percentage points": "refuted",
+        "own v3 is better than LeNet-5 and Brownlee's by about 4 percentage points": "refuted",
         "own v2 is more consistent than own v1": "not decidable",
         "own v2 is not better than own v1": "confirmed",
         "LeNet-5 is more accurate than Brownlee's CNN (0.89 against 0.88)": "refuted",
@@ -324,12 +324,12 @@ def test_the_published_rows_say_what_can_be_said_of_the_report():
         "The plain CNN generalises worse than the EfficientNet-style net": "confirmed",
         "An exhaustive grid search tunes the own CNN": "open",
     }
-    censored = found["The plain CNN overfits earlier than the EfficientNet-style net"].evidence
+    censored = found["The plain CNN overfits earlier than the EfficientNet-style net"]["evidence"]
     assert "own_v1 and 9 of 10 of efficientnet_small" in censored
-    gaps = found["Shirt is the hardest class"].evidence.split("; ")
-    assert [gap.split(":")[0] for gap in gaps] == findings.study.labels
+    gaps = found["Shirt is the hardest class"]["evidence"].split("; ")
+    assert [gap.split(":")[0] for gap in gaps] == data.study.labels
     sizes = [float(gap.split("\N{MINUS SIGN}")[1].split()[0]) for gap in gaps]
     assert (round(min(sizes)), round(max(sizes))) == (9, 17)
-    table = claims_table(findings)
+    table = claims_table(data)
     assert "Holm's procedure over the 12 claims" in table.note
-    assert list(table.shown["here"]) == [", ".join(filter(None, (i.reading, i.remark))) for i in found.values()]
+    assert list(table.shown["here"]) == [", ".join(filter(None, (i["reading"], i["remark"]))) for i in found.values()]

@@ -11,8 +11,8 @@ from fmnist.compare.comparison import cliffs_delta, compare_pairs
 from fmnist.compare.intervals import Interval
 from fmnist.compare.paired import repeats_for_difference, repeats_for_equivalence
 from fmnist.declare.metrics import METRICS
-from fmnist.report.table import NOTHING
-from fmnist.report.text import remarks, repeats_text, seen_from
+from fmnist.report.chapters.pairs import remarks, repeats_text
+from fmnist.report.text import NOTHING
 from tests.small_frames import frame_of
 
 ACCURACY, SECONDS = METRICS["test_accuracy"], METRICS["train_seconds"]
@@ -33,7 +33,7 @@ def only(values, metric=ACCURACY, margin=0.002, **options):
 
 
 def words_of(pair, metric=ACCURACY):
-    return remarks(seen_from(pair, pair.a), metric, (), 1)
+    return remarks(pair, metric, None, 1)
 
 
 def test_a_clear_difference_with_all_its_figures():
@@ -84,12 +84,12 @@ def test_equivalent_times_within_the_margin_as_a_fraction():
     assert pair.equivalence_p_holm < 0.001
 
 
-def test_a_sure_but_small_difference_is_equivalent_and_says_so():
+def test_a_significant_but_small_difference_is_equivalent_and_says_so():
     a = values_around(0.91, n=12)
     pair = only({"a": a, "b": [round(x + 0.0005 + 0.0001 * (place % 3), 4) for place, x in enumerate(a)]})
     assert pair.verdict == "equivalent"
     assert pair.difference_p_holm < 0.001
-    assert words_of(pair) == "The difference is sure, but smaller than the margin that matters."
+    assert words_of(pair) == "The difference is significant, but smaller than the margin that matters."
 
 
 def test_an_inconclusive_pair_has_a_range_of_repeats_from_all_of_its_interval():
@@ -105,13 +105,13 @@ def test_an_inconclusive_pair_has_a_range_of_repeats_from_all_of_its_interval():
     fewest, most = pair.repeats_to_decide
     assert fewest == max(min(needed), 7)
     assert most == pytest.approx(max(needed), rel=0.05)  # the turn is found by the normal approximation
-    assert repeats_text(pair, ()) == f"{fewest} to {most}"
+    assert repeats_text(pair, None) == f"{fewest} to {most}"
 
 
 def test_below_five_common_repeats_nothing_is_planned():
     pair = only({"a": [0.901, 0.905, 0.899, 0.903], "b": [0.900, 0.901, 0.901, 0.900]})
     assert (pair.verdict, pair.repeats_to_decide) == ("inconclusive", None)
-    assert repeats_text(pair, ()) == NOTHING
+    assert repeats_text(pair, None) == NOTHING
     still = only({"a": [0.9] * 5, "b": [0.91] * 5})
     assert (still.verdict, still.repeats_to_decide) == ("inconclusive", None)
 
@@ -119,7 +119,7 @@ def test_below_five_common_repeats_nothing_is_planned():
 def test_without_a_margin_a_pair_that_may_be_alike_may_need_any_number():
     pair = only({"a": values_around(0.91, seed=1), "b": values_around(0.91, seed=2)}, margin=None)
     assert pair.repeats_to_decide[1] == math.inf
-    assert repeats_text(pair, ()).endswith(" to more than 10,000")
+    assert repeats_text(pair, None).endswith(" to more than 10,000")
 
 
 def test_without_margin_nothing_is_equivalent():

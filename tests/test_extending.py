@@ -53,7 +53,7 @@ def put(file: Path, line: str | None, code: str) -> None:
     (place,) = [place for place, found in enumerate(lines) if found.strip().startswith(line)]
     opens = lines[place].rstrip().endswith("(")
     indent = re.match(" *", lines[place])[0] + 4 * " " * opens
-    if line.startswith("measure="):  # below the end of a claim, whose first line is less indented
+    if line.startswith("measure."):  # below the end of a claim, whose first line is less indented
         indent = indent[:8]
     lines[place + 1 : place + 1] = [f"{indent}{added}" for added in code.splitlines(keepends=True)]
     file.write_text("".join(lines))

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from fmnist.report.build import ReportResult, StudyResult
+from fmnist.report.build import ReportResult
+from fmnist.report.chapter import Chapter, StudyReport
 from fmnist.report.markdown import END, GLANCE_END, GLANCE_START, START, markdown_table, update_sections
 from fmnist.report.table import Table
 
@@ -17,14 +18,14 @@ COLUMNS = {"configuration": ["a|b", "c"], "n": ["3", "4"], "training time, s": [
 
 def table(note=""):
     shown = pd.DataFrame(COLUMNS)
-    return Table("comparison", "results", "Results", shown, shown, note)
+    return Table("results", "Results", shown, shown, note, is_main=True)
 
 
 @pytest.fixture
 def result(tmp_path):
     studies = tuple(
-        StudyResult(name=name, question="Which?", answer=f"Answer {name}.", missing=("a lacks 2 repeats.",),
-                    results=table(), original=(), measurement="Measured.")
+        StudyReport(name=name, question="Which?", answer=f"Answer {name}.", missing=("a lacks 2 repeats.",),
+                    measurement="Measured.", chapters=[Chapter(key="overview", title="", tables=[table()])])
         for name in ("timing", "comparison")
     )  # fmt: skip
     return ReportResult(path=tmp_path / "docs" / "report" / "index.html", studies=studies)
@@ -65,7 +66,7 @@ def test_at_a_glance_time_and_memory_are_those_of_the_study_that_measures_them(t
     readme.write_text(f"before\n{GLANCE_START}\n{GLANCE_END}\nafter\n")
     (timing, comparison) = result.studies
     shown = pd.DataFrame({**COLUMNS, "training time, s": ["8.0", "9.0"]}).iloc[::-1]
-    timing = replace(timing, results=replace(timing.results, shown=shown))
+    timing = replace(timing, chapters=[replace(timing.chapters[0], tables=[replace(table(), shown=shown)])])
     update_sections(readme, replace(result, studies=(timing, comparison)))
     lines = readme.read_text().splitlines()
     assert lines[3] == "| configuration | n | training time, s (n = 4, 3) | allocated host memory, MiB (n = 4, 3) |"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ import pytest
 
 from fmnist.report import build
 from fmnist.report.build import build_report
+from fmnist.report.chapters.accuracy import accuracy_chapter
+from fmnist.report.chapters.costs import costs_chapter
 from fmnist.report.markdown import END, GLANCE_END, GLANCE_START, START, glance_section, results_section
 from fmnist.store.schema import SCHEMA
 from fmnist.store.store import Store
+from tests.synthetic_rows import without_figures
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED, FIGURES = ROOT / "published", ROOT / "docs" / "figures"
@@ -27,15 +31,17 @@ MOST_ROW_BYTES, MOST_FIGURE_BYTES, MOST_CLONE_BYTES = 2_500_000, 150_000, 6_000_
 @pytest.fixture(scope="module")
 def rebuilt(tmp_path_factory):
     """The report on the published rows, with the figures that pages show and no others."""
-    draw = build.pictures
 
-    def draw_shown(findings, looks):
-        shown = {name.partition("/")[2] for name in SHOWN if name.startswith(f"{findings.study.name}/")}
-        return (picture for picture in draw(findings, looks) if picture.name in shown) if shown else iter(())
+    def report_shown(data, styles):
+        shown = {name.partition("/")[2] for name in SHOWN if name.startswith(f"{data.study.name}/")}
+        report = without_figures(data, styles)
+        chapters = [chapter(data, styles) for chapter in (accuracy_chapter, costs_chapter)] if shown else []
+        figures = {chapter.key: (item for item in chapter.figures if item.name in shown) for chapter in chapters}
+        return replace(report, chapters=[replace(item, figures=figures.get(item.key, ())) for item in report.chapters])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        patch.setattr(build, "pictures", draw_shown)
+        patch.setattr(build, "report_study", report_shown)
         return build_report("published", STUDIES, out=tmp_path_factory.mktemp("report"))
 
 

@@ -12,20 +12,29 @@ import pytest
 from rich.console import Console
 
 from fmnist.data.dataset import Dataset
-from fmnist.report import build
-from fmnist.report.build import ReportResult, StudyResult, build_report, file_name, mark_commands
-from fmnist.report.chapters.answer import answer, missing_words
-from fmnist.report.chapters.gallery import Picture, pictures
-from fmnist.report.chapters.methods import methods
-from fmnist.report.chapters.pairs import results_table
+from fmnist.report import build, chapters
+from fmnist.report.build import ReportResult, build_report, file_name
+from fmnist.report.chapter import Chapter, Figure, StudyReport
+from fmnist.report.chapters import report_study
+from fmnist.report.chapters.answer import answer
+from fmnist.report.chapters.overview import missing_words, overview_chapter, results_table
+from fmnist.report.html import mark_commands
 from fmnist.report.predictions import Example, choose_examples
 from fmnist.report.selection import select_studies
-from fmnist.report.study_data import MOST_SHOWN, gather
+from fmnist.report.study_data import MOST_COMPARED, gather
 from fmnist.report.style import figure_of, house_style, new_axes, styles_of
 from fmnist.report.table import Table
 from fmnist.report.terminal import print_results
 from fmnist.store.store import Store
-from tests.synthetic_rows import DATA_FINGERPRINT, SIX, TEST_IMAGES, balanced_labels, manifest_of, rows_of
+from tests.synthetic_rows import (
+    DATA_FINGERPRINT,
+    SIX,
+    TEST_IMAGES,
+    balanced_labels,
+    manifest_of,
+    rows_of,
+    without_figures,
+)
 
 REPEATS = 5
 DATA = Dataset(
@@ -84,8 +93,10 @@ def fill(directory, makers, repeats, manifest=True, **circumstances):
     return store
 
 
-def no_pictures(_findings, _looks):
-    return iter(())
+def figures_of(data):
+    with house_style():
+        report = report_study(data, styles_of(data.study.labels))
+        return [figure for chapter in report.chapters for figure in chapter.figures]
 
 
 def found(store, data=DATA):
@@ -104,7 +115,7 @@ def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("built")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        patch.setattr(build, "find_data", lambda _: (DATA, ""))
+        patch.setattr(build, "find_dataset", lambda _: (DATA, ""))
         store = fill(folder / "results", THREE, REPEATS)
         result = build_report(folder / "results", out=folder / "report")
     return store, result, Page(result.path.read_text("utf-8"))
@@ -136,13 +147,12 @@ def test_every_figure_is_there(built):
 
 def test_every_figure_holds_data_and_says_what_is_seen(built):
     store, _, _ = built
-    with house_style():
-        drawn = list(pictures(found(store), styles_of(select_studies(store)[0].labels)))
-    for picture in drawn:
-        assert all(axes.has_data() for axes in picture.figure.axes if axes.get_visible()), picture.name
-        assert picture.seen.endswith(".")
-        assert picture.caption not in picture.seen
-    seen = {picture.name: picture.seen for picture in drawn}
+    figures = figures_of(found(store))
+    for figure in figures:
+        assert all(axes.has_data() for axes in figure.drawing.axes if axes.get_visible()), figure.name
+        assert figure.alt.endswith(".")
+        assert figure.caption not in figure.alt
+    seen = {figure.name: figure.alt for figure in figures}
     accuracy = Store(store.uri).read(["label", "status", "test_accuracy"]).to_pandas().query("status == 'ok'")
     for label, mean in accuracy.groupby("label")["test_accuracy"].mean().items():
         assert f"{label} {100 * mean:.2f} %" in seen["distribution-test_accuracy"]
@@ -177,15 +187,16 @@ def test_of_many_much_alike_the_leaders_is_shown_and_the_others_are_folded(built
         assert f"lenet5: {kind}" in folded
 
 
-def small_pictures(findings, _looks):
-    for label in findings.shown:
+def small_figures(data):
+    for label in data.compared_labels:
         axes = new_axes(1, 1)
         axes.plot([0, 1])
-        yield Picture("curves", f"curves-{label}", label, "", "", figure_of(axes))
+        yield Figure(name=f"curves-{label}", title=label, caption="", alt="", drawing=figure_of(axes))
 
 
 def test_labels_and_studies_that_differ_in_any_character_have_files_of_their_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "pictures", small_pictures)
+    curves = lambda data, _: Chapter(key="curves", title="", figures=small_figures(data))  # noqa: E731
+    monkeypatch.setattr(chapters, "CHAPTERS", (overview_chapter, curves))
     labels = ["lr 0.1", "lr/0.1", "LR 0.1", "\N{GREEK SMALL LETTER ALPHA}", "long " * 60, "[bn]", "[/bn]"]
     makers = [dataclasses.replace(SIX[0], label=label, architecture="lenet5") for label in labels]
     store = fill(tmp_path / "results", makers, 1, manifest=False)
@@ -224,7 +235,8 @@ def test_page_leads_with_the_answer(built):
     _, result, page = built
     text = result.studies[0].answer
     assert text.startswith("efficientnet_small has the highest mean test accuracy of 3 configurations: ")
-    assert "It is better than" in text
+    better = re.search(r"It is better than .*? \(p ", text)[0]
+    assert better.count("percentage points") == 1  # the unit is said once
     assert "Holm" in text
     assert page.text.index(text[:60]) < page.text.index("Results")
     assert page.text.index("Results") < page.text.rindex("Methods")
@@ -256,11 +268,13 @@ def test_results_csv_has_every_row(built):
 
 
 def test_methods_say_versions_hardware_and_tests(built):
-    store, _, page = built
+    _, _, page = built
     for words in ("TensorFlow 2.21.0", "AMD EPYC 7B13, 1 thread, 0 GPU", "commit 2164a57", "5,000 of the 60,000",
-                  "paired t test", "Holm", "0.2 points", "n = 2 to 5"):  # fmt: skip
+                  "paired t test", "Holm", "0.2 percentage points", "n = 2 to 5"):  # fmt: skip
         assert words in page.text
-    assert len(methods(found(store))) == 3
+    assert page.text.count("Pairs of configurations were compared over their common repeats") == 1
+    for margins in ("test accuracy 0.2 percentage points", "training time 5 % and allocated host memory 5 %"):
+        assert f"Margins of equivalence: {margins}." in page.text
 
 
 def test_the_terminal_shows_the_results_in_eighty_columns(built):
@@ -283,11 +297,11 @@ def test_a_terminal_cuts_no_figure_off(width):
             "n": ["10"],
             "test accuracy, %": ["92.06 ± 0.25 [91.88, 92.24]"],
             "training time, s": ["1,430.5 ± 283.5"],
-            "peak host memory, MiB": ["613.2 ± 72.5"],
+            "allocated host memory, MiB": ["613.2 ± 72.5"],
         }
     )
-    short = StudyResult(name="s", question="", answer="", missing=(), original=(), measurement="",
-                        results=Table("comparison", "results", "Results", shown, shown))  # fmt: skip
+    overview = Chapter(key="overview", title="", tables=[Table("results", "Results", shown, shown, is_main=True)])
+    short = StudyReport(name="s", question="", answer="", missing=(), measurement="", chapters=[overview])
     console = Console(width=width)
     with console.capture() as captured:
         print_results(ReportResult(path=Path("index.html"), studies=(short,)), console)
@@ -298,30 +312,30 @@ def test_a_terminal_cuts_no_figure_off(width):
 
 
 def test_without_data_the_report_comes_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "pictures", no_pictures)
+    monkeypatch.setattr(build, "report_study", without_figures)
     fill(tmp_path / "results", SIX[:2], 2)
     page = Page(build_report(tmp_path / "results", out=tmp_path / "report", data=tmp_path / "none").path.read_text())
     assert "no confusion matrices" in page.text
     assert str(tmp_path / "none") in page.text
 
 
-def test_predictions_on_other_data_are_not_held_against_these_images(tmp_path):
+def test_predictions_on_other_data_are_not_compared_with_these_images(tmp_path):
     store = fill(tmp_path, SIX[:2], 2, fingerprint="another")
-    findings = found(store)
-    assert findings.predictions == {}
-    assert "another" in findings.data_problem
+    data = found(store)
+    assert data.predictions == {}
+    assert "another" in data.dataset_problem
 
 
 def test_the_results_say_how_each_does_against_the_best(tmp_path):
     table = results_table(found(fill(tmp_path, SIX[:3], 6)))
     assert list(table.shown["configuration"]) == ["own_v1", "brownlee", "lenet5"]
-    leader, *others = table.shown["against own_v1"]
+    leader, *others = table.shown["against own_v1, percentage points"]
     assert leader == "\N{EN DASH}"
-    assert all(re.fullmatch(r"worse, .\d\.\d\d \[.\d\.\d\d, .\d\.\d\d\] points", cell) for cell in others)
+    assert all(re.fullmatch(r"worse, .\d\.\d\d \[.\d\.\d\d, .\d\.\d\d\]", cell) for cell in others)
 
 
 def test_a_group_sequential_study_gives_its_own_verdicts(tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "pictures", no_pictures)
+    monkeypatch.setattr(build, "report_study", without_figures)
     store = fill(tmp_path / "results", SIX[:3], 8)
     plain = found(store)
     design = {"metric": "test_accuracy", "looks": [5, 20]}  # at 5 of 20 the design claims almost nothing
@@ -337,7 +351,7 @@ def test_a_group_sequential_study_gives_its_own_verdicts(tmp_path, monkeypatch):
 
 
 def test_rows_that_a_study_is_not_read_from_are_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "pictures", no_pictures)
+    monkeypatch.setattr(build, "report_study", without_figures)
     fill(tmp_path / "results", SIX[:2], 3).write_manifest(manifest_of(SIX[:2], 2))
     result = build_report(tmp_path / "results", out=tmp_path / "report")
     assert any("beyond the 2 that the study asks for" in sentence for sentence in result.studies[0].missing)
@@ -345,7 +359,7 @@ def test_rows_that_a_study_is_not_read_from_are_told(tmp_path, monkeypatch):
 
 
 def test_a_damaged_file_is_named_on_the_page(tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "pictures", no_pictures)
+    monkeypatch.setattr(build, "report_study", without_figures)
     fill(tmp_path / "results", SIX[:2], 2)
     (tmp_path / "results" / "runs" / "broken.parquet").write_bytes(b"PAR1")
     page = Page(build_report(tmp_path / "results", out=tmp_path / "report").path.read_text())
@@ -353,56 +367,53 @@ def test_a_damaged_file_is_named_on_the_page(tmp_path, monkeypatch):
 
 
 def test_several_studies_each_get_a_section(tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "pictures", no_pictures)
+    monkeypatch.setattr(build, "report_study", without_figures)
     store = fill(tmp_path / "results", SIX[:2], 2)
     store.write_manifest(manifest_of(SIX[:1], 2, name="second"))
     result = build_report(tmp_path / "results", out=tmp_path / "report")
     page = Page(result.path.read_text())
     assert {study.name for study in result.studies} == {"made_up", "second"}
-    assert {"#made_up", "#second", "#accuracy-second"} <= set(page.links)
+    assert {"#made_up", "#second", "#overview-second"} <= set(page.links)
     assert [tag for tag, _ in page.tags if tag in ("h1", "h2", "h3")][:3] == ["h1", "h2", "h3"]
     one = build_report(tmp_path / "results", studies=["second"], out=tmp_path / "report")
     assert [study.name for study in one.studies] == ["second"]
 
 
 def test_shared_rows_are_described_and_not_compared(tmp_path):
-    findings = found(fill(tmp_path, SIX[:3], 3, placement="shared"))
-    seconds = findings.metrics["train_seconds"]
+    data = found(fill(tmp_path, SIX[:3], 3, placement="shared"))
+    seconds = data.metrics["train_seconds"]
     assert seconds.pairs == ()
     assert len(seconds.summaries) == 3
-    note = results_table(findings).note
+    note = results_table(data).note
     assert "Training time and allocated host memory: shared placement: not compared." in note
     assert "`python jobs/study.py made_up --placement exclusive`" in note
-    with house_style():
-        drawn = {picture.name: picture.figure for picture in pictures(findings, styles_of(findings.shown))}
+    drawn = {figure.name: figure.drawing for figure in figures_of(data)}
     assert drawn["distribution-train_seconds"].axes[0].get_title(loc="left") == "Shared placement: not compared"
     assert "verdicts-train_seconds" not in drawn
 
 
 def test_one_run_of_one_configuration(tmp_path):
-    findings = found(fill(tmp_path, SIX[:1], 1))
-    assert answer(findings).endswith(
+    data = found(fill(tmp_path, SIX[:1], 1))
+    assert answer(data).endswith(
         "from one run, which says nothing of the spread. There is no other configuration to compare it with."
     )
-    with house_style():
-        assert len(list(pictures(findings, styles_of(findings.shown)))) > 8
+    assert len(figures_of(data)) > 8
 
 
 def test_one_run_of_each_configuration_decides_nothing(tmp_path):
     text = answer(found(fill(tmp_path, SIX, 1)))
-    assert "not surely better than any other" in text
+    assert "not significantly better than any other" in text
     assert "one common repeat" in text
 
 
 def test_twelve_configurations(tmp_path):
     makers = [dataclasses.replace(SIX[place % 6], label=f"c{place}", accuracy=0.88 + 0.003 * place)
               for place in range(12)]  # fmt: skip
-    findings = found(fill(tmp_path, makers, 4))
-    assert findings.ordered == [f"c{place}" for place in reversed(range(12))]
-    with house_style():
-        drawn = list(pictures(findings, styles_of(findings.shown)))
-    assert len({picture.name for picture in drawn}) == len(drawn) > 50
-    assert "others, from" in answer(findings)
+    data = found(fill(tmp_path, makers, 4))
+    assert data.ranked_labels == [f"c{place}" for place in reversed(range(12))]
+    figures = figures_of(data)
+    assert len({figure.name for figure in figures}) == len(figures) > 50
+    assert "others, from" in answer(data)
 
 
 def test_the_answer_counts_the_verdicts_behind_the_leader(tmp_path):
@@ -414,11 +425,11 @@ def test_the_answer_counts_the_verdicts_behind_the_leader(tmp_path):
 
 def test_of_many_configurations_the_best_on_validation_are_shown(tmp_path):
     makers = [dataclasses.replace(SIX[0], label=f"c{place:02}", accuracy=0.85 + 0.004 * place) for place in range(15)]
-    findings = found(fill(tmp_path, makers, 2))
-    assert findings.left_out == ["c00", "c01", "c02"]
-    assert len(findings.shown) == MOST_SHOWN
-    assert len(results_table(findings).shown) == 15
-    assert any("3 more are in the tables" in sentence for sentence in missing_words(findings))
+    data = found(fill(tmp_path, makers, 2))
+    assert data.omitted_labels == ["c00", "c01", "c02"]
+    assert len(data.compared_labels) == MOST_COMPARED
+    assert len(results_table(data).shown) == 15
+    assert any("3 more are in the tables" in sentence for sentence in missing_words(data))
 
 
 def test_all_failed(tmp_path):
@@ -426,10 +437,13 @@ def test_all_failed(tmp_path):
     fill(tmp_path / "results", [failed], 3)
     result = build_report(tmp_path / "results", out=tmp_path / "report")
     assert "no run has a test accuracy (3 failed)" in result.studies[0].answer
-    assert "MemoryError" in Page(result.path.read_text()).text
+    page = Page(result.path.read_text())
+    assert "MemoryError" in page.text
+    assert "#runs-made_up" in page.links
+    assert "#confidence-made_up" not in page.links  # a chapter without anything is left out
 
 
-def test_examples_are_the_surest_mistakes_and_right_ones_at_random():
+def test_examples_are_the_most_confident_mistakes_and_right_ones_at_random():
     true = np.zeros(20, np.uint8)
     predicted = np.where(np.arange(20) < 7, 1, 0).astype(np.uint8)
     example = Example(0, predicted, np.linspace(0, 1, 20).astype(np.float16))

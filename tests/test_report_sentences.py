@@ -1,4 +1,4 @@
-"""Every sentence of a report is held against the rows: what it claims is computed here again, by scipy and pandas.
+"""Every sentence of a report is compared with the rows: what it claims is computed here again, by scipy and pandas.
 
 A case is a made-up study; its answer, missing words, methods and tables are rendered as a report composes them.
 """
@@ -20,12 +20,12 @@ from scipy import stats
 
 from fmnist.data.dataset import Dataset
 from fmnist.declare.metrics import METRICS
-from fmnist.report.build import tables_of
-from fmnist.report.chapters.answer import answer, missing_words
-from fmnist.report.chapters.methods import methods
+from fmnist.report.chapter import StudyReport
+from fmnist.report.chapters import report_study
 from fmnist.report.selection import select_studies
-from fmnist.report.study_data import MOST_SHOWN, Findings, gather
-from fmnist.report.table import in_unit
+from fmnist.report.study_data import MOST_COMPARED, StudyData, gather
+from fmnist.report.table import Table
+from fmnist.report.text import in_unit
 from fmnist.store.schema import SCALAR_COLUMNS
 from fmnist.store.store import Store
 from tests.synthetic_rows import (
@@ -34,8 +34,8 @@ from tests.synthetic_rows import (
     _circumstances,
     _identity,
     balanced_labels,
-    findings_of,
     manifest_of,
+    study_data_of,
     table_of,
 )
 
@@ -139,14 +139,14 @@ CASES = [
          says=("(n = 10 common repeats)",)),
     Case(name="equivalent", accuracies=around((0, 0, 0), 30), repeats=30, says=("It is practically equivalent to",)),
     Case(name="sure but small", accuracies=around((0, 0.0008), 30, 0.0002), repeats=30,
-         says=("The difference is sure, but smaller than the margin that matters.",)),
+         says=("The difference is significant, but smaller than the margin that matters.",)),
     Case(name="hardly any difference", accuracies=around((0, 0.00001, 0.00002), 30), repeats=30),
     Case(name="near none", accuracies=around((0, 0.000035), 30, 0.00003), repeats=30, manifest={"margins": {}}),
     Case(name="times", accuracies=noisy(12, 6), repeats=6, manifest={"primary_metric": "train_seconds"},
          says=("has the lowest mean training time of 12 configurations",)),
     Case(name="two alone", accuracies=noisy(2, 8, step=0.02), repeats=8, answers_not=("Holm", "adjust")),
     Case(name="not looked at", accuracies=noisy(3, 4), repeats=4, manifest=design(5, 20),
-         says=("Every pair: Not looked at yet: the first analysis is at 5 repeats.",), answers_not=(" would decide",)),
+         says=("Every pair: Not analysed yet: the first analysis is at 5 repeats.",), answers_not=(" would decide",)),
     Case(name="inconclusive at analysis 1", accuracies=noisy(3, 6, step=0.002), repeats=5, manifest=design(5, 20),
          says=("the next analysis is at 20 repeats",), answers_not=(" would decide", "a few more", "margin")),
     Case(name="inconclusive at the end", accuracies=noisy(2, 8, step=0.0), repeats=8, manifest=design(5, 8),
@@ -190,7 +190,7 @@ def rows_of_case(case: Case) -> pd.DataFrame:
     return table_of(rows).select(list(SCALAR_COLUMNS)).to_pandas()
 
 
-def findings_of_case(case: Case, folder: Path) -> tuple[Findings, pd.DataFrame]:
+def data_of_case(case: Case, folder: Path) -> tuple[StudyData, pd.DataFrame]:
     makers = [Maker(label=label, accuracy=0.9, architecture="lenet5") for label in case.accuracies]
     store, rows = Store(folder), rows_of_case(case)
     store.write_manifest(manifest_of(makers, case.repeats, **case.manifest))
@@ -198,11 +198,19 @@ def findings_of_case(case: Case, folder: Path) -> tuple[Findings, pd.DataFrame]:
     return gather(study, store, None, "no data"), rows[rows["repeat"] < len(next(iter(case.accuracies.values())))]
 
 
-def text_of(findings: Findings) -> str:
+def report_of(data: StudyData) -> StudyReport:
+    return report_study(data, {})  # no figure is drawn
+
+
+def tables_of(data: StudyData) -> list[Table]:
+    return [table for chapter in report_of(data).chapters for table in chapter.tables]
+
+
+def text_of(data: StudyData) -> str:
     """All prose of a study's part of a report."""
-    tables = tables_of(findings)
-    parts = [answer(findings), *missing_words(findings), *methods(findings), *(table.title for table in tables)]
-    return "\n".join([*parts, *(table.note for table in tables)])
+    report = report_of(data)
+    parts = [report.answer, *report.missing, *(words for chapter in report.chapters for words in chapter.text)]
+    return "\n".join([*parts, *(words for table in tables_of(data) for words in (table.title, table.note))])
 
 
 @dataclass(frozen=True)
@@ -214,9 +222,9 @@ class Truth:
     pairs: pd.DataFrame  # columns a, b in both orders, n, gain (positive: a is better), p, equal_p, verdict
 
 
-def truth_of(case: Case, findings: Findings, rows: pd.DataFrame) -> Truth:
+def truth_of(case: Case, data: StudyData, rows: pd.DataFrame) -> Truth:
     metric = METRICS[case.metric]
-    there = rows[(rows["status"] == "ok") & rows[case.metric].notna() & rows["label"].isin(findings.shown)]
+    there = rows[(rows["status"] == "ok") & rows[case.metric].notna() & rows["label"].isin(data.compared_labels)]
     table = there.pivot_table(index="repeat", columns="label", values=case.metric)
     sign = 1 if metric.direction == "up" else -1
     means = table.mean().sort_values(ascending=sign < 0)
@@ -293,7 +301,7 @@ def check_leader(text: str, case: Case, truth: Truth) -> None:
         assert (label, what) == (truth.means.index[0], metric.label)
         assert (which == "highest") == (metric.direction == "up")
         assert int(count) == len(truth.means)
-        assert bool(scope) == (len(case.accuracies) > MOST_SHOWN)
+        assert bool(scope) == (len(case.accuracies) > MOST_COMPARED)
     assert in_unit(best, metric) in text.partition(". ")[0] + text.partition("; ")[0]
     stated = re.search(r"over n = ([\d,]+) runs", text)
     if stated:
@@ -307,7 +315,7 @@ def check_verdicts(text: str, case: Case, truth: Truth) -> None:
         "better": re.search(r"It is better than (.*?) \(p (?:at most|below) [\d.]+", text),
         "equivalent": re.search(r"practically equivalent to (.*?): the difference", text),
         "worse": re.search(r"it is worse than (.*?)\.", text),
-        "inconclusive": re.search(r"Inconclusive is whether it differs from (.*)", text),
+        "inconclusive": re.search(r"Whether it differs from (.*?) is inconclusive", text),
     }
     against = truth.pairs[truth.pairs["a"] == leader].set_index("b")
     verdicts = against["verdict"]
@@ -343,9 +351,9 @@ def check_other_pairs(text: str, truth: Truth) -> None:
     assert {verdict: int(count) for count, verdict in claimed} == counts.to_dict()
 
 
-def check_plans(findings: Findings) -> None:
+def check_plans(data: StudyData) -> None:
     """A plan stands only beside an inconclusive pair of five common repeats or more."""
-    for found in findings.metrics.values():
+    for found in data.metrics.values():
         for pair in found.pairs:
             if pair.repeats_to_decide is not None:
                 assert pair.verdict == "inconclusive"
@@ -354,9 +362,10 @@ def check_plans(findings: Findings) -> None:
                 assert pair.n < pair.repeats_to_decide[0] <= pair.repeats_to_decide[1]
 
 
-def check_costs(text: str, rows: pd.DataFrame, findings: Findings) -> None:
-    leader = findings.ordered[0]
-    times = rows[(rows["status"] == "ok") & rows["label"].isin(findings.shown)].groupby("label")["train_seconds"].mean()
+def check_costs(text: str, rows: pd.DataFrame, data: StudyData) -> None:
+    leader = data.ranked_labels[0]
+    finished = rows[(rows["status"] == "ok") & rows["label"].isin(data.compared_labels)]
+    times = finished.groupby("label")["train_seconds"].mean()
     if "It also has the lowest mean training time" in text:
         assert times.idxmin() == leader
     if (stated := re.search(r"Its training time is [\d.,]+ s, .*? times that of (.*?), the lowest", text)) is not None:
@@ -366,24 +375,24 @@ def check_costs(text: str, rows: pd.DataFrame, findings: Findings) -> None:
         stated = re.search(
             rf"(?:lowest mean {label}:|Its {label} is) .*? times that of (.*?), the (?:next|lowest)(.)", text
         )
-        if stated is not None and (pair := findings.metrics[cost].pair(leader, stated[1])):
+        if stated is not None and (pair := data.metrics[cost].pair(leader, stated[1])):
             assert (stated[2] == ".") == (pair.verdict in ("better", "worse")), text
 
 
 # --- what methods and tables claim
 
 
-def check_tests_named(text: str, findings: Findings) -> None:
-    tested = [pair for found in findings.metrics.values() for pair in found.pairs if pair.n > 1]
-    ranked = len(findings.primary.of(findings.shown)) > 2 if findings.primary and findings.primary.pairs else False
-    varied = findings.friedman is not None and not np.isnan(findings.friedman.p)
-    paragraph = methods(findings)[2]
+def check_tests_named(text: str, data: StudyData) -> None:
+    tested = [pair for found in data.metrics.values() for pair in found.pairs if pair.n > 1]
+    ranked = len(data.primary.samples_of(data.compared_labels)) > 2 if data.primary and data.primary.pairs else False
+    varied = data.friedman is not None and not np.isnan(data.friedman.p)
+    paragraph = report_of(data).chapters[-1].text[2]
     assert ("paired t test" in paragraph) == bool(tested)
     assert ("Friedman" in paragraph) == (ranked and varied)
-    assert ("group-sequential" in text) == (findings.study.design is not None)
+    assert ("group-sequential" in text) == (data.study.design is not None)
     assert ("Equivalence was tested" in paragraph) == any(pair.margin for pair in tested)
-    families = [sum(pair.n > 1 for pair in found.pairs) for found in findings.metrics.values()]
-    assert ("Holm" in paragraph) == (max(families, default=0) > 1 or findings.study.design is not None)
+    families = [sum(pair.n > 1 for pair in found.pairs) for found in data.metrics.values()]
+    assert ("Holm" in paragraph) == (max(families, default=0) > 1 or data.study.design is not None)
 
 
 def check_runs(text: str, case: Case, rows: pd.DataFrame) -> None:
@@ -395,9 +404,9 @@ def check_runs(text: str, case: Case, rows: pd.DataFrame) -> None:
     assert ("There is no other configuration" in text) <= (len(counts) == 1)
 
 
-def check_pair_tables(findings: Findings) -> None:
+def check_pair_tables(data: StudyData) -> None:
     """A shown interval that seems to deny its verdict has a remark on its pair."""
-    for table in tables_of(findings):
+    for table in tables_of(data):
         if not table.name.startswith("pairs-"):
             continue
         number = r"([+\N{MINUS SIGN}]?[\d.,]+)"
@@ -417,8 +426,8 @@ def check_pair_tables(findings: Findings) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_sentence_holds(case, tmp_path):
-    findings, rows = findings_of_case(case, tmp_path)
-    text, lead = text_of(findings), answer(findings)
+    data, rows = data_of_case(case, tmp_path)
+    text, lead = text_of(data), report_of(data).answer
     for words in case.says:
         assert words in text, text
     for words in case.says_not:
@@ -428,17 +437,17 @@ def test_every_sentence_holds(case, tmp_path):
     if case.name != "hostile labels":
         check_grammar(text)
     check_numbers(text)
-    check_numbers("\n".join(cell for table in tables_of(findings) for cell in table.shown.to_numpy().ravel()))
-    check_tests_named(text, findings)
+    check_numbers("\n".join(cell for table in tables_of(data) for cell in table.shown.to_numpy().ravel()))
+    check_tests_named(text, data)
     check_runs(text, case, rows)
-    check_plans(findings)
-    check_pair_tables(findings)
-    truth = truth_of(case, findings, rows)
+    check_plans(data)
+    check_pair_tables(data)
+    truth = truth_of(case, data, rows)
     if len(truth.means):
         check_leader(lead, case, truth)
-        check_costs(lead, rows, findings)
+        check_costs(lead, rows, data)
     has_spread = (truth.pairs["n"] < 2).all() or truth.pairs["p"].notna().all()
-    if len(truth.means) and has_spread and has_margin(case) and not findings.study.design:
+    if len(truth.means) and has_spread and has_margin(case) and not data.study.design:
         check_verdicts(lead, case, truth)
         check_other_pairs(lead, truth)
 
@@ -446,23 +455,23 @@ def test_every_sentence_holds(case, tmp_path):
 def test_with_predictions_both_layers_stand_beside_the_seeds(tmp_path):
     labels = balanced_labels()
     images = np.zeros((len(labels), 28, 28), np.uint8)
-    data = Dataset(train_images=images[:0], train_labels=labels[:0], test_images=images, test_labels=labels,
+    dataset = Dataset(train_images=images[:0], train_labels=labels[:0], test_images=images, test_labels=labels,
                    fingerprint=DATA_FINGERPRINT)  # fmt: skip
     makers = [Maker(label=label, accuracy=value, architecture="lenet5", spread=0.0005, same_mistakes=True)
               for label, value in (("a", 0.91), ("b", 0.89), ("c", 0.9085))]  # fmt: skip
-    findings = findings_of(tmp_path, makers, 8, data)
-    text = text_of(findings)
+    data = study_data_of(tmp_path, makers, 8, dataset)
+    text = text_of(data)
     check_grammar(text)
     check_numbers(text)
-    check_tests_named(text, findings)
-    check_pair_tables(findings)
-    (table,) = (table for table in tables_of(findings) if table.name == "pairs-test_accuracy")
+    check_tests_named(text, data)
+    check_pair_tables(data)
+    (table,) = (table for table in tables_of(data) if table.name == "pairs-test_accuracy")
     wider = table.frame["layered_upper"] - table.frame["layered_lower"]
     assert (wider > 2 * (table.frame["difference_upper"] - table.frame["difference_lower"])).all()
     unsure = table.frame[(table.frame["verdict"] == "better") & (table.frame["layered_lower"] <= 0)]
     assert list(zip(unsure["label"], unsure["other"], strict=True)) == [("a", "c")]
-    assert "a and c: Sure on these test images, not on others of their kind." in table.note
-    assert "That holds on these test images; on others of their kind it is not sure of c." in answer(findings)
+    assert "a and c: Significant on these test images, not on others of their kind." in table.note
+    assert "That holds on these test images; on others of their kind it is not significantly better than c." in text
     assert "new seeds and splits on these test images" in table.note
 
 
@@ -472,4 +481,4 @@ def test_a_name_that_a_shell_would_split_is_quoted(tmp_path):
     maker = Maker(label="c00", accuracy=0.9)
     store.write_manifest(manifest_of([maker], 2, **case.manifest))
     (study,) = select_studies(store, ["made up; rm"], rows)
-    assert "`python jobs/study.py 'made up; rm'" in " ".join(missing_words(gather(study, store, None)))
+    assert "`python jobs/study.py 'made up; rm'" in " ".join(report_of(gather(study, store, None)).missing)

@@ -16,9 +16,8 @@ from fmnist.compare.sequential import (
     reject_at_analyses,
 )
 from fmnist.declare.metrics import METRICS
-from fmnist.report.chapters.methods import analyses_words
-from fmnist.report.table import NOTHING
-from fmnist.report.text import remarks, repeats_text, seen_from
+from fmnist.report.chapters.pairs import remarks, repeats_text
+from fmnist.report.text import NOTHING
 from tests.small_frames import frame_of
 
 ACCURACY = METRICS["test_accuracy"]
@@ -183,19 +182,13 @@ def test_a_label_without_rows_counts_in_the_family_and_is_in_no_analysis():
     assert later
 
 
-@pytest.mark.parametrize(
-    ("analyses", "words"), [((5,), "one analysis at 5 repeats"), ((5, 10, 15), "analyses at 5, 10 and 15 repeats")]
-)
-def test_a_design_says_when_its_analyses_are(analyses, words):
-    assert analyses_words(Design(metric="test_accuracy", analyses=analyses)) == words
-
-
 def described(values, analyses, margin=0.0001):
     """The pair as a report describes it, with its remarks and what would decide it."""
     frame = frame_of(values)
     decisions = decide(frame, ACCURACY, margin, analyses)
     (pair,) = compare_pairs(frame, ACCURACY, margin, decisions=decisions)
-    return pair, remarks(seen_from(pair, "a"), ACCURACY, analyses, 1), repeats_text(pair, analyses)
+    design = Design(metric="test_accuracy", analyses=tuple(analyses))
+    return pair, remarks(pair, ACCURACY, design, 1), repeats_text(pair, design)
 
 
 def test_an_inconclusive_pair_of_a_design_says_its_next_analysis_and_plans_nothing():
@@ -205,7 +198,7 @@ def test_an_inconclusive_pair_of_a_design_says_its_next_analysis_and_plans_nothi
     assert words.startswith("Inconclusive at analysis 2 of 3 (n = 10); the next analysis is at 20 repeats.")
     assert plan == "analysis at 20"
     pair, words, _ = described({label: column[:3] for label, column in values.items()}, ANALYSES)
-    assert words == "Not looked at yet: the first analysis is at 5 repeats."
+    assert words == "Not analysed yet: the first analysis is at 5 repeats."
     _, words, plan = described(values, (5, 10))
     assert words.startswith("Inconclusive at analysis 2 of 2 (n = 10); that was the last analysis.")
     assert plan == NOTHING

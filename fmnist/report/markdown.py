@@ -9,8 +9,10 @@ import pandas as pd
 
 from fmnist import UserError
 from fmnist.declare import METRICS, OVERVIEW_COSTS
-from fmnist.report.build import ReportResult, StudyResult
-from fmnist.report.table import NOTHING, Table, heading
+from fmnist.report.build import ReportResult
+from fmnist.report.chapter import StudyReport
+from fmnist.report.table import Table
+from fmnist.report.text import NOTHING, heading
 
 START, END = "<!-- results -->", "<!-- end of results -->"
 GLANCE_START, GLANCE_END = "<!-- results at a glance -->", "<!-- end of results at a glance -->"
@@ -27,7 +29,7 @@ def glance_section(result: ReportResult) -> str:
 
     UserError if the report lacks one of them.
     """
-    shown = {study.name: study.results.shown for study in result.studies}
+    shown = {study.name: study.main_tables[0].shown for study in result.studies}
     lacking = [name for name in GLANCE if name not in shown]
     if lacking:
         raise UserError(f"results at a glance: got no study {' and '.join(lacking)}; add it to --study")
@@ -77,11 +79,10 @@ def _lines(shown: pd.DataFrame) -> list[str]:
     return ["| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines]
 
 
-def _study_parts(study: StudyResult) -> Iterator[str]:
+def _study_parts(study: StudyReport) -> Iterator[str]:
     yield f"### Study `{study.name}`"
     yield f"*{study.question}* {study.answer}"
     if study.missing:
         yield "\n".join(f"- {sentence}" for sentence in study.missing)
-    for table in (study.results, *study.original):
-        yield markdown_table(table)
+    yield from map(markdown_table, study.main_tables)
     yield study.measurement

@@ -40,11 +40,11 @@ class Example:
 
 
 def choose_examples(example: Example, true_classes: Classes, most: int) -> tuple[Counts, Counts]:
-    """Choose images of one run, at most so many of each: the surest mistakes, and right ones at random (seed 0)."""
+    """Choose images of one run, so many of each at most: the most confident mistakes, right ones at random (seed 0)."""
     is_right = example.predicted == true_classes
     wrong, right = np.flatnonzero(~is_right), np.flatnonzero(is_right)
-    surest = wrong[np.argsort(-example.confidence[wrong].astype(float), kind="stable")[:most]]
-    return surest, np.random.default_rng(0).choice(right, min(most, len(right)), replace=False)
+    confident = wrong[np.argsort(-example.confidence[wrong].astype(float), kind="stable")[:most]]
+    return confident, np.random.default_rng(0).choice(right, min(most, len(right)), replace=False)
 
 
 @dataclass(eq=False)

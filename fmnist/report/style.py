@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -75,6 +75,9 @@ class Style:
     def line_options(self) -> dict[str, Any]:
         """What a call that draws a line takes."""
         return {"color": self.colour, "marker": self.marker, "linestyle": self.line}
+
+
+Styles = Mapping[str, Style]  # by label
 
 
 def styles_of(labels: Iterable[str]) -> dict[str, Style]:

@@ -20,10 +20,10 @@ def print_results(result: ReportResult, console: Console | None = None) -> None:
     """Print each study's table of results and its answer, then the path of the page."""
     console = console or Console()
     for study in result.studies:
-        table = rich_table(f"Study {study.name}", study.results)
+        table = rich_table(f"Study {study.name}", study.main_tables[0])
         unlimited = console.options.update(max_width=WIDEST)
         if console.measure(table, options=unlimited).maximum > console.width:
-            table = rich_table(f"Study {study.name}", study.results, intervals_below=True)
+            table = rich_table(f"Study {study.name}", study.main_tables[0], intervals_below=True)
         console.print(table)
         console.print(Text(study.answer))
         console.print()

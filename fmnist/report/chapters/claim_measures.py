@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from fmnist.compare import (
@@ -26,8 +25,8 @@ from fmnist.compare import (
 from fmnist.data import CLASS_NAMES
 from fmnist.declare import METRICS
 from fmnist.report.predictions import PredictionSums, accuracy_difference, right_difference
-from fmnist.report.study_data import Findings
-from fmnist.report.table import number
+from fmnist.report.study_data import StudyData, common_values
+from fmnist.report.text import number
 
 NEW_SEEDS = "new seeds, these test images"
 NEW_IMAGES = "new seeds and other test images of this kind"
@@ -48,19 +47,19 @@ class Unit:
     logarithm: bool = False  # the estimate is that of a ratio
 
     def text(self, estimate: Estimate) -> str:
-        """Write an estimate with its 95 % interval and n: +0.25 [-0.10, +0.60] points (n = 10)."""
+        """Write an estimate with its 95 % interval and n: +0.25 [-0.10, +0.60] pp (n = 10)."""
         values = np.array([estimate.value, *estimate.interval()])
         shown = np.exp(values) if self.logarithm else values
         texts = (number(value, self.digits, scale=self.scale, signed=not self.logarithm) for value in shown)
-        return "{} [{}, {}] ".format(*texts) + f"{self.name} (n = {estimate.n})"
+        return "{} [{}, {}] ".format(*texts) + f"{self.name} (n = {number(estimate.n)})"
 
 
-POINTS = Unit(name="points", digits=2, scale=100)
+POINTS = Unit(name="pp", digits=2, scale=100)  # percentage points
 TIMES = Unit(name="times", digits=2, logarithm=True)
 EPOCHS = Unit(name="epochs", digits=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Part:
     """One estimate that a claim speaks of. Evidence shows the deciding part of each group."""
 
@@ -69,52 +68,48 @@ class Part:
     group: str = ""
 
 
-def accuracy_gap(findings: Findings, label: str, *others: str) -> list[Part]:
+def accuracy_gap(data: StudyData, label: str, *others: str) -> list[Part]:
     """Test accuracy of a configuration less that of each other one.
 
     Without `others` of all others of the study, of which evidence shows the nearest.
     """
-    every = others or [name for name in findings.study.labels if name != label]
-    sums = _predictions(findings, [label, *every])
+    every = others or [name for name in data.study.labels if name != label]
+    sums = _predictions(data, [label, *every])
     return [
-        Part(
-            group=other if others else "",
-            words=f"{label} less {other}",
-            estimate=accuracy_difference(sums[label], sums[other]),
-        )
+        Part(f"{label} less {other}", accuracy_difference(sums[label], sums[other]), group=other if others else "")
         for other in every
     ]
 
 
-def cost_ratio(findings: Findings, label: str, other: str, metric: str) -> list[Part]:
+def cost_ratio(data: StudyData, label: str, other: str, metric: str) -> list[Part]:
     """A time or memory of one configuration as a multiple of another's, as a logarithm."""
-    _require_finished(findings, label, other)
-    found, name = findings.metrics.get(metric), METRICS[metric].label
-    if found is None or found.refusal:
-        raise UndecidableError(found.refusal if found else f"no run has a value of {name}")
-    a, b = common_values(found.samples[label], found.samples[other])
-    return [Part(words=f"{name} of {label} to that of {other}", estimate=mean_estimate(np.log(a / b)))]
+    _require_finished(data, label, other)
+    measured, name = data.metrics.get(metric), METRICS[metric].label
+    if measured is None or measured.refusal:
+        raise UndecidableError(measured.refusal if measured else f"no run has a value of {name}")
+    a, b = common_values(measured.samples[label], measured.samples[other])
+    return [Part(f"{name} of {label} to that of {other}", mean_estimate(np.log(a / b)))]
 
 
-def spread_ratio(findings: Findings, label: str, other: str) -> list[Part]:
+def spread_ratio(data: StudyData, label: str, other: str) -> list[Part]:
     """The spread of a configuration's test accuracy between repeats as a multiple of another's, as a logarithm."""
-    samples = [rows["test_accuracy"] for rows in _rows(findings, label, other)]
+    samples = [rows["test_accuracy"] for rows in _rows(data, label, other)]
     words = f"mean deviation from the median, {label} to {other}"
-    return [Part(words=words, estimate=log_spread_ratio(*common_values(*samples)))]
+    return [Part(words, log_spread_ratio(*common_values(*samples)))]
 
 
-def generalisation_gap(findings: Findings, label: str, other: str) -> list[Part]:
+def generalisation_gap(data: StudyData, label: str, other: str) -> list[Part]:
     """Training less test accuracy: a configuration's less another's."""
-    sums = _predictions(findings, [label, other])
-    a, b = common_values(*(rows["train_accuracy"] - rows["test_accuracy"] for rows in _rows(findings, label, other)))
+    sums = _predictions(data, [label, other])
+    a, b = common_values(*(rows["train_accuracy"] - rows["test_accuracy"] for rows in _rows(data, label, other)))
     difference = right_difference(sums[label], sums[other])
     layers = [variance_layers(difference)] if len(difference) else []
-    return [Part(words=f"gap of {label} less that of {other}", estimate=layered_estimate(a - b, *layers))]
+    return [Part(f"gap of {label} less that of {other}", layered_estimate(a - b, *layers))]
 
 
-def best_epoch_gap(findings: Findings, label: str, other: str) -> list[Part]:
+def best_epoch_gap(data: StudyData, label: str, other: str) -> list[Part]:
     """Epoch of the lowest validation loss: a configuration's less another's. Not read where the limit decides it."""
-    both = _rows(findings, label, other)
+    both = _rows(data, label, other)
     ended = [at_epoch_limit(rows) for rows in both]
     if any(count > MOST_CENSORED * len(rows) for count, rows in zip(ended, both, strict=True)):
         first, second = (f"{count} of {len(rows)}" for count, rows in zip(ended, both, strict=True))
@@ -122,30 +117,32 @@ def best_epoch_gap(findings: Findings, label: str, other: str) -> list[Part]:
             f"the best epoch is censored by the limit of epochs in {first} runs of {label} and {second} of {other}"
         )
     a, b = common_values(*(rows["best_epoch"] for rows in both))
-    return [Part(words=f"best epoch of {label} less that of {other}", estimate=mean_estimate(a - b))]
+    return [Part(f"best epoch of {label} less that of {other}", mean_estimate(a - b))]
 
 
-def recall_gap(findings: Findings, *classes: str) -> list[Part]:
+def recall_gap(data: StudyData, *classes: str) -> list[Part]:
     """Recall of each class named less that of each class not named, in every configuration of the study."""
+    predictions = _predictions(data, data.study.labels)
     named = [CLASS_NAMES.index(name) for name in classes]
     others = [number for number in range(len(CLASS_NAMES)) if number not in named]
     return [
-        Part(group=label, words=f"{label}: {CLASS_NAMES[a]} less {CLASS_NAMES[b]}", estimate=estimate)
-        for label, sums in _predictions(findings, findings.study.labels).items()
+        Part(f"{label}: {CLASS_NAMES[a]} less {CLASS_NAMES[b]}", estimate, group=label)
+        for label, sums in predictions.items()
         for a, b, estimate in recall_gaps(sums, named, others)
     ]
 
 
-def mistake_gap(findings: Findings, true_class: str, taken_for: str) -> list[Part]:
+def mistake_gap(data: StudyData, true_class: str, taken_for: str) -> list[Part]:
     """Share of a class taken for one other class less that taken for each further one, in every configuration."""
+    predictions = _predictions(data, data.study.labels)
     true, predicted = CLASS_NAMES.index(true_class), CLASS_NAMES.index(taken_for)
     return [
         Part(
+            f"{label}: taken for {taken_for} less for {CLASS_NAMES[other]}",
+            share_gap(sums, true, predicted, other),
             group=label,
-            words=f"{label}: taken for {taken_for} less for {CLASS_NAMES[other]}",
-            estimate=share_gap(sums, true, predicted, other),
         )
-        for label, sums in _predictions(findings, findings.study.labels).items()
+        for label, sums in predictions.items()
         for other in range(len(CLASS_NAMES))
         if other not in (true, predicted)
     ]
@@ -173,30 +170,24 @@ def share_gap(sums: PredictionSums, true: int, predicted: int, other: int) -> Es
     return layered_estimate(by_run, variance_layers_of_means(by_run, by_image, mean_square))
 
 
-def _predictions(findings: Findings, labels: Sequence[str]) -> dict[str, PredictionSums]:
-    _require_finished(findings, *labels)
-    lacking = [label for label in labels if label not in findings.predictions]
+def _predictions(data: StudyData, labels: Sequence[str]) -> dict[str, PredictionSums]:
+    _require_finished(data, *labels)
+    lacking = [label for label in labels if label not in data.predictions]
     if lacking:
-        reason = findings.data_problem or f"no predictions of {', '.join(lacking)} are stored"
+        reason = data.dataset_problem or f"no predictions of {', '.join(lacking)} are stored"
         raise UndecidableError(f"what test images it would meet is not known: {reason}")
-    return {label: findings.predictions[label] for label in labels}
+    return {label: data.predictions[label] for label in labels}
 
 
-def _rows(findings: Findings, *labels: str) -> list[pd.DataFrame]:
+def _rows(data: StudyData, *labels: str) -> list[pd.DataFrame]:
     """Give the finished rows of each label, the repeat as index."""
-    _require_finished(findings, *labels)
-    rows = findings.study.finished.set_index("repeat")
+    _require_finished(data, *labels)
+    rows = data.study.finished.set_index("repeat")
     return [rows[rows["label"] == label] for label in labels]
 
 
-def _require_finished(findings: Findings, *labels: str) -> None:
-    there = findings.study.finished_labels
+def _require_finished(data: StudyData, *labels: str) -> None:
+    there = data.study.finished_labels
     missing = [label for label in labels if label not in there]
     if missing:
         raise UndecidableError(f"no finished run of {', '.join(missing)}")
-
-
-def common_values(a: pd.Series, b: pd.Series) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Give the values of two samples over the repeats (their index) that both have."""
-    both = pd.concat([a, b], axis=1).dropna().astype(float).to_numpy()
-    return both[:, 0], both[:, 1]

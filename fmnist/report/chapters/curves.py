@@ -1,35 +1,42 @@
-"""Tables of how training went, from a study's findings: epochs, how hard it was, time to a target."""
+"""The chapter on learning: curves by epoch, first and last epochs, and how hard each configuration was to train."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from fmnist.compare import (
     FAMILY_ERROR,
-    TARGET_ACCURACY,
     at_epoch_limit,
     holm,
     log_spread_ratio,
     standard_deviation_interval,
     wilson_interval,
 )
-from fmnist.report.chapters.claim_measures import common_values
+from fmnist.report.chapter import Chapter, Figure
 from fmnist.report.epochs import STAGES, stages_of
-from fmnist.report.study_data import Findings
-from fmnist.report.table import NOTHING, Columns, Row, Table, figure, make_table, number, p_words
+from fmnist.report.plot import MARGIN, STEPS
+from fmnist.report.study_data import StudyData, common_values
+from fmnist.report.style import COLUMN_INCHES, INK, QUIET, Style, Styles, legend_below, new_axes, new_figure
+from fmnist.report.table import Columns, Row, Table, column, make_table, present
+from fmnist.report.text import NOTHING, number, p_words
 
+FEWEST_FOR_A_COURSE = 4  # epochs
+FIRST_EPOCH_TAKES = 3.0  # a first epoch that makes the span of a curve so many times as large is left outside
 EPOCH_QUANTITIES = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss", "learning_rate")
 EPOCH_COLUMNS: Columns = {
-    "training accuracy, %": figure("train_accuracy", 100, 2),
-    "validation accuracy, %": figure("validation_accuracy", 100, 2),
-    "training loss": figure("train_loss", digits=4),
-    "validation loss": figure("validation_loss", digits=4),
+    "training accuracy, %": column("train_accuracy", 100, 2),
+    "validation accuracy, %": column("validation_accuracy", 100, 2),
+    "training loss": column("train_loss", digits=4),
+    "validation loss": column("validation_loss", digits=4),
     "learning rate": lambda row: NOTHING if pd.isna(row["learning_rate"]) else f"{row['learning_rate']:.2g}",
 }
 EPOCH_NOTE = (
@@ -37,19 +44,153 @@ EPOCH_NOTE = (
 )
 
 
-def epochs_table(findings: Findings) -> Table | None:
+def curves_chapter(data: StudyData, styles: Styles) -> Chapter:
+    """How training went."""
+    tables = present(epochs_table(data), trainability_table(data))
+    return Chapter(key="curves", title="Learning curves", figures=curve_figures(data, styles), tables=tables)
+
+
+def curve_figures(data: StudyData, styles: Styles) -> Iterator[Figure]:
+    """Validation accuracy of all configurations together, and the curves of each."""
+    epochs = {label: rows for label in data.ranked_labels if len(rows := data.epochs_of(label))}
+    if not epochs:
+        return
+    axes = draw_validation(new_axes(), epochs, styles)
+    caption = "Mean over the runs, thin once some have stopped, while at least half of them go on."
+    means = {label: mean_curve(rows, "validation_accuracy")["mean"] for label, rows in epochs.items()}
+    ends = {label: f"{number(mean.iloc[-1], 1, scale=100)} %" for label, mean in means.items()}
+    alt = f"Curves. At their ends: {', '.join(f'{label} {end}' for label, end in ends.items())}."
+    yield Figure(name="validation", title="Validation accuracy by epoch", caption=caption, alt=alt,
+                 drawing=legend_below(axes))  # fmt: skip
+    for label, rows in epochs.items():
+        caption = (
+            f"n = {number(rows['run'].nunique())}. Means over the runs with bands of one standard deviation, thin once"
+            " some have stopped, while at least half of them go on; training (dashed) with dropout and augmentation on,"
+            " as its epoch ran. Learning rate: median and range."
+        )
+        alt = f"Accuracy, loss and learning rate by epoch, up to {ends[label]} validation accuracy."
+        yield Figure(name=f"curves-{label}", title=f"{label}: learning curves", caption=caption, alt=alt,
+                     drawing=_draw_curves(rows, styles[label]))  # fmt: skip
+
+
+def _draw_curves(epochs: pd.DataFrame, style: Style) -> Drawing:
+    drawing = new_figure(COLUMN_INCHES, 4.4)
+    grid = drawing.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1.3])
+    draw_curves(grid[0], epochs, "accuracy", style).legend(loc="lower right")
+    draw_curves(grid[1], epochs, "loss", style)
+    draw_learning_rate(grid[2], epochs)
+    drawing.align_ylabels()
+    return drawing
+
+
+def draw_curves(axes: Axes, epochs: pd.DataFrame, quantity: str, style: Style) -> Axes:
+    """Draw training (dashed) and validation (line) by epoch: mean over repeats, band of one standard deviation.
+
+    `epochs` has one row for each epoch of each run of one configuration; `quantity` is `accuracy` or `loss`.
+    An epoch is drawn while at least half of the runs reach it: the mean of a few survivors is another mean.
+    """
+    scale = 100 if quantity == "accuracy" else 1
+    curves = {}
+    parts = (("train", "training", "--", QUIET), ("validation", "validation", "-", style.colour))
+    for part, name, line, colour in parts:
+        curve = curves[name] = mean_curve(epochs, f"{part}_{quantity}").fillna({"std": 0})
+        curve[["mean", "std"]] *= scale
+        _draw_curve(axes, curve, linestyle=line, color=colour, label=name)
+        low, high = curve["mean"] - curve["std"], curve["mean"] + curve["std"]
+        axes.fill_between(curve.index, low, high, color=colour, alpha=0.2, linewidth=0)
+    axes.set_ylabel("accuracy (%)" if quantity == "accuracy" else "loss (nats)")
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=STEPS))
+    look_past_first_epoch(axes, {name: curve["mean"] for name, curve in curves.items()})
+    return axes
+
+
+def _draw_curve(axes: Axes, curve: pd.DataFrame, **style: Any) -> None:
+    """Draw a mean by epoch, thin and pale from the epoch after which not every run goes on."""
+    whole = curve[curve["count"] == curve["count"].max()]
+    axes.plot(whole.index, whole["mean"], **style)
+    fewer = curve.loc[whole.index[-1] :]
+    if len(fewer) > 1:
+        axes.plot(fewer.index, fewer["mean"], **(style | {"marker": "", "label": None, "linewidth": 0.7, "alpha": 0.6}))
+
+
+def count_epochs(axes: Axes, last: int) -> None:
+    """Let the x axis begin at epoch 1 and have a tick there."""
+    last = max(last, 2)
+    ticks = np.asarray(MaxNLocator(5, integer=True, steps=STEPS).tick_values(1, last))
+    axes.set_xlim(1 - 0.02 * last, 1.02 * last)
+    axes.xaxis.set_major_locator(FixedLocator([1, *ticks[(ticks > 1) & (ticks <= last)].tolist()]))
+    axes.set_xlabel("epoch")
+
+
+def look_past_first_epoch(axes: Axes, curves: Mapping[str, pd.Series]) -> None:
+    """Let the y axis span the later epochs where the first would take most of it, and write what lies outside.
+
+    `curves` are the drawn means by epoch; with fewer than four epochs there is no course to look at.
+    """
+    means = pd.DataFrame(curves)
+    if len(means) < FEWEST_FOR_A_COURSE:
+        return
+    first, later = means.iloc[0], means.iloc[1:]
+    low, high = np.nanmin(later.to_numpy()), np.nanmax(later.to_numpy())
+    whole = max(high, first.max()) - min(low, first.min())
+    if not high > low or whole <= FIRST_EPOCH_TAKES * (high - low):
+        return
+    beyond = MARGIN * (high - low)
+    low, high = low - beyond, high + beyond
+    axes.set_ylim(low, high)
+    for outside, height, side in ((first[first < low], 0.03, "bottom"), (first[first > high], 0.97, "top")):
+        words = "\n".join(f"{name}, epoch {means.index[0]}: {value:#.3g}" for name, value in outside.items())
+        axes.text(0.14, height, words, transform=axes.transAxes, verticalalignment=side, fontsize=7)
+
+
+def mean_curve(epochs: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Give mean, std (n - 1) and count of a column by epoch, for the epochs that at least half of the runs reach."""
+    curve = epochs.groupby("epoch")[column].agg(["mean", "std", "count"])
+    return curve[curve["count"] >= epochs["run"].nunique() / 2]
+
+
+def draw_learning_rate(axes: Axes, epochs: pd.DataFrame) -> Axes:
+    """Draw the learning rate by epoch on a log scale: median over repeats, band from the lowest to the highest."""
+    by_epoch = epochs.groupby("epoch")["learning_rate"].agg(["median", "min", "max"])
+    axes.step(by_epoch.index, by_epoch["median"], where="mid", color=INK)
+    axes.fill_between(by_epoch.index, by_epoch["min"], by_epoch["max"], step="mid", color=INK, alpha=0.15, linewidth=0)
+    axes.set_yscale("log")
+    if by_epoch["min"].min() == by_epoch["max"].max():
+        axes.set_yticks([by_epoch["max"].max()])
+    else:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=4))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_ylabel("learning rate")
+    count_epochs(axes, int(by_epoch.index.max()))
+    return axes
+
+
+def draw_validation(axes: Axes, epochs: Mapping[str, pd.DataFrame], styles: Styles) -> Axes:
+    """Draw the mean validation accuracy by epoch of every configuration together; thin once runs have stopped."""
+    curves = {label: mean_curve(frame, "validation_accuracy") for label, frame in epochs.items()}
+    for label, curve in curves.items():
+        curve["mean"] *= 100
+        _draw_curve(axes, curve, **styles[label].line_options, markevery=max(len(curve) // 6, 1), label=label)
+    look_past_first_epoch(axes, {label: curve["mean"] for label, curve in curves.items()})
+    count_epochs(axes, max(int(curve.index.max()) for curve in curves.values()))
+    axes.set_ylabel("validation accuracy (%)")
+    return axes
+
+
+def epochs_table(data: StudyData) -> Table | None:
     """First, middle and last epoch of each configuration, over its runs."""
-    stages = stages_of(findings.epochs)
+    stages = stages_of(data.epochs)
     stages["stage"] = pd.Categorical(stages["stage"], STAGES, ordered=True)
-    stages["label"] = pd.Categorical(stages["label"], findings.ordered, ordered=True)
+    stages["label"] = pd.Categorical(stages["label"], data.ranked_labels, ordered=True)
     rows = over_runs(stages, ["label", "stage"], ("epoch", *EPOCH_QUANTITIES))
-    columns: Columns = {"configuration": "label", "n": "n", "stage": "stage", "epoch": figure("epoch", digits=1),
+    columns: Columns = {"configuration": "label", "n": "n", "stage": "stage", "epoch": column("epoch", digits=1),
                         **EPOCH_COLUMNS}  # fmt: skip
     note = (
         "Mean ± standard deviation over n runs, each with its own last epoch; the middle one of k is (k + 1) / 2,"
         f" rounded down. {EPOCH_NOTE}"
     )
-    return make_table("curves", "epochs", "First, middle and last epoch", rows, columns, note)
+    return make_table("epochs", "First, middle and last epoch", rows, columns, note)
 
 
 def over_runs(epochs: pd.DataFrame, by: list[str], quantities: Sequence[str]) -> list[dict[Any, Any]]:
@@ -62,32 +203,32 @@ def over_runs(epochs: pd.DataFrame, by: list[str], quantities: Sequence[str]) ->
     return frame.reset_index().to_dict("records")
 
 
-def trainability_table(findings: Findings) -> Table | None:
+def trainability_table(data: StudyData) -> Table | None:
     """Which configuration was hardest to train: divergence, overfitting, the epoch it peaked at, spread of seeds."""
-    outcomes = findings.study.outcomes
+    outcomes = data.study.outcomes
     tried = set(outcomes["label"])
     rows = [
         {"label": label, **trainability(outcomes[outcomes["label"] == label])}
-        for label in findings.every_label
+        for label in data.listed_labels
         if label in tried
     ]
     columns: Columns = {
         "configuration": "label",
         "n": "n",
         "diverged": _diverged,
-        "generalisation gap, points": figure("generalisation_gap", 100, 2),
-        "best epoch": figure("best_epoch", digits=1),
+        "generalisation gap, percentage points": column("generalisation_gap", 100, 2),
+        "best epoch": column("best_epoch", digits=1),
         "ended by the limit of epochs": "at_epoch_limit",
-        "epochs run": figure("epochs_run", digits=1),
-        "spread of seeds, points": figure("seed_spread", 100, 3),
+        "epochs run": column("epochs_run", digits=1),
+        "spread of seeds, pp": column("seed_spread", 100, 3),
     }
     note = (
         "Generalisation gap: training accuracy, dropout and augmentation off, less test accuracy. Best epoch: that of"
         " the lowest validation loss; it might have come later in runs that their limit of epochs ended. Spread of"
         " seeds: standard deviation of the test accuracy between repeats, with Bonett's 95 % interval."
-        f" {spread_words(findings)}"
+        f" {spread_words(data)}"
     )
-    return make_table("curves", "trainability", "How hard it was to train", rows, columns, note)
+    return make_table("trainability", "How hard it was to train", rows, columns, note)
 
 
 def _diverged(row: Row) -> str:
@@ -119,10 +260,10 @@ def trainability(rows: pd.DataFrame) -> dict[str, Any]:
             "seed_spread_upper": spread.upper}  # fmt: skip
 
 
-def spread_words(findings: Findings) -> str:
-    """Name the pairs whose spreads between repeats differ surely."""
-    accuracy = findings.metrics.get("test_accuracy")
-    samples = accuracy.of(findings.ordered) if accuracy else {}
+def spread_words(data: StudyData) -> str:
+    """Name the pairs whose spreads between repeats differ significantly."""
+    accuracy = data.metrics.get("test_accuracy")
+    samples = accuracy.samples_of(data.ranked_labels) if accuracy else {}
     if len(samples) < 2:
         return ""
     pairs = itertools.combinations(samples, 2)
@@ -138,34 +279,4 @@ def spread_words(findings: Findings) -> str:
         for (a, b, ratio), p in zip(tested, adjusted, strict=True)
         if p <= FAMILY_ERROR
     ]
-    return f"{'; '.join(parts) or 'No two spreads differ surely'} ({basis})."
-
-
-def target_table(findings: Findings) -> Table | None:
-    """Training time until the validation accuracy first reaches the target; None where times may not be compared.
-
-    Runs that miss it count as infinite, so that quartiles are by order and not interpolated: between a finite and an
-    infinite time there is nothing.
-    """
-    times = findings.target_times
-    if findings.timing_refusal:
-        return None
-    rows: list[dict[str, Any]] = []
-    for label in (label for label in findings.ordered if label in times):
-        known = times[label].dropna().to_numpy(dtype=float)
-        quartiles = np.quantile(known, [0.25, 0.5, 0.75], method="inverted_cdf") if len(known) else [math.nan] * 3
-        rows.append(
-            {"label": label, "n": len(known), "reached": int(np.isfinite(known).sum()),
-             **dict(zip(("lower_quartile", "median", "upper_quartile"), quartiles, strict=True))}
-        )  # fmt: skip
-    columns: Columns = {
-        "configuration": "label",
-        "n": "n",
-        "reach it": "reached",
-        "median, s": figure("median", digits=1),
-        "lower quartile, s": figure("lower_quartile", digits=1),
-        "upper quartile, s": figure("upper_quartile", digits=1),
-    }
-    title = f"Time to {100 * TARGET_ACCURACY:g} % validation accuracy"
-    note = "Training time until the end of the first epoch that reaches it. Exclusive rows of one hardware."
-    return make_table("costs", "time-to-target", title, rows, columns, note)
+    return f"{'; '.join(parts) or 'No two spreads differ significantly'} ({basis})."

@@ -1,4 +1,4 @@
-"""What the original report gives, to hold the figures of a study against. Shares, not percent; seconds; bytes."""
+"""What the original report gives, to be compared with the figures of a study. Shares, not percent; seconds; bytes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ORIGINAL_FIGURES = (
                    remark="range 89.872 to 91.835 %; most runs, it says, 91.6 to 92.0 %"),
     OriginalFigure(architecture="efficientnet_small", metric="test_accuracy", value=0.928),
     OriginalFigure(architecture=OWN_CNN, metric="train_accuracy", value=0.9033,
-                   remark="own CNN; mean of its runs, +- 0.642 points"),
+                   remark="own CNN; mean of its runs, +- 0.642 percentage points"),
     OriginalFigure(architecture="efficientnet_small", metric="train_accuracy", value=0.9475),
     OriginalFigure(architecture=OWN_CNN, metric="train_seconds", value=2100,
                    remark="about; own CNN; hardware not named", measured_alike=False),

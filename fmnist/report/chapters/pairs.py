@@ -1,279 +1,286 @@
-"""The tables of one study's report, each made from its findings."""
+"""What several chapters show of a metric's pairs: the table of verdicts with what they stand on, and its figure."""
 
 from __future__ import annotations
 
-import shlex
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
-import pandas as pd
+from matplotlib.axes import Axes
 
-from fmnist.compare import Interval
-from fmnist.data import CLASS_NAMES
-from fmnist.declare import METRICS, OVERVIEW_COSTS, Metric
-from fmnist.report.chapters.methods import analyses_words
-from fmnist.report.study_data import Findings, MetricFindings
-from fmnist.report.table import (
-    NOTHING,
-    Columns,
-    Table,
-    figure,
-    heading,
-    in_unit,
-    make_table,
-    metric_table,
-    names,
-    p_value,
-    with_spread,
-)
-from fmnist.report.text import PairView, difference_text, difference_unit, remarks, repeats_text, seen_from
+from fmnist.compare import FAMILY_ERROR, MOST_REPEATS, Design, Interval, PairComparison
+from fmnist.declare import METRICS, Metric
+from fmnist.report import text
+from fmnist.report.chapter import Figure
+from fmnist.report.study_data import MetricData, StudyData
+from fmnist.report.style import COLUMN_INCHES, figure_of, in_lines, new_axes
+from fmnist.report.table import Columns, Table, column, make_table
 
-MISTAKES_SHOWN = 3
+VERDICT_COLOURS = {"better": "#9ecae1", "worse": "#fdae6b", "equivalent": "#d9d9d9", "inconclusive": "white"}
+VERDICT_SIGNS = {"better": "▲", "worse": "▼", "equivalent": "=", "inconclusive": "?"}
 
 
-def results_table(findings: Findings) -> Table | None:
-    """The overview: label, n, accuracy with spread and interval, time, memory and verdict; the best first."""
-    main = findings.primary
-    overview = (name for name, metric in METRICS.items() if metric.in_overview)
-    metrics = [METRICS[name] for name in dict.fromkeys((findings.study.primary_metric, *overview))]
-    columns: Columns = {
-        "configuration": "label",
-        "n": "n",
-        **{heading(metric): figure(metric.name, metric.scale, metric.digits) for metric in metrics},
-        **({f"against {findings.ordered[0]}": "against_best"} if main and main.pairs else {}),
-    }
-    rows: list[dict[str, object]] = []
-    for label in findings.every_label:
-        summary = main.summaries.get(label) if main else None
-        row: dict[str, object] = {"label": label, "n": summary.n if summary else 0}
-        for metric in metrics:
-            row |= _result_values(findings, metric, label)
-        if main and main.pairs:
-            row["against_best"] = _against_best(findings, main, label)
-        rows.append(row)
-    return make_table("accuracy", "results", "Results", rows, columns, _results_note(findings), leads=True)
-
-
-def _result_values(findings: Findings, metric: Metric, label: str) -> dict[str, float]:
-    """Give the mean of a metric; with its spread where it can have one, and its interval where it may be compared."""
-    name, found = metric.name, findings.metrics.get(metric.name)
-    if found is None or label not in found.summaries:
-        return {name: float("nan")}
-    summary = found.summaries[label]
-    values = {name: summary.mean}
-    if not metric.is_fixed:
-        values[f"{name}_standard_deviation"] = summary.standard_deviation
-    if not metric.is_fixed and not found.refusal:
-        values |= {f"{name}_lower": summary.mean_t_interval.lower, f"{name}_upper": summary.mean_t_interval.upper}
-    return values
-
-
-def _against_best(findings: Findings, main: MetricFindings, label: str) -> str:
-    pair = main.pair(findings.ordered[0], label)
-    if pair is None:
-        return NOTHING
-    view = seen_from(pair, label)
-    return f"{view.verdict}, {difference_text(view, main.metric)} {difference_unit(main.metric)}"
-
-
-def _results_note(findings: Findings) -> str:
-    """Say what the figures are, and of time and memory what is not compared, each reason once."""
-    reasons: dict[str, list[str]] = {}
-    for found in (findings.metrics[name] for name in OVERVIEW_COSTS if name in findings.metrics):
-        if found.refusal or found.withheld:
-            words = basis_words(found)
-            reasons.setdefault(f"{words[:1].lower()}{words[1:]}", []).append(found.metric.label)
-    costs = [f"{names(labels).capitalize()}: {reason}" for reason, labels in reasons.items()]
-    return " ".join(["Mean ± standard deviation over n runs; in brackets the 95 % interval of the mean.", *costs])
-
-
-def basis_words(found: MetricFindings) -> str:
-    """Say on what rows a metric stands, where that is not every finished run."""
-    if found.refusal:
-        return f"{placement_mark(found)}. {way_to_compare(found)}."
-    if found.metric.needs_exclusive:
-        lacking = f" {names(found.withheld)} {'has' if len(found.withheld) == 1 else 'have'} none."
-        return f"Exclusive rows of one hardware.{lacking if found.withheld else ''}"
-    return ""
-
-
-def way_to_compare(found: MetricFindings) -> str:
-    """Say why a metric is not compared and what to run; where every run shared its machine, in few words."""
-    why = "every run shared its machine" if found.all_shared else found.refusal
-    anew = "" if found.any_shared else " --results FOLDER` with a folder of its own, on one machine"
-    command = f"`python jobs/study.py {shlex.quote(found.study)} --placement exclusive"
-    return f"{why[:1].upper()}{why[1:]}; for clean figures run {command}{anew or '`'}"
-
-
-def placement_mark(found: MetricFindings) -> str:
-    """Mark the values of a metric that may not be compared."""
-    if found.any_shared:
-        return "Shared placement: not compared"
-    return "Mixed hardware: not compared" if found.is_mixed else "Disturbed or resumed runs: not compared"
-
-
-def counts_table(findings: Findings) -> Table | None:
-    """Runs wanted and there, by status: what failed or diverged is counted."""
-    counts = findings.study.counts().reindex(findings.every_label).reset_index(names="label")
-    columns = {{"label": "configuration", "ok": "finished"}.get(name, name): name for name in counts.columns}
-    return make_table("runs", "runs", "Runs", counts.to_dict("records"), columns)
-
-
-def failures_table(findings: Findings) -> Table | None:
-    """Each run that failed or diverged, with its error; None if there is none."""
-    rows = findings.study.outcomes
-    columns = {"configuration": "label", "repeat": "repeat", "status": "status", "attempts": "attempts",
-               "error": "error"}  # fmt: skip
-    bad = rows.loc[rows["status"] != "ok", list(columns.values())].to_dict("records")
-    return make_table("runs", "failures", "Runs that did not finish", bad, columns)
-
-
-def metric_tables(findings: Findings) -> list[Table | None]:
-    """One table a metric."""
-    return [
-        metric_table(
-            found.metric,
-            {label: found.summaries[label] for label in findings.every_label if label in found.summaries},
-            basis_words(found),
-        )
-        for found in findings.metrics.values()
-    ]
-
-
-def pair_tables(findings: Findings) -> list[Table | None]:
+def pair_tables(metrics: Sequence[MetricData], data: StudyData) -> list[Table | None]:
     """One table for each metric whose pairs were compared: the verdict on each, with what it stands on."""
-    return [_pair_table(found, findings) for found in findings.metrics.values() if found.pairs]
+    return [_pair_table(item, data) for item in metrics if item.pairs]
 
 
-def _pair_table(found: MetricFindings, findings: Findings) -> Table | None:
-    metric, order = found.metric, findings.ordered
-    views = [seen_from(pair, min((pair.a, pair.b), key=order.index)) for pair in found.pairs]
-    views.sort(key=lambda view: (order.index(view.label), order.index(view.other)))
+def _pair_table(measured: MetricData, data: StudyData) -> Table | None:
+    metric, pairs = measured.metric, measured.pairs_of(data.ranked_labels)
     layered = metric.name == "test_accuracy"
-    layers = [findings.layered_interval(view.label, view.other) if layered else None for view in views]
-    margin = views[0].pair.margin
-    relative = metric.by_ratio
-    title = f"Pairs by {metric.label} ({'ratio' if relative else difference_unit(metric)})"
-    shown_margin = NOTHING if margin is None else f"{100 * margin:g} %" if relative else in_unit(margin, metric)
-    parts = {
-        "The first of each pair against the second over their common repeats.": True,
-        f"Verdict, interval and p values speak of new seeds and splits {_spoken_of(metric)}.": found.family > 0,
-        f"p values are adjusted by Holm's procedure over {found.family:,} pairs, intervals are not.": found.family > 1,
-        "Below 6 common repeats the signed-rank test cannot reach p = 0.05.": any(
-            1 < pair.n < 6 for pair in found.pairs
+    layers = [data.layered_interval(pair.a, pair.b) if layered else None for pair in pairs]
+    rows = [_pair_row(*both) for both in zip(pairs, layers, strict=True)]
+    columns = _pair_columns(measured, pairs, has_layers=any(layers))
+    title = f"Pairs by {metric.label} ({text.difference_unit(metric)})"
+    note = _pair_note(measured, pairs, layers)
+    return make_table(f"pairs-{metric.name}", title, rows, columns, note)
+
+
+def _pair_row(pair: PairComparison, layered: Interval | None) -> dict[str, object]:
+    fewest, most = pair.repeats_to_decide or (None, None)
+    return {
+        "label": pair.a, "other": pair.b, "n": pair.n, "verdict": pair.verdict,
+        "analysis": pair.decision and pair.decision.analysis,
+        "difference": pair.mean_difference, "difference_lower": pair.interval.lower,
+        "difference_upper": pair.interval.upper,
+        **({"layered_lower": layered.lower, "layered_upper": layered.upper} if layered else {}),
+        "ratio": pair.ratio, "ratio_lower": pair.ratio_interval.lower, "ratio_upper": pair.ratio_interval.upper,
+        "difference_p_holm": pair.difference_p_holm, "signed_rank_p_holm": pair.signed_rank_p_holm,
+        "equivalence_p_holm": pair.equivalence_p_holm, "margin": pair.margin,
+        "d_z": pair.d_z, "cliffs_delta": pair.cliffs_delta, "probability_better": pair.probability_a_better,
+        "fewest_repeats_to_decide": fewest, "most_repeats_to_decide": most,
+    }  # fmt: skip
+
+
+def _pair_columns(measured: MetricData, pairs: Sequence[PairComparison], *, has_layers: bool) -> Columns:
+    metric, pair_of = measured.metric, {(pair.a, pair.b): pair for pair in pairs}
+    both = column("layered", metric.scale, metric.digits, signed=True)
+    return {
+        "configuration": "label",
+        "against": "other",
+        "ratio" if metric.by_ratio else "difference": lambda row: text.difference_text(
+            pair_of[row["label"], row["other"]], metric
         ),
-        f"Margin of equivalence: {shown_margin}.": True,
+        "verdict": "verdict",
+        "n": "n",
+        **({"seeds and test set": both} if has_layers else {}),
+        "p (difference)": lambda row: text.p_value(row["difference_p_holm"]),
+        "p (signed rank)": lambda row: text.p_value(row["signed_rank_p_holm"]),
+        "p (equivalence)": lambda row: text.p_value(row["equivalence_p_holm"]),
+        "d_z": column("d_z", digits=2, signed=True),
+        "Cliff's δ": column("cliffs_delta", digits=2, signed=True),
+        "P(better)": column("probability_better", digits=2),
+        "repeats to decide": lambda row: repeats_text(pair_of[row["label"], row["other"]], measured.design),
+    }
+
+
+def _pair_note(measured: MetricData, pairs: Sequence[PairComparison], layers: Sequence[Interval | None]) -> str:
+    metric, margin, family = measured.metric, pairs[0].margin, measured.family
+    design = measured.design and text.design_words(measured.design)
+    margin_text = text.margin_words(metric, margin) if margin else text.NOTHING
+    sentences = {
+        "The first of each pair against the second over their common repeats.": True,
+        f"Verdict, interval and p values speak of new seeds and splits {_scope(metric)}.": family > 0,
+        f"p values are adjusted by Holm's procedure over {text.number(family)} pairs, intervals are not.": family > 1,
+        "Below 6 common repeats the signed-rank test cannot reach p = 0.05.": any(1 < pair.n < 6 for pair in pairs),
+        f"Margin of equivalence: {margin_text}.": True,
         "P(better): share of common repeats that the first wins, of which Bouthillier et al. (2021) ask 0.75.": True,
         "Repeats to decide: at a power of 0.8 and the observed spread, over the differences in the interval.": any(
-            pair.repeats_to_decide for pair in found.pairs
+            pair.repeats_to_decide for pair in pairs
         ),
         'The column "seeds and test set" has the difference\'s 95 % interval for new seeds and other test images of the'
         " same kind alike; no verdict is read from it.": any(layers),
+        f"The verdicts are those of a group-sequential design with {design}; the p values are of plain tests over all"
+        " repeats and do not allow for the analyses, and estimates after an early stop are a little too far from 0.": (
+            design
+        ),
     }
-    note = " ".join(words for words, holds in parts.items() if holds)
-    note += f"{_design_note(found)}{_remarks(views, layers, found)}"
-    rows = [_pair_row(view, both) for view, both in zip(views, layers, strict=True)]
-    columns = _pair_columns(found, views, has_layers=any(layers))
-    return make_table(metric.chapter, f"pairs-{metric.name}", title, rows, columns, note)
+    return " ".join([*text.holding(sentences), *_remarks_on_pairs(measured, pairs, layers)])
 
 
-def _spoken_of(metric: Metric) -> str:
+def _scope(metric: Metric) -> str:
     """Say on what a metric's verdicts hold."""
     if metric.needs_exclusive:
         return "on this hardware"
     return "on these test images" if metric.name.startswith("test_") else "of this data"
 
 
-def _design_note(found: MetricFindings) -> str:
-    if found.design is None:
-        return ""
-    return (
-        f" The verdicts are those of a group-sequential design with {analyses_words(found.design)}; the p values"
-        " are of plain tests over all repeats and do not allow for the analyses, and estimates after an early stop are"
-        " a little too far from 0."
-    )
-
-
-def _remarks(views: list[PairView], layers: list[Interval | None], found: MetricFindings) -> str:
+def _remarks_on_pairs(
+    measured: MetricData, pairs: Sequence[PairComparison], layers: Sequence[Interval | None]
+) -> list[str]:
     """Say what is special about pairs, each remark once with the pairs it holds for."""
-    pairs: dict[str, list[str]] = {}
-    for view, layered in zip(views, layers, strict=True):
-        words = [remarks(view, found.metric, found.analyses, found.family)]
-        if view.verdict in ("better", "worse") and layered and layered.lower <= 0 <= layered.upper:
-            words.append("Sure on these test images, not on others of their kind.")
-        if any(words):
-            pairs.setdefault(" ".join(filter(None, words)), []).append(f"{view.label} and {view.other}")
-    return "".join(
-        f" {'Every pair' if len(some) == len(views) > 1 else '; '.join(some)}: {note}" for note, some in pairs.items()
+    alike: dict[str, list[str]] = {}
+    for pair, layered in zip(pairs, layers, strict=True):
+        words = remarks(pair, measured.metric, measured.design, measured.family)
+        if pair.verdict in ("better", "worse") and layered and layered.lower <= 0 <= layered.upper:
+            words = f"{words} Significant on these test images, not on others of their kind.".lstrip()
+        if words:
+            alike.setdefault(words, []).append(f"{pair.a} and {pair.b}")
+    every = len(pairs) if len(pairs) > 1 else None
+    return [f"{'Every pair' if len(some) == every else '; '.join(some)}: {words}" for words, some in alike.items()]
+
+
+def remarks(pair: PairComparison, metric: Metric, design: Design | None, family: int) -> str:
+    """Say what is special about a pair, without its names; `family` counts the pairs that were tested."""
+    are = "is" if pair.left_out == 1 else "are"
+    found = text.holding({
+        f"{text.counted(pair.left_out, 'repeat')} with a value of only one of the two {are} left out.": pair.left_out,
+        f"{text.counted(pair.no_ratio, 'common repeat')} with a value of 0 or less: no ratio.": pair.no_ratio,
+        "No repeat in common: nothing to compare.": pair.n == 0,
+        "One common repeat: a difference without a spread, which no test can judge.": pair.n == 1,
+    })  # fmt: skip
+    if pair.decision and design:
+        return " ".join([*found, _decision_words(pair, metric, design.analyses)])
+    tests = [_basis_words(pair), _agreement_words(pair, family)] if pair.n > 1 else []
+    return " ".join(filter(None, [*found, *tests]))
+
+
+def _basis_words(pair: PairComparison) -> str:
+    """Say what decides where it is not the paired t test."""
+    if pair.basis != "signed rank":
+        return ""
+    same = "Both have the same value" if abs(pair.mean_difference) < 1e-12 else "The difference is the same"
+    return f"{same} in each of the {text.number(pair.n)} repeats: no spread for t, the signed-rank test decides."
+
+
+def _agreement_words(pair: PairComparison, family: int) -> str:
+    """Say where the verdict would change with the test, or the interval, which is the pair's own, seems to deny it."""
+    alpha, p, rank_p = FAMILY_ERROR, pair.difference_p_holm, pair.signed_rank_p_holm
+    if pair.verdict == "equivalent":
+        small = "The difference is significant, but smaller than the margin that matters."
+        beyond = "The interval reaches beyond the margin; the two one-sided tests stand for one of 90 %."
+        return " ".join(text.holding({small: p <= alpha, beyond: _reaches_beyond_margin(pair)}))
+    if pair.verdict == "inconclusive" and rank_p <= alpha < p:
+        return f"The signed-rank test would see a difference (adjusted {text.p_words(rank_p)}): look for outliers."
+    if pair.verdict == "inconclusive" and text.excludes_no_difference(pair):
+        return f"The interval is the pair's own; the difference is not significant{text.holm_words(family)}."
+    if pair.verdict in ("better", "worse") and rank_p > alpha > 2.0 ** (1 - pair.n):
+        return f"The signed-rank test does not confirm it (adjusted {text.p_words(rank_p)})."
+    return ""
+
+
+def _reaches_beyond_margin(pair: PairComparison) -> bool:
+    """Whether the interval that is shown reaches beyond the margin of equivalence."""
+    _, interval, none = text.shown_figures(pair)
+    margin = pair.margin or math.nan
+    low, high = (-margin, margin) if none == 0 else (1 / (1 + margin), 1 + margin)
+    return interval.lower <= low or interval.upper >= high
+
+
+def _decision_words(pair: PairComparison, metric: Metric, analyses: Sequence[int]) -> str:
+    """Say when a group-sequential design decided, and where the figures over all repeats since speak otherwise."""
+    decision, n = pair.decision, pair.n
+    if decision is None or decision.analysis == 0:
+        return f"Not analysed yet: the first analysis is at {text.counted(analyses[0], 'repeat')}."
+    analysis = f"at analysis {decision.analysis} of {len(analyses)} (n = {text.number(decision.n)})"
+    _, interval, none = text.shown_figures(pair)
+    if pair.verdict == "inconclusive":
+        own = " The interval does not allow for the analyses." * text.excludes_no_difference(pair)
+        if decision.final:
+            return f"Inconclusive {analysis}; that was the last analysis.{own}"
+        following = text.counted(analyses[decision.analysis], "repeat")
+        return f"Inconclusive {analysis}; the next analysis is at {following}.{own}"
+    if pair.verdict == "equivalent":
+        at_odds = "reach beyond the margin" * _reaches_beyond_margin(pair)
+    elif is_turned(pair, metric):
+        at_odds = "point the other way"
+    else:
+        at_odds = "do not show it" * (interval.lower <= none <= interval.upper)
+    if not at_odds and n == decision.n:
+        return f"Decided {analysis}."
+    figures = f"over all {text.counted(n, 'common repeat')}" if n != decision.n else "plain ones"
+    return f"Decided {analysis}; the figures are {figures}{f' and {at_odds}; the decision stands' if at_odds else ''}."
+
+
+def is_turned(pair: PairComparison, metric: Metric) -> bool:
+    """Whether a design's decision says better or worse while the mean difference over all repeats says the other."""
+    gain = pair.mean_difference if metric.direction == "up" else -pair.mean_difference
+    return (pair.verdict == "better" and gain < 0) or (pair.verdict == "worse" and gain > 0)
+
+
+def repeats_text(pair: PairComparison, design: Design | None) -> str:
+    """Write the repeats that would decide a pair: 12 to 340, 12 or more, the next analysis of a design, or a dash."""
+    if pair.decision and design:
+        return (
+            text.NOTHING
+            if pair.decision.final
+            else f"analysis at {text.number(design.analyses[pair.decision.analysis])}"
+        )
+    if pair.repeats_to_decide is None:
+        return text.NOTHING
+    ends = (
+        f"more than {text.number(MOST_REPEATS)}" if math.isinf(end) else text.number(end)
+        for end in pair.repeats_to_decide
     )
+    return " to ".join(dict.fromkeys(ends))
 
 
-def _pair_row(view: PairView, layered: Interval | None) -> dict[str, object]:
-    pair = view.pair
-    flipped = view.label != pair.a
-    fewest, most = pair.repeats_to_decide or (None, None)
-    return {
-        "label": view.label, "other": view.other, "n": pair.n, "verdict": view.verdict,
-        "analysis": pair.decision and pair.decision.analysis,
-        "difference": view.difference, "difference_lower": view.lower, "difference_upper": view.upper,
-        **({"layered_lower": layered.lower, "layered_upper": layered.upper} if layered else {}),
-        "ratio": view.ratio, "ratio_lower": view.ratio_lower, "ratio_upper": view.ratio_upper,
-        "difference_p_holm": pair.difference_p_holm, "signed_rank_p_holm": pair.signed_rank_p_holm,
-        "equivalence_p_holm": pair.equivalence_p_holm, "margin": pair.margin,
-        "d_z": -pair.d_z if flipped else pair.d_z,
-        "cliffs_delta": -pair.cliffs_delta if flipped else pair.cliffs_delta,
-        "probability_better": 1 - pair.probability_a_better if flipped else pair.probability_a_better,
-        "fewest_repeats_to_decide": fewest, "most_repeats_to_decide": most,
-    }  # fmt: skip
+def verdict_figures(metrics: Sequence[MetricData], data: StudyData) -> Iterator[Figure]:
+    """The verdict on each pair of each metric whose pairs were compared, at a glance."""
+    for measured in (item for item in metrics if item.pairs):
+        metric, labels = measured.metric, [label for label in data.ranked_labels if label in measured.samples]
+        pairs = measured.pairs_of(labels)
+        cells = {(pair.a, pair.b): (pair.verdict, text.difference_text(pair, metric)) for pair in pairs}
+        axes = new_axes(max(COLUMN_INCHES, 1.3 + 0.85 * (len(labels) - 1)), 0.9 + 0.46 * (len(labels) - 1))
+        draw_verdicts(axes, labels, cells)
+        what = "ratio" if metric.by_ratio else f"mean difference in {text.difference_unit(metric)}"
+        caption = (
+            "The row's configuration against the column's: ▲ better, ▼ worse, = equivalent, ? inconclusive; below it"
+            f" the {what} of {metric.label}, the row's to the column's, with its 95 % interval."
+        )
+        counts = Counter(pair.verdict for pair in pairs)
+        told = ", ".join(f"{text.number(count)} {verdict}" for verdict, count in counts.items())
+        alt = f"Table of {text.counted(len(pairs), 'pair')}, the best configuration first: {told}."
+        yield Figure(name=f"verdicts-{metric.name}", title=f"Verdicts by {metric.label}", caption=caption, alt=alt,
+                     drawing=figure_of(axes))  # fmt: skip
 
 
-def _pair_columns(found: MetricFindings, views: list[PairView], *, has_layers: bool) -> Columns:
-    metric, by_labels = found.metric, {(view.label, view.other): view for view in views}
-    both = figure("layered", metric.scale, metric.digits, signed=True)
-    return {
-        "configuration": "label",
-        "against": "other",
-        "ratio" if metric.by_ratio else "difference": lambda row: difference_text(
-            by_labels[row["label"], row["other"]], metric
+def draw_verdicts(axes: Axes, labels: Sequence[str], cells: Mapping[tuple[str, str], tuple[str, str]]) -> Axes:
+    """Draw the verdict on each pair once: the row's configuration is better, worse, equivalent or inconclusive.
+
+    `cells` maps (row, column), the row before the column in `labels`, to (verdict, difference as text); the verdict has
+    a sign besides its colour.
+    """
+    for (first, second), (verdict, difference) in cells.items():
+        x, y = labels.index(second), labels.index(first)
+        axes.fill_between([x - 0.48, x + 0.48], y - 0.46, y + 0.46, color=VERDICT_COLOURS[verdict], linewidth=0)
+        axes.text(x, y - 0.24, VERDICT_SIGNS[verdict], ha="center", va="center", fontsize=8, fontfamily="DejaVu Sans")
+        axes.text(x, y + 0.16, difference.replace(" [", "\n["), ha="center", va="center", fontsize=6.5)
+    axes.set_xticks(range(1, len(labels)), map(in_lines, labels[1:]), rotation=40, ha="left", rotation_mode="anchor")
+    axes.set_yticks(range(len(labels) - 1), map(in_lines, labels[:-1]))
+    axes.xaxis.tick_top()
+    axes.set(xlim=(0.5, len(labels) - 0.5), ylim=(len(labels) - 1.5, -0.5))
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return axes
+
+
+def pair_methods(metrics: Sequence[MetricData]) -> tuple[str, ...]:
+    """Say by what tests the pairs of the metrics were compared, as far as they were."""
+    tested = [item for item in metrics if item.family]
+    margins = [f"{item.metric.label} {text.margin_words(item.metric, item.pairs[0].margin or 0)}"
+               for item in tested if item.pairs[0].margin]  # fmt: skip
+    return text.holding({
+        "Pairs of configurations were compared over their common repeats by the paired t test, beside it Wilcoxon's"
+        " exact signed-rank test, which decides where all differences are equal. P values are rounded up.": tested,
+        "Times and memory were compared as logarithms, that is by ratio.": any(item.metric.by_ratio for item in tested),
+        "Equivalence was tested by two one-sided t tests (Schuirmann 1987).": margins,
+        f"Margins of equivalence: {text.names(margins)}.": margins,
+        "Both families of p values were adjusted by Holm's (1979) procedure over all pairs of a metric, at a"
+        " family-wise level of 0.05 each.": any(item.family > 1 for item in tested),
+        **{_design_methods(item.design): item.design for item in tested if item.design},
+        "The repeats that would decide a pair are those at which its test has a power of 0.8 with the spread observed,"
+        " from the fewest to the most over the differences in its interval.": any(
+            pair.repeats_to_decide for item in tested for pair in item.pairs
         ),
-        "verdict": "verdict",
-        "n": "n",
-        **({"seeds and test set": both} if has_layers else {}),
-        "p (difference)": lambda row: p_value(row["difference_p_holm"]),
-        "p (signed rank)": lambda row: p_value(row["signed_rank_p_holm"]),
-        "p (equivalence)": lambda row: p_value(row["equivalence_p_holm"]),
-        "d_z": figure("d_z", digits=2, signed=True),
-        "Cliff's δ": figure("cliffs_delta", digits=2, signed=True),
-        "P(better)": figure("probability_better", digits=2),
-        "repeats to decide": lambda row: repeats_text(by_labels[row["label"], row["other"]].pair, found.analyses),
-    }
+    })  # fmt: skip
 
 
-def recall_table(findings: Findings) -> Table | None:
-    """Recall of each class: mean and standard deviation over runs."""
-    raw, shown = [], []
-    for label in findings.predicted:
-        by_run = pd.DataFrame(findings.predictions[label].recall_by_run, columns=list(CLASS_NAMES))
-        means, spreads = by_run.mean(), by_run.std()
-        raw += [{"label": label, "class": name, "n": len(by_run), "mean": means[name],
-                 "standard_deviation": spreads[name]} for name in CLASS_NAMES]  # fmt: skip
-        cells = {name: with_spread(means[name], spreads[name], 100, 1) for name in CLASS_NAMES}
-        shown.append({"configuration": label, **cells})
-    note = "Share of each class's test images classified rightly, in %, mean ± standard deviation over runs."
-    frames = pd.DataFrame(raw), pd.DataFrame(shown)
-    return Table("classes", "recall", "Recall by class", *frames, note) if raw else None
-
-
-def mistakes_table(findings: Findings) -> Table | None:
-    """The most frequent mistakes of each configuration, all runs together."""
-    rows = []
-    for label in findings.predicted:
-        counts = findings.predictions[label].confusion
-        wrong = np.where(np.eye(len(counts), dtype=bool), 0, counts)
-        for place in np.argsort(-wrong, axis=None, kind="stable")[:MISTAKES_SHOWN]:
-            true, predicted = divmod(int(place), len(counts))
-            share = counts[true, predicted] / max(counts[true].sum(), 1)
-            rows.append({"label": label, "true": CLASS_NAMES[true], "predicted": CLASS_NAMES[predicted],
-                         "count": int(counts[true, predicted]), "share": share})  # fmt: skip
-    columns: Columns = {"configuration": "label", "true class": "true", "taken for": "predicted", "times": "count",
-                        "share of the class, %": figure("share", 100, 1)}  # fmt: skip
-    return make_table("classes", "mistakes", "Most frequent mistakes", rows, columns, "All runs together.")
+def _design_methods(design: Design) -> str:
+    return (
+        f"Repeats were added until every pair was decided on {METRICS[design.metric].label}, by a group-sequential"
+        f" design with {text.design_words(design)}: at each analysis Holm's procedure over the open pairs with"
+        " O'Brien-Fleming-type alpha spending (Lan and DeMets 1983; Maurer and Bretz 2013), which keeps the family-wise"
+        " level over pairs and analyses; its verdicts are the ones given. Estimates after an early stop are a little"
+        " too far from 0."
+    )

@@ -16,13 +16,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "extending.md").read_text()
-BLOCK = re.compile(r"```python\n# (?P<file>\S+?)(?:, (?:at the end|below `(?P<line>.+)`))?\n(?P<code>.*?)```", re.DOTALL)
+BLOCK = re.compile(
+    r"```python\n# (?P<file>\S+?)(?:, (?:at the end|below `(?P<line>.+)`))?\n(?P<code>.*?)```", re.DOTALL
+)
 OWN_STUDY = '''"""Does noise hurt? python jobs/study.py noisy.py"""
 from fmnist.declare import Study, configure
 STUDY = Study(
     name="noisy",
     question="Does noise hurt?",
-    configurations=tuple(configure("perceptron", epochs=1, noise=noise, label=f"noise {noise}") for noise in (0.0, 0.5)),
+    configurations=(configure("perceptron", epochs=1), configure("perceptron", epochs=1, noise=0.5, label="noisy")),
     repeats=2,
 )
 '''
@@ -53,7 +55,7 @@ def put(file: Path, line: str | None, code: str) -> None:
     (place,) = [place for place, found in enumerate(lines) if found.strip().startswith(line)]
     opens = lines[place].rstrip().endswith("(")
     indent = re.match(" *", lines[place])[0] + 4 * " " * opens
-    if line.startswith("measure."):  # below the end of a claim, whose first line is less indented
+    if line.startswith("measure="):  # below the end of a claim, whose first line is less indented
         indent = indent[:8]
     lines[place + 1 : place + 1] = [f"{indent}{added}" for added in code.splitlines(keepends=True)]
     file.write_text("".join(lines))
@@ -116,6 +118,17 @@ def test_stored_ids_stay(project):
 
 
 def test_the_claim_is_read_on_the_rows_that_are_there(project):
-    run(project, "jobs/aggregate.py", "--results", "published", "--study", "comparison", "--data", "stripes", "--out", "page")
+    run(
+        project,
+        "jobs/aggregate.py",
+        "--results",
+        "published",
+        "--study",
+        "comparison",
+        "--data",
+        "stripes",
+        "--out",
+        "page",
+    )
     claims = (project / "page" / "tables" / "comparison" / "claims.csv").read_text()
     assert "own v1 is more accurate than Brownlee's CNN" in claims

@@ -4,8 +4,6 @@ Stored is, for each test image, the predicted class and the probability given to
 that of the prediction made. The negative log-likelihood needs the probability of the true class; it is `test_loss`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -5,8 +5,6 @@ within, and refuted where one lies significantly outside. All claims of a table 
 that the chance of any false verdict in it is at most 5 %.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 

@@ -4,8 +4,6 @@ Use: `select_comparable(frame, METRICS["train_seconds"])` before `comparison.com
 `metric_table` is the matrix that the tests work on.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 

@@ -8,8 +8,6 @@ the margin, since a pair cannot have both null hypotheses true. Intervals are pe
 What is generalised to: new seeds and validation splits of the same configuration on the same data, no other data set.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Sequence

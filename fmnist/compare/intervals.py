@@ -4,8 +4,6 @@ Use: `summarize(values)` for one configuration and metric, `mean_estimate` for a
 for shares. Pure functions of numpy arrays.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 

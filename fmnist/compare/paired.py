@@ -4,8 +4,6 @@ All take differences d = a - b of common repeats, on the scale of the analysis (
 memory). Tests over many samples at once take shape (..., n) and test along the last axis.
 """
 
-from __future__ import annotations
-
 import bisect
 import math
 from collections.abc import Callable

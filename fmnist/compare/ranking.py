@@ -5,8 +5,6 @@ Demsar (2006). A significant result says that the order of the configurations is
 it says nothing of other data. The pairs (comparison.compare_pairs) answer the question; the ranks show it on one line.
 """
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Sequence

@@ -19,8 +19,6 @@ fmnist.compare.comparison. A decision stands once made; the analyses must be fix
 Estimates after an early stop are a little too far from 0: the stop favours large ones.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """How much runs of one configuration spread between repeats, and how many their limit of epochs ended."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from scipy import special, stats

@@ -5,8 +5,6 @@ would score on as many other images of the same kind. All runs of a study share 
 shrink the first and never the second.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

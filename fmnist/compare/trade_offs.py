@@ -1,7 +1,5 @@
 """Accuracy against time and memory: time to a target, Pareto front."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

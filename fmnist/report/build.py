@@ -1,7 +1,5 @@
 """From a store to a report: read, choose, gather, compose the chapters, write. No TensorFlow, no Ray."""
 
-from __future__ import annotations
-
 import logging
 import re
 import shlex

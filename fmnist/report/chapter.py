@@ -1,7 +1,5 @@
 """What a report on a study is made of: chapters with text, tables and figures."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The histories of many runs as one frame: a row an epoch, and the first, middle and last epoch of each run."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa

@@ -1,7 +1,5 @@
 """The page of a report: what was written of each study, put into the templates. It needs no network."""
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Mapping, Sequence

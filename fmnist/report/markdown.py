@@ -1,7 +1,5 @@
 """The results as sections of Markdown pages, in place of what stands there between two marks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

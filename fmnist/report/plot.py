@@ -1,7 +1,5 @@
 """What several chapters draw: the runs of each configuration, on axes that begin and end at a tick."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """What the stored test predictions of a study add up to, read in batches: never all predictions at once."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from functools import cached_property
 

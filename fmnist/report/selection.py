@@ -1,7 +1,5 @@
 """Which rows a study is reported from: its configurations by their ids, one row for each repeat."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """All numbers of one study's report, gathered once: tables, figures and sentences read them from here."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

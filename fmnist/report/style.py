@@ -1,7 +1,5 @@
 """How figures look: one colour, marker and line for each configuration, the same in every figure; sizes and saving."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor

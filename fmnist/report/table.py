@@ -1,7 +1,5 @@
 """Tables of a report, each defined once: rows of raw numbers for CSV, and columns that write them as text."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

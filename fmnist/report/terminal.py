@@ -1,7 +1,5 @@
 """The end of an aggregation on a terminal: the table of results of each study and where the report is."""
 
-from __future__ import annotations
-
 from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable

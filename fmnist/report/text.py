@@ -1,7 +1,5 @@
 """Numbers and words as a report writes them: each number of a table, caption or sentence is written by one of these."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The studies there are: one file each in `fmnist/studies`, or a file of one's own."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import linecache

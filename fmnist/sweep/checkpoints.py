@@ -4,8 +4,6 @@ A run whose process, node or sweep is gone resumes from there. A checkpoint save
 storage does not answer, the run is trained without it.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -4,8 +4,6 @@ A claim is an empty file beside the run's checkpoint; both go when the run's row
 decides nothing: where the storage does not answer, the sweep computes without it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Set
 
 from fmnist.declare import RunSpec

@@ -1,7 +1,5 @@
 """Joins a Ray, or starts one of our own. Imports Ray."""
 
-from __future__ import annotations
-
 import logging
 import os
 import secrets

@@ -1,7 +1,5 @@
 """What a person sees of a sweep: a live display on a terminal, a line now and then in a log. No Ray here."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What a user can ask for besides the study itself, from the command line to the process of a run."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a study would do, without doing it: the list of studies, and what of one is missing. No Ray here."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import nullcontext

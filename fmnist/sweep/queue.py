@@ -1,7 +1,5 @@
 """Which run comes next: missing ones, failed ones again, not those that another sweep computes. No Ray here."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections import deque

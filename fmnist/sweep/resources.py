@@ -1,7 +1,5 @@
 """What one run is given: CPUs, a part of a GPU, threads; and how many runs fit at the same time. No Ray here."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

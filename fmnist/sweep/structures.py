@@ -1,7 +1,5 @@
 """The structure fingerprints of a study's models, computed by a process of its own: the caller never loads Keras."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence

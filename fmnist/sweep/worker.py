@@ -1,7 +1,5 @@
 """The Tune actor that computes runs. Imports Ray."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The report on a study: its chapters in their order. A new one is a file here and its line below."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from fmnist.report.chapter import Chapter, StudyReport

@@ -1,7 +1,5 @@
 """The chapter on accuracy: distributions, verdicts on pairs, average ranks, and what the test set leaves open."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence

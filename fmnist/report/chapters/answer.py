@@ -1,7 +1,5 @@
 """The answer that leads a report, in plain sentences: who wins what, by how much, and what the winner costs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -5,8 +5,6 @@ fmnist.compare.test_set); times, memory, spreads and epochs that of the seeds. E
 raises UndecidableError where the runs do not allow it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ A claim is a quantity, measured by claim_measures, and the region in which the r
 (fmnist.compare) reads them all. A claim that nothing here repeats is open.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 

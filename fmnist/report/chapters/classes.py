@@ -1,7 +1,5 @@
 """The chapter on classes: recall of each, confusion matrices, the most frequent mistakes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 

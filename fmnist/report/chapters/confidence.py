@@ -1,7 +1,5 @@
 """The chapter on confidence: how often predictions of each confidence are right."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The chapter on time and memory: distributions, verdicts on pairs, trade-offs with accuracy, time to a target."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator, Sequence

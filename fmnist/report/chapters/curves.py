@@ -1,7 +1,5 @@
 """The chapter on learning: curves by epoch, first and last epochs, and how hard each configuration was to train."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The chapter of examples: test images that a run gets wrong, and some that it gets right."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

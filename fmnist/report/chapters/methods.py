@@ -1,7 +1,5 @@
 """The chapter on methods: how the numbers were made, fit for a paper, from the rows and the other chapters."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

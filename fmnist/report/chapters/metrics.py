@@ -1,7 +1,5 @@
 """What several chapters show of a metric: its means, its distribution, and on what rows it stands."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterator, Sequence
 

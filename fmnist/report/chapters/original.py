@@ -1,7 +1,5 @@
 """The chapter that compares a study with the original report: its figures, its epochs, its claims."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the original report gives, to be compared with the figures of a study. Shares, not percent; seconds; bytes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

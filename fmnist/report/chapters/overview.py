@@ -1,7 +1,5 @@
 """The overview: what the report lacks, and the table of results."""
 
-from __future__ import annotations
-
 import math
 import shlex
 from typing import Any

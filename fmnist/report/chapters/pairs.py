@@ -1,7 +1,5 @@
 """What several chapters show of a metric's pairs: the table of verdicts with what they stand on, and its figure."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

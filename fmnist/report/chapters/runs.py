@@ -1,7 +1,5 @@
 """The chapter of runs: how many there are, which did not finish, and every metric of every configuration."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from fmnist.compare import FAMILY_ERROR, Summary

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmnist import UserError
-from fmnist.data import FASHION_MNIST, dataset, sources
+from fmnist.data import DATASET, dataset, sources
 from fmnist.data.dataset import cache_directory, draw_split, load_data
 from tests.tiny_data import tiny_dataset
 
@@ -39,17 +39,17 @@ def _nothing_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def debian_is_at(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    monkeypatch.setattr(dataset, "FASHION_MNIST", replace(FASHION_MNIST, debian_directory=folder))
+    monkeypatch.setattr(dataset, "DATASET", replace(DATASET, debian_directory=folder))
 
 
 @pytest.fixture(scope="session")
 def real_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real files, wherever this machine has them; fetched if it has none."""
-    for place in (FASHION_MNIST.debian_directory, cache_directory()):
+    for place in (DATASET.debian_directory, cache_directory()):
         if (place / LABELS).exists():
             return place
     target = tmp_path_factory.mktemp("fashion-mnist")
-    sources.fetch(FASHION_MNIST, target, check=lambda path: path.stat())
+    sources.fetch(DATASET, target, check=lambda path: path.stat())
     return target
 
 
@@ -58,7 +58,7 @@ def copied(real_directory: Path, tmp_path: Path) -> Path:
     """A folder with the four files that a test may damage."""
     target = tmp_path / "copied"
     target.mkdir()
-    for name in FASHION_MNIST.content_sha256:
+    for name in DATASET.content_sha256:
         shutil.copy(real_directory / name, target / name)
     return target
 
@@ -100,7 +100,7 @@ def test_the_real_data_is_what_it_says(real_directory: Path) -> None:
         assert not array.flags.writeable
     np.testing.assert_array_equal(np.bincount(loaded.train_labels), [6000] * 10)
     np.testing.assert_array_equal(np.bincount(loaded.test_labels), [1000] * 10)
-    assert FASHION_MNIST.class_names[loaded.test_labels[0]] == "Ankle boot"
+    assert DATASET.class_names[loaded.test_labels[0]] == "Ankle boot"
     # mean and standard deviation of the training images, as published: 0.2860 and 0.3530
     assert loaded.train_images.mean() / 255 == pytest.approx(0.2860, abs=5e-5)
     assert loaded.train_images.astype(np.float32).std() / 255 == pytest.approx(0.3530, abs=5e-5)
@@ -115,7 +115,7 @@ def test_the_fingerprint_is_that_of_the_content(real_directory: Path, copied: Pa
 @pytest.mark.parametrize("name", PUBLISHED_MD5)
 def test_our_hashes_are_of_the_files_that_zalando_publishes(real_directory: Path, name: str) -> None:
     packed = (real_directory / name).read_bytes()
-    assert hashlib.sha256(gzip.decompress(packed)).hexdigest() == FASHION_MNIST.content_sha256[name]
+    assert hashlib.sha256(gzip.decompress(packed)).hexdigest() == DATASET.content_sha256[name]
     if not packed[3] & 8:  # Debian's files: the original name and time were taken out of the gzip header
         header = packed[:3] + b"\x08" + PACKED_AT[name].to_bytes(4, "little") + packed[8:10]
         packed = header + name.removesuffix(".gz").encode() + b"\0" + packed[10:]
@@ -123,7 +123,7 @@ def test_our_hashes_are_of_the_files_that_zalando_publishes(real_directory: Path
 
 
 def test_counts_and_shape_are_those_of_the_files_and_stand_nowhere_else(real_directory: Path) -> None:
-    loaded, spec = load_data(real_directory), FASHION_MNIST
+    loaded, spec = load_data(real_directory), DATASET
     assert len(loaded.train_labels) == spec.train_count + spec.validation_count
     assert (*loaded.test_images.shape, spec.channels) == (spec.test_count, *spec.image_shape)
     assert sorted(set(loaded.test_labels.tolist())) == list(range(len(spec.class_names)))
@@ -161,8 +161,8 @@ def test_debian_then_the_cache_then_the_mirror(mirror: Path, monkeypatch: pytest
     assert set(asked) == {mirror}
     debian_is_at(monkeypatch, mirror / "nowhere")
     load_data()
-    assert sorted(path.name for path in cache_directory().iterdir()) == sorted(FASHION_MNIST.content_sha256)
-    for name in FASHION_MNIST.content_sha256:  # from now on nothing is fetched
+    assert sorted(path.name for path in cache_directory().iterdir()) == sorted(DATASET.content_sha256)
+    for name in DATASET.content_sha256:  # from now on nothing is fetched
         (mirror / name).unlink()
     asked.clear()
     load_data()
@@ -191,7 +191,7 @@ def test_a_damaged_file_is_named_with_the_way_out(copied: Path, how: str) -> Non
     damage(copied / LABELS, how)
     with pytest.raises(
         ValueError,
-        match=rf"{copied / LABELS} (is damaged|has SHA-256 \w+, expected {FASHION_MNIST.content_sha256[LABELS]})",
+        match=rf"{copied / LABELS} (is damaged|has SHA-256 \w+, expected {DATASET.content_sha256[LABELS]})",
     ) as caught:
         load_data(copied)
     assert "Delete it" in str(caught.value)
@@ -213,7 +213,7 @@ def test_what_a_mirror_sends_damaged_is_not_kept(mirror: Path) -> None:
     with pytest.raises(OSError, match="could not be fetched") as caught:
         load_data()
     assert list(cache_directory().iterdir()) == []
-    for answer in (*FASHION_MNIST.mirrors, "dataset-fashion-mnist: apt-get was asked", "has SHA-256", "--data"):
+    for answer in (*DATASET.mirrors, "dataset-fashion-mnist: apt-get was asked", "has SHA-256", "--data"):
         assert answer in str(caught.value)
 
 
@@ -232,7 +232,7 @@ def test_without_internet_debians_package_is_unpacked(
         if command[-2:] == ["download", "dataset-fashion-mnist"]:
             (folder / "dataset-fashion-mnist_0.0_all.deb").write_bytes(b"")
         if command[0] == "dpkg":
-            unpacked = folder / "package" / dataset.FASHION_MNIST.debian_directory.relative_to("/")
+            unpacked = folder / "package" / dataset.DATASET.debian_directory.relative_to("/")
             assert command == ["dpkg", "-x", str(folder / "dataset-fashion-mnist_0.0_all.deb"), str(folder / "package")]
             shutil.copytree(shelf, unpacked)
 
@@ -244,7 +244,7 @@ def test_without_internet_debians_package_is_unpacked(
         "dataset-fashion-mnist",
     ]
     assert capsys.readouterr().err.count("fetching") == 3
-    assert sorted(path.name for path in cache_directory().iterdir()) == sorted(FASHION_MNIST.content_sha256)
+    assert sorted(path.name for path in cache_directory().iterdir()) == sorted(DATASET.content_sha256)
 
 
 def test_a_command_that_fails_tells_why(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def _fetch_by_copy(target: Path, source: Path, start: multiprocessing.synchroniz
         [shutil.copy(source / name, folder / name) for name in spec.content_sha256] and folder
     )
     start.wait()
-    sources.fetch(FASHION_MNIST, target, check=dataset._read_content)
+    sources.fetch(DATASET, target, check=dataset._read_content)
 
 
 def test_two_processes_that_fetch_at_once_do_not_hurt_each_other(copied: Path, tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_two_processes_that_fetch_at_once_do_not_hurt_each_other(copied: Path, t
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0, 0]
-    assert sorted(path.name for path in target.iterdir()) == sorted(FASHION_MNIST.content_sha256)
+    assert sorted(path.name for path in target.iterdir()) == sorted(DATASET.content_sha256)
     assert len(load_data(target).test_labels) == 10_000
 
 

@@ -65,12 +65,13 @@ def test_at_a_glance_time_and_memory_are_those_of_the_study_that_measures_them(t
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{GLANCE_START}\n{GLANCE_END}\nafter\n")
     (timing, comparison) = result.studies
-    shown = pd.DataFrame({**COLUMNS, "training time, s": ["8.0", "9.0"]}).iloc[::-1]
+    shown = pd.DataFrame({**COLUMNS, "training time, s": ["8.0 ± 0.5 [7.0, 9.0]", "9.0"]}).iloc[::-1]
     timing = replace(timing, chapters=[replace(timing.chapters[0], tables=[replace(table(), shown=shown)])])
     update_sections(readme, replace(result, studies=(timing, comparison)))
     lines = readme.read_text().splitlines()
-    assert lines[3] == "| configuration | n | training time, s (n = 4, 3) | allocated host memory, MiB (n = 4, 3) |"
-    assert lines[5:7] == [r"| a\|b | 3 | 8.0 | 5.0 |", "| c | 4 | 9.0 | 6.0 |"]
+    assert lines[3] == "| configuration | n | training time, s | allocated host memory, MiB |"
+    assert lines[5:7] == [r"| a\|b | 3 | 8.0 [7.0, 9.0] | 5.0 |", "| c | 4 | 9.0 | 6.0 |"]
+    assert "study `timing`, n = 4, 3," in " ".join(lines)
     assert lines[-1] == "after"
     with pytest.raises(ValueError, match="got no study comparison"):
         update_sections(readme, replace(result, studies=(timing,)))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fmnist import UserError
 from fmnist.data.sources import fetch
-from fmnist.data.spec import FASHION_MNIST
+from fmnist.data.spec import DATASET
 
 ByteArray = npt.NDArray[np.uint8]
 IndexArray = npt.NDArray[np.int64]
@@ -45,9 +45,9 @@ def load_data(directory: Path | None = None) -> Dataset:
     Raises FileNotFoundError for a missing file, UserError for a damaged one and OSError if nothing could be fetched.
     """
     found = _find(directory)
-    arrays = (_array(_read_content(found / name)) for name in FASHION_MNIST.content_sha256)
+    arrays = (_array(_read_content(found / name)) for name in DATASET.content_sha256)
     train_images, train_labels, test_images, test_labels = arrays
-    return Dataset(train_images, train_labels, test_images, test_labels, FASHION_MNIST.fingerprint)
+    return Dataset(train_images, train_labels, test_images, test_labels, DATASET.fingerprint)
 
 
 def user_cache() -> Path:
@@ -57,7 +57,7 @@ def user_cache() -> Path:
 
 def cache_directory() -> Path:
     """Where fetched files are kept."""
-    return user_cache() / FASHION_MNIST.name.lower()
+    return user_cache() / DATASET.name.lower()
 
 
 def draw_split(train_labels: ByteArray, seed: int, validation_count: int) -> Split:
@@ -96,21 +96,21 @@ def _find(directory: Path | None) -> Path:
         return _require(Path(directory), "the folder given")
     if named:
         return _require(Path(named), "FMNIST_DATA")
-    for place in (FASHION_MNIST.debian_directory, cache_directory()):
+    for place in (DATASET.debian_directory, cache_directory()):
         if not _missing(place):
             return place
-    fetch(FASHION_MNIST, cache_directory(), check=_read_content)
+    fetch(DATASET, cache_directory(), check=_read_content)
     return cache_directory()
 
 
 def _missing(directory: Path) -> list[str]:
-    return [name for name in FASHION_MNIST.content_sha256 if not (directory / name).is_file()]
+    return [name for name in DATASET.content_sha256 if not (directory / name).is_file()]
 
 
 def _require(directory: Path, origin: str) -> Path:
     if missing := _missing(directory):
         raise FileNotFoundError(
-            f"data: {origin} is {directory}, which lacks {', '.join(missing)}. Put {FASHION_MNIST.name}'s four files"
+            f"data: {origin} is {directory}, which lacks {', '.join(missing)}. Put {DATASET.name}'s four files"
             " there, or leave the folder out: then they are looked for and fetched"
         )
     return directory
@@ -118,12 +118,12 @@ def _require(directory: Path, origin: str) -> Path:
 
 def _read_content(path: Path) -> bytes:
     """Unpack one file; UserError if it is cut short, damaged or another file."""
-    if path.parent == FASHION_MNIST.debian_directory:
-        package = FASHION_MNIST.debian_package
+    if path.parent == DATASET.debian_directory:
+        package = DATASET.debian_package
         way_out = f"Run `apt-get install --reinstall {package}`, or name another folder with FMNIST_DATA"
     else:
         way_out = "Delete it: it is fetched anew if no folder is given and FMNIST_DATA is not set"
-    expected = FASHION_MNIST.content_sha256[path.name]
+    expected = DATASET.content_sha256[path.name]
     try:
         content = gzip.decompress(path.read_bytes())
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

@@ -1,4 +1,4 @@
-"""All that is known of Fashion-MNIST before it is loaded."""
+"""All that is known of a data set before it is loaded, and which one is in use."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ class DatasetSpec:
     """A data set of labelled square images: its shape, its classes, and where its files are found."""
 
     name: str
+    reference: str  # where it was published
     side: int  # of an image, pixels
     channels: int
     class_names: tuple[str, ...]  # in the order of their labels, from 0
@@ -38,6 +39,7 @@ class DatasetSpec:
 
 FASHION_MNIST = DatasetSpec(
     name="Fashion-MNIST",
+    reference="Xiao, Rasul and Vollgraf 2017",
     side=28,
     channels=1,
     class_names=(
@@ -62,4 +64,5 @@ FASHION_MNIST = DatasetSpec(
     debian_directory=Path("/usr/share/datasets/fashion-mnist"),
 )
 
-CLASS_NAMES = FASHION_MNIST.class_names
+DATASET = FASHION_MNIST
+CLASS_NAMES = DATASET.class_names

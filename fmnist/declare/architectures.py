@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fmnist import UserError
-from fmnist.data import CLASS_NAMES, FASHION_MNIST
+from fmnist.data import CLASS_NAMES, DATASET
 from fmnist.declare.checks import member
 from fmnist.declare.hyperparameters import Hyperparameters
 
@@ -74,7 +74,7 @@ def build_model(name: str, hyperparameters: Hyperparameters | None = None) -> "k
     keras.config.set_max_steps_per_epoch(None)
     found = find_architecture(name)
     settings = hyperparameters or found.defaults
-    images = keras.Input(FASHION_MNIST.image_shape, name="images")
+    images = keras.Input(DATASET.image_shape, name="images")
     features = found.body(images, keras.layers, settings)
     # probabilities stay float32 under mixed precision, where the softmax of a half-precision sum would lose digits
     output = keras.layers.Dense(len(CLASS_NAMES), activation="softmax", dtype="float32", name=OUTPUT_NAME)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fmnist.data import FASHION_MNIST as _DATA
+from fmnist.data import DATASET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,18 +50,18 @@ METRICS: Mapping[str, Metric] = {
     for metric in (
         _quality(
             "test_accuracy", "test accuracy",
-            f"Share of the {_DATA.test_count:,} test images classified correctly by the final weights; scored once, at"
-            " the end.",
+            f"Share of the {DATASET.test_count:,} test images classified correctly by the final weights; scored once,"
+            " at the end.",
             margin=0.002, in_overview=True, figures=frozenset({"distribution"}),
         ),
         _quality(
             "validation_accuracy", "validation accuracy",
-            f"Share of the run's {_DATA.validation_count:,} held-back training images classified correctly by the final"
-            " weights.",
+            f"Share of the run's {DATASET.validation_count:,} held-back training images classified correctly by the"
+            " final weights.",
         ),
         _quality(
             "train_accuracy", "training accuracy",
-            f"Share of the {_DATA.train_count:,} training images, without augmentation and dropout, classified"
+            f"Share of the {DATASET.train_count:,} training images, without augmentation and dropout, classified"
             " correctly by the final weights.",
         ),
         _quality(

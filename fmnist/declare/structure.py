@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from fmnist import UserError
-from fmnist.data import FASHION_MNIST
+from fmnist.data import DATASET
 from fmnist.declare.architectures import OUTPUT_NAME
 
 _LIBRARIES = {"keras", "tensorflow", "numpy", *sys.stdlib_module_names} - {"__main__"}
@@ -30,7 +30,7 @@ _IGNORED = ("module", "registered_name", "build_config", "name")  # in a config:
 # what Python adds to each class, the last two from 3.13 on
 _OF_EVERY_CLASS = ("__module__", "__qualname__", "__doc__", "__annotations__", "__dict__", "__weakref__",
                    "__firstlineno__", "__static_attributes__")  # fmt: skip
-_BATCH_SHAPE = (None, *FASHION_MNIST.image_shape)
+_BATCH_SHAPE = (None, *DATASET.image_shape)
 _PLAIN = {"trainable": True, "sparse": False, "ragged": False, "optional": False, "batch_shape": _BATCH_SHAPE}
 
 

@@ -1,5 +1,7 @@
 """The results as sections of Markdown pages, in place of what stands there between two marks."""
 
+import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from fmnist.report.text import NOTHING, heading
 
 START, END = "<!-- results -->", "<!-- end of results -->"
 GLANCE_START, GLANCE_END = "<!-- results at a glance -->", "<!-- end of results at a glance -->"
+PAGE_WIDTH = 120  # characters of a line of a page
 GLANCE = ("comparison", "timing")  # the studies that give its accuracies, and its times and memory
 
 
@@ -33,15 +36,16 @@ def glance_section(result: ReportResult) -> str:
         raise UserError(f"results at a glance: got no study {' and '.join(lacking)}; add it to --study")
     accuracies, costs = (shown[name].set_index("configuration") for name in GLANCE)
     measured = [heading(METRICS[name]) for name in OVERVIEW_COSTS]
-    table = accuracies.drop(columns=measured)
+    table = accuracies.drop(columns=[*measured, heading(METRICS["parameter_count"])], errors="ignore")
     for name in measured:
-        table[f"{name} (n = {', '.join(costs['n'].unique())})"] = costs[name].reindex(table.index).fillna(NOTHING)
+        table[name] = costs[name].reindex(table.index).fillna(NOTHING)
+    narrow = table.map(lambda cell: re.sub(r" ± \S+", "", cell)).reset_index()
     note = (
-        "Mean ± standard deviation over n runs, in brackets the 95 % interval of the mean. Accuracy: study"
+        "Mean over n runs, in brackets its 95 % interval. Accuracy: study"
         f" `{GLANCE[0]}`, with the difference from the best and its interval for new seeds. Time and memory: study"
-        f" `{GLANCE[1]}`, three epochs, each run alone on one machine."
+        f" `{GLANCE[1]}`, n = {', '.join(costs['n'].unique())}, three epochs, each run alone on one machine."
     )
-    return "\n".join([*_lines(table.reset_index()), "", note])
+    return "\n".join([*_lines(narrow), "", textwrap.fill(note, PAGE_WIDTH)])
 
 
 def update_sections(file: Path, result: ReportResult) -> None:

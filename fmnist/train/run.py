@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from fmnist.data import FASHION_MNIST, Dataset, draw_split
+from fmnist.data import DATASET, Dataset, draw_split
 from fmnist.declare import Hyperparameters, RunSpec, build_model
 from fmnist.store import SCHEMA
 from fmnist.studies import define_architecture
@@ -85,7 +85,7 @@ class _Run:
         self.spec = spec
         self.settings = spec.configuration.hyperparameters
         self.data = data
-        held_back, trained_on = FASHION_MNIST.validation_count, FASHION_MNIST.train_count
+        held_back, trained_on = DATASET.validation_count, DATASET.train_count
         validation_count = len(data.train_labels) * held_back // (held_back + trained_on)
         self.split = draw_split(data.train_labels, spec.seeds.split, validation_count)
         measurement.reset_device_peak()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from fmnist.compare import hardware_of
-from fmnist.data import FASHION_MNIST as DATA
+from fmnist.data import DATASET
 from fmnist.report.chapter import Chapter
 from fmnist.report.selection import hardware_words
 from fmnist.report.study_data import StudyData
@@ -35,12 +35,12 @@ def _data_and_training(data: StudyData) -> str:
     named = names(study.labels) if len(study.labels) <= MOST_NAMED else f"{', '.join(study.labels[:MOST_NAMED])}, ..."
     were = "was" if len(counts) == 1 else "were"
     return (
-        f"{counted(len(counts), 'configuration')} of neural networks ({named}) {were} trained on Fashion-MNIST (Xiao,"
-        f" Rasul and Vollgraf 2017; content fingerprint {_listed(study.rows['data_fingerprint'])}), {runs}{each}. In"
-        f" every repeat {number(DATA.validation_count)} of the {number(DATA.train_count + DATA.validation_count)}"
-        " training images were drawn, stratified by class, as validation set; the other"
-        f" {number(DATA.train_count)} were trained on. Early stopping, learning-rate reduction and the choice of"
-        f" weights saw the validation set only; the {number(DATA.test_count)} test images were scored once, after"
+        f"{counted(len(counts), 'configuration')} of neural networks ({named}) {were} trained on {DATASET.name}"
+        f" ({DATASET.reference}; content fingerprint {_listed(study.rows['data_fingerprint'])}), {runs}{each}. In"
+        f" every repeat {number(DATASET.validation_count)} of the"
+        f" {number(DATASET.train_count + DATASET.validation_count)} training images were drawn, stratified by class, as"
+        f" validation set; the other {number(DATASET.train_count)} were trained on. Early stopping, learning-rate reduction and the choice of"
+        f" weights saw the validation set only; the {number(DATASET.test_count)} test images were scored once, after"
         " training. Repeat r used the same split, data order and seeds (initialisation, order, dropout, augmentation)"
         " for every configuration, so that repeats are blocks and runs pair."
     )

@@ -90,7 +90,7 @@ def run(project: Path, *arguments: str) -> str:
 
 def test_the_study_is_listed(project):
     assert "patience" in run(project, "jobs/study.py", "--list")
-    assert "15 wanted" in run(project, "jobs/study.py", "patience", "--dry-run", "--data", "stripes")
+    assert "15 runs wanted" in run(project, "jobs/study.py", "patience", "--dry-run", "--data", "stripes")
 
 
 def test_architecture_hyperparameter_metric_table_figure_and_data_are_in_the_rows_and_the_report(project):

@@ -39,8 +39,9 @@ def _data_and_training(data: StudyData) -> str:
         f" ({DATASET.reference}; content fingerprint {_listed(study.rows['data_fingerprint'])}), {runs}{each}. In"
         f" every repeat {number(DATASET.validation_count)} of the"
         f" {number(DATASET.train_count + DATASET.validation_count)} training images were drawn, stratified by class, as"
-        f" validation set; the other {number(DATASET.train_count)} were trained on. Early stopping, learning-rate reduction and the choice of"
-        f" weights saw the validation set only; the {number(DATASET.test_count)} test images were scored once, after"
+        f" validation set; the other {number(DATASET.train_count)} were trained on. Early stopping,"
+        " learning-rate reduction and the choice of weights saw the validation set only; the"
+        f" {number(DATASET.test_count)} test images were scored once, after"
         " training. Repeat r used the same split, data order and seeds (initialisation, order, dropout, augmentation)"
         " for every configuration, so that repeats are blocks and runs pair."
     )

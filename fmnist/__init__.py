@@ -3,10 +3,7 @@
 import os
 import sys
 import warnings
-from collections.abc import Callable
-from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
 
 
 class UserError(ValueError):
@@ -14,17 +11,6 @@ class UserError(ValueError):
 
     Any other exception is a fault of the program and shows its traceback.
     """
-
-
-def lazily(package: str, **modules: str) -> Callable[[str], Any]:
-    """Make a package's `__getattr__`: it loads `modules`' names when they are asked for, which takes seconds."""
-
-    def load(name: str) -> Any:
-        if name not in modules:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(f"{package}.{modules[name]}"), name)
-
-    return load
 
 
 # TensorFlow reads this at its import. On CPUs without AVX-512 it leaves oneDNN off, and its own kernels, built without

@@ -71,10 +71,10 @@ def test_a_key_in_the_uri_stays_out_of_what_is_printed_and_written(tmp_path):
 
 
 def test_a_terminal_in_ascii_gets_marks_for_what_it_cannot_print(tmp_path):
+    folder = "r\N{LATIN SMALL LETTER E WITH ACUTE}"
+    Store(tmp_path / folder).write_manifest(manifest_of(SIX[:1], 1))
     for job, code in (("aggregate", 2), ("compact", 0)):
-        done = aggregate(
-            tmp_path, "--results", "r\N{LATIN SMALL LETTER E WITH ACUTE}", job=job, PYTHONIOENCODING="ascii"
-        )
+        done = aggregate(tmp_path, "--results", folder, job=job, PYTHONIOENCODING="ascii")
         assert done.returncode == code, done.stderr
         assert "r?" in done.stdout
 

@@ -10,8 +10,8 @@ import pytest
 
 from fmnist.store.storage import Storage
 from fmnist.store.store import Store
-from fmnist.sweep.checkpoints import CheckpointStore
 from fmnist.sweep.fork_server import ForkServer, model_path
+from fmnist.sweep.in_flight import CheckpointStore
 from fmnist.sweep.options import StudyOptions
 from fmnist.sweep.resources import RunResources
 from tests.sweep_runs import trivial_runs

@@ -20,7 +20,7 @@ FLOORS = (("data",), ("declare",), ("store", "studies"), ("compare", "train"), (
 HEAVY = {
     "ray": {"fmnist.sweep.connection", "fmnist.sweep.tracking", "fmnist.sweep.tuner", "fmnist.sweep.worker"},
     "tensorflow": {"fmnist.train", "fmnist.declare.structure"},
-    "keras": {"fmnist.train", "fmnist.declare.architectures", "fmnist.declare.structure", "fmnist.sweep.structures"},
+    "keras": {"fmnist.train", "fmnist.declare.architectures", "fmnist.declare.structure"},
 }
 
 FORBIDDEN = {
@@ -135,7 +135,7 @@ def test_keras_settings_of_a_user_change_no_model(tmp_path):
     )
     code = (
         "import fmnist, keras; from fmnist.declare import build_model;"
-        "from fmnist.declare import structure_fingerprint; model = build_model('own_v1');"
+        "from fmnist.declare.structure import structure_fingerprint; model = build_model('own_v1');"
         "print(keras.config.backend(), keras.config.epsilon(), keras.config.max_epochs(), model.dtype,"
         " structure_fingerprint(model))"
     )

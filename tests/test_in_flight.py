@@ -8,8 +8,7 @@ import time
 import pytest
 
 from fmnist.store.storage import Storage
-from fmnist.sweep.checkpoints import CheckpointStore
-from fmnist.sweep.claims import Claims, forget, forget_old
+from fmnist.sweep.in_flight import CheckpointStore, Claims, forget, forget_old
 from tests.sweep_runs import trivial_runs
 
 
@@ -25,7 +24,7 @@ def test_a_claim_makes_no_checkpoint_and_removes_none(storage):
     assert checkpoints.load(run) is None
     checkpoints.save(run, b"after epoch 1")
     assert claims.claim(run)
-    claims.release(run)
+    claims.delete(run)
     assert not claims.claimed()
     assert checkpoints.load(run) == b"after epoch 1"
     assert not claims.claim(run)
@@ -69,7 +68,7 @@ def test_after_a_day_claims_checkpoints_of_other_code_and_parts_of_files_go(stor
         os.utime(path, (two_days_ago, two_days_ago))
     forget_old(storage)
     assert [path for path in everything if path.exists()] == [
-        tmp_path / "inflight" / f"{run.run_id}.shared.{checkpoints.version}.checkpoint",
+        tmp_path / checkpoints.path(run),
         model,
     ]
 
@@ -84,7 +83,7 @@ def test_a_storage_that_fails_costs_the_checkpoint_and_no_more(storage, monkeypa
         monkeypatch.setattr(Storage, name, fail)
     assert not claims.claim(run)
     assert claims.claimed() is None
-    claims.release(run)
+    claims.delete(run)
     checkpoints.save(run, b"checkpoint")
     assert checkpoints.load(run) is None
     checkpoints.delete(run)

@@ -5,8 +5,7 @@ import pytest
 from fmnist.declare.study import Study, configure
 from fmnist.store.store import Store
 from fmnist.sweep import queue as queue_module
-from fmnist.sweep.checkpoints import CheckpointStore
-from fmnist.sweep.claims import Claims
+from fmnist.sweep.in_flight import CheckpointStore, Claims
 from fmnist.sweep.queue import RunQueue, failed_row
 from tests.sweep_runs import trivial_runs
 

@@ -21,8 +21,8 @@ from fmnist.store.storage import Storage
 from fmnist.store.store import Store
 from fmnist.sweep import connection as connections
 from fmnist.sweep import tuner
-from fmnist.sweep.checkpoints import CheckpointStore
 from fmnist.sweep.connection import connection
+from fmnist.sweep.in_flight import CheckpointStore
 from fmnist.sweep.node_lock import NodeLock, Occupancy
 from fmnist.sweep.resources import RunResources
 from tests.sweep_runs import sweep_in_a_process, sweep_trivially, trivial_runs, wait_for_rows

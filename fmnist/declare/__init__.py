@@ -1,16 +1,8 @@
 """What can be asked for: architectures, hyperparameters, metrics, studies, and the identity of a run."""
 
-from typing import TYPE_CHECKING
-
-from fmnist import lazily
-from fmnist.declare.architectures import ARCHITECTURES, architecture, build_model, find_architecture
+from fmnist.declare.architectures import ARCHITECTURES, architecture, build_model, find_architecture, structure_of
 from fmnist.declare.checks import number, text, whole
 from fmnist.declare.hyperparameters import Hyperparameters
 from fmnist.declare.identity import Seeds, fingerprint
 from fmnist.declare.metrics import DEFAULT_MARGINS, METRICS, OVERVIEW_COSTS, Metric
 from fmnist.declare.study import MOST_REPEATS, PLACEMENTS, Configuration, Placement, RunSpec, Study, configure
-
-if TYPE_CHECKING:
-    from fmnist.declare.structure import structure_fingerprint
-else:
-    __getattr__ = lazily(__name__, structure_fingerprint="structure")

@@ -81,6 +81,21 @@ def build_model(name: str, hyperparameters: Hyperparameters | None = None) -> "k
     return keras.Model(images, output(features), name=name)
 
 
+def structure_of(name: str, hyperparameters: Hyperparameters) -> str:
+    """Hash the model, built in its precision, so that a layer whose precision is set by hand shows. Loads TensorFlow.
+
+    UserError as `structure.structure_fingerprint`.
+    """
+    import keras
+
+    from fmnist.declare.structure import structure_fingerprint
+
+    precision = hyperparameters.precision
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "auto" else precision)
+    keras.utils.set_random_seed(0)  # a few layers draw a seed of their own and tell it
+    return structure_fingerprint(build_model(name, hyperparameters))
+
+
 @architecture(Hyperparameters(batch_size=32, epochs=20, early_stopping_patience=5, restore_best_weights=True))
 def lenet5(images: Tensor, layers: Layers, _: Hyperparameters) -> Tensor:
     """LeNet-5 (LeCun et al. 1998) with tanh; `same` padding in the first convolution keeps its 400 features."""

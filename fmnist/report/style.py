@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 from io import StringIO
 from multiprocessing import get_context
 from pathlib import Path
@@ -35,30 +36,7 @@ INK = "#222222"
 QUIET = "#8a8a8a"
 WARNING = "#a03000"
 
-SETTINGS: dict[Any, Any] = {
-    "font.size": 8.0,
-    "axes.labelsize": 8.0,
-    "axes.titlesize": 8.5,
-    "axes.titlelocation": "left",
-    "xtick.labelsize": 7.5,
-    "ytick.labelsize": 7.5,
-    "legend.fontsize": 7.0,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": INK,
-    "axes.linewidth": 0.7,
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
-    "lines.linewidth": 1.3,
-    "lines.markersize": 4.5,
-    "axes.axisbelow": True,
-    "figure.dpi": 150,
-    "savefig.dpi": 200,
-    "svg.hashsalt": "fmnist",  # the same rows give the same file
-    "svg.fonttype": "path",
-    "pdf.fonttype": 42,  # journals refuse type 3, though it is faster
-}
+SETTINGS = str(files("fmnist.report") / "templates" / "house.mplstyle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +65,10 @@ def styles_of(labels: Iterable[str]) -> dict[str, Style]:
     fixed = {name: place for place, name in enumerate(ARCHITECTURES) if place < len(COLOURS)}
     taken = {fixed[label] for label in wanted if label in fixed}
     free = (place for place in range(len(wanted) + len(fixed)) if place not in taken)
-    return {label: _look(fixed[label] if label in fixed else next(free)) for label in wanted}
+    return {label: _style(fixed[label] if label in fixed else next(free)) for label in wanted}
 
 
-def _look(place: int) -> Style:
+def _style(place: int) -> Style:
     turn = place // len(COLOURS)
     return Style(
         colour=COLOURS[place % len(COLOURS)],
@@ -101,7 +79,7 @@ def _look(place: int) -> Style:
 
 def house_style() -> AbstractContextManager[None]:
     """Draw and save within this: the settings hold inside and nowhere else."""
-    return mpl.rc_context(SETTINGS)
+    return mpl.rc_context(fname=SETTINGS)
 
 
 def new_axes(width: float = COLUMN_INCHES, height: float = 2.6) -> Axes:
@@ -165,4 +143,4 @@ def figure_savers(processes: int) -> Iterator[Callable[[Figure, Path], Future[st
 
 
 def _keep_house_style() -> None:
-    mpl.rcParams.update(SETTINGS)
+    mpl.rc_file(SETTINGS)

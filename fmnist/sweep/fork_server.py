@@ -31,7 +31,7 @@ from typing import Any
 
 from fmnist.declare import RunSpec
 from fmnist.store import Storage, Store
-from fmnist.sweep.checkpoints import CheckpointStore
+from fmnist.sweep.in_flight import CheckpointStore
 from fmnist.sweep.options import StudyOptions
 from fmnist.sweep.resources import RunResources
 from fmnist.train import UnusableCheckpointError, provenance

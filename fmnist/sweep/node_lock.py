@@ -4,8 +4,6 @@ A lock is a locked file in a folder of the machine that all its users share; it 
 sweeps and other users are seen; those in a container with a temporary folder of its own are not.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import tempfile
@@ -14,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from fmnist.declare import Placement
 
@@ -27,11 +26,11 @@ class Occupancy:
     placement: Placement
     gpu: str = ""  # number or UUID of the GPU; none: the node's CPUs
 
-    def is_disturbed_by(self, other: Occupancy) -> bool:
+    def is_disturbed_by(self, other: Self) -> bool:
         """Whether `other` is a neighbour: on CPUs every run of the node, on a GPU those on the same GPU."""
         return not self.gpu or self.gpu == other.gpu
 
-    def excludes(self, other: Occupancy) -> bool:
+    def excludes(self, other: Self) -> bool:
         """Whether this run is exclusive and `other` would disturb it."""
         return self.placement == "exclusive" and self.is_disturbed_by(other)
 

@@ -1,12 +1,10 @@
 """What a sweep has to do: which wanted runs are there, which are missing, and how long those will take. No Ray here."""
 
-from __future__ import annotations
-
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from fmnist.declare import RunSpec
 from fmnist.store import Store
@@ -55,7 +53,7 @@ class Durations:
         self.devices: set[str] = set()  # models of the devices that the rows were computed on
 
     @classmethod
-    def of(cls, store: Store, device_kind: str | None = None) -> Durations:
+    def of(cls, store: Store, device_kind: str | None = None) -> Self:
         """Learn from the rows of a store: all, or those computed on a `CPU` or a `GPU`."""
         columns = ["configuration_id", "architecture", "status", "total_seconds", "epochs_run", "device_model"]
         durations = cls()

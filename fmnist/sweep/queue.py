@@ -12,8 +12,7 @@ from typing import Any
 
 from fmnist.declare import RunSpec
 from fmnist.store import RowKey, Store
-from fmnist.sweep.checkpoints import Key
-from fmnist.sweep.claims import Claims, forget, forget_old
+from fmnist.sweep.in_flight import Claims, Key, forget, forget_old
 from fmnist.sweep.plan import satisfying
 
 LISTING_SHARE = 10  # looking at the results takes at most one part in so many of the time
@@ -105,7 +104,7 @@ class RunQueue:
     def release(self) -> None:
         """Take back the claims of runs that are not finished, when the sweep ends early; their checkpoints stay."""
         for run in self._under_way.values():
-            self._claims.release(run)
+            self._claims.delete(run)
 
     def _order_next_repeat(self) -> None:
         """Put the longest run first when a repeat begins: by then much is known from the one before."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from fmnist import UserError
-from fmnist.declare import Configuration, Hyperparameters, build_model, find_architecture
+from fmnist.declare import Configuration, find_architecture, structure_of
 from fmnist.studies import define_architecture
 
 
@@ -45,21 +45,10 @@ def fingerprints(configurations: Sequence[Configuration]) -> dict[str, str]:
 def _fingerprint(configuration: Configuration) -> str:
     define_architecture(configuration)
     name, settings = configuration.architecture, configuration.hyperparameters
-    fingerprint = _structure(name, settings)
+    fingerprint = structure_of(name, settings)
     own = find_architecture(name).defaults.dropout_rate
-    if settings.dropout_rate != own and fingerprint == _structure(name, replace(settings, dropout_rate=own)):
+    if settings.dropout_rate != own and fingerprint == structure_of(name, replace(settings, dropout_rate=own)):
         raise UserError(
             f"dropout_rate: got {settings.dropout_rate} for {configuration.label!r}, but no layer of {name} reads it"
         )
     return fingerprint
-
-
-def _structure(name: str, settings: Hyperparameters) -> str:
-    """Hash a model built in its precision, so that a layer whose precision is set by hand shows."""
-    import keras
-
-    from fmnist.declare import structure_fingerprint
-
-    keras.config.set_dtype_policy("mixed_bfloat16" if settings.precision == "auto" else settings.precision)
-    keras.utils.set_random_seed(0)  # a few layers draw a seed of their own and tell it
-    return structure_fingerprint(build_model(name, settings))

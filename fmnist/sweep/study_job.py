@@ -1,7 +1,5 @@
 """A study from its declaration to its rows and its report, in order. Ray and the report load when they are needed."""
 
-from __future__ import annotations
-
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -13,8 +11,8 @@ from rich.console import Console
 from fmnist.data import Dataset, load_data
 from fmnist.declare import METRICS, MOST_REPEATS, RunSpec, Study, whole
 from fmnist.store import Store
-from fmnist.sweep.checkpoints import key_of
 from fmnist.sweep.display import Display, SweepState, say
+from fmnist.sweep.in_flight import key_of
 from fmnist.sweep.options import StudyOptions
 from fmnist.sweep.plan import Durations, Plan, make_plan
 from fmnist.sweep.resources import Cluster, RunResources, resources_for
@@ -124,7 +122,7 @@ class StudyJob:
         with Display(state, self.console) as display:
             sweep(missing, self.data, self.options, resources, display, keep_order=keep_order, callbacks=callbacks)
 
-    def write_manifest(self, repeats: int, design: Design | None = None) -> None:
+    def write_manifest(self, repeats: int, design: "Design | None" = None) -> None:
         """Tell the store what the study is, so that its rows can be found without its models.
 
         `design` is that by which repeats are added; who changes it after the first analysis is told what that means.

@@ -5,8 +5,6 @@ here a trial is one run, and `_TrackedRun` tells them what a reader wants to see
 hyperparameters, its curves, and at the end the metrics of its row.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import tempfile
@@ -64,7 +62,7 @@ def _while_it_works(event: Callable[..., None]) -> Callable[..., None]:
     """Let the logger know of an event; where it cannot take it, it is told nothing more."""
 
     @wraps(event)
-    def tell(self: _TrackedSweep, *_: Any, **info: Any) -> None:
+    def tell(self: "_TrackedSweep", *_: Any, **info: Any) -> None:
         if self.is_off:
             return
         try:

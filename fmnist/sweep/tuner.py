@@ -10,8 +10,6 @@ nodes; what comes of a trial is told to the `SweepCallback`. Everything else tha
 A Tuner's memory grows with the trials it has seen: after TRIALS_OF_TUNER another takes over.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import tempfile
@@ -72,7 +70,7 @@ def sweep(
         queue.release()
 
 
-def _compute_batch(trainable: Any, searcher: RunSearcher, callbacks: list[tune.Callback], scratch: str) -> None:
+def _compute_batch(trainable: Any, searcher: "RunSearcher", callbacks: list[tune.Callback], scratch: str) -> None:
     """Compute a batch of trials with one Tuner."""
     tune.Tuner(
         trainable,

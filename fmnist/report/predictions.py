@@ -99,14 +99,14 @@ class PredictionSums:
 
     @property
     def recall_by_run(self) -> npt.NDArray[np.float64]:
-        """Share of each class's images that a run classifies rightly, shape (runs, classes); NaN without images."""
+        """Share of each class's images that a run classifies correctly, shape (runs, classes); NaN without images."""
         counts = self.confusion_by_run
         with np.errstate(invalid="ignore"):
             return np.asarray(counts.diagonal(axis1=1, axis2=2) / counts.sum(axis=2))
 
     @property
     def right(self) -> npt.NDArray[np.bool_]:
-        """Which images each run classifies rightly, shape (runs, images)."""
+        """Which images each run classifies correctly, shape (runs, images)."""
         return self.marks(slice(None)).view(np.bool_)
 
     def marks(self, places: Counts | slice) -> npt.NDArray[np.int8]:

@@ -45,7 +45,7 @@ def class_figures(data: StudyData) -> Iterator[Figure]:
     recall = pd.DataFrame({label: data.predictions[label].recall_by_run.mean(axis=0) for label in labels}).T
     recall.columns = pd.Index(CLASS_NAMES)
     axes = draw_recall(new_axes(RECALL_INCHES, 0.9 + 0.26 * max(len(labels), 2)), recall)
-    caption = "Share of each class's test images classified rightly, in %, mean over runs; darker is higher."
+    caption = "Share of each class's test images classified correctly, in %, mean over runs; darker is higher."
     lowest = [f"{label} {row.idxmin()} {number(row.min(), 1, scale=100)} %" for label, row in recall.iterrows()]
     alt = f"Shaded table. Lowest recall of each: {', '.join(lowest)}."
     yield Figure(name="recall", title="Recall by class", caption=caption, alt=alt, drawing=figure_of(axes))
@@ -112,7 +112,7 @@ def recall_table(data: StudyData) -> Table | None:
         "class": "class",
         "recall": lambda row: with_spread(row["mean"], row["standard_deviation"], 100, 1),
     }
-    note = "Share of each class's test images classified rightly, in %, mean ± standard deviation over runs."
+    note = "Share of each class's test images classified correctly, in %, mean ± standard deviation over runs."
     table = make_table("recall", "Recall by class", rows, columns, note)
     if table is None:
         return None

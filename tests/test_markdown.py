@@ -69,7 +69,7 @@ def test_at_a_glance_time_and_memory_are_those_of_the_study_that_measures_them(t
     timing = replace(timing, chapters=[replace(timing.chapters[0], tables=[replace(table(), shown=shown)])])
     update_sections(readme, replace(result, studies=(timing, comparison)))
     lines = readme.read_text().splitlines()
-    assert lines[3] == "| configuration | n | training time, s | allocated host memory, MiB |"
+    assert lines[3] == "| configuration | n | training time, s | host memory, MiB |"
     assert lines[5:7] == [r"| a\|b | 3 | 8.0 [7.0, 9.0] | 5.0 |", "| c | 4 | 9.0 | 6.0 |"]
     assert "study `timing`, n = 4, 3," in " ".join(lines)
     assert lines[-1] == "after"

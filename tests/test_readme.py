@@ -19,6 +19,7 @@ PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 def test_the_readme_is_two_pages():
     assert len(README.encode()) <= 12_000
     assert README.count("\n") <= 200
+    assert max(map(len, README.splitlines())) <= 120
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -40,7 +40,7 @@ def glance_section(result: ReportResult) -> str:
     for name in measured:
         table[name] = costs[name].reindex(table.index).fillna(NOTHING)
     narrow = table.map(lambda cell: re.sub(r" ± \S+", "", cell)).reset_index()
-    narrow.columns = narrow.columns.str.replace("percentage points", "pp")
+    narrow.columns = narrow.columns.str.replace("percentage points", "pp").str.replace("allocated ", "")
     note = (
         "Mean over n runs, in brackets its 95 % interval. Accuracy: study"
         f" `{GLANCE[0]}`, with the difference from the best and its interval for new seeds. Time and memory: study"

@@ -134,7 +134,7 @@ def batch_sizes_of(architecture: str, wanted: Sequence[str]) -> list[int]:
 def _precision_of(contender: str, options: argparse.Namespace) -> str:
     if contender == FIRST:
         return str(options.precision)
-    # auto is the engine's own choice; what it is held against then computes in float32
+    # auto is the engine's own choice; what it is compared with then computes in float32
     return options.reference_precision or ("float32" if options.precision == "auto" else options.precision)
 
 

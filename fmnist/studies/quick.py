@@ -13,7 +13,7 @@ ARCHITECTURES = ("efficientnet_small", "own_v3", "own_v2", "own_v1", "brownlee",
 STUDY = Study(
     name="quick",
     question="Does the whole way from training to report work, and how do the architectures begin?",
-    # the longest runs first, so that no slot waits for the last one
+    # the longest runs first, so that no core waits for the last one
     configurations=tuple(configure(name, epochs=1) for name in ARCHITECTURES),
     repeats=3,
 )

@@ -65,6 +65,7 @@ def test_allocated_memory_is_the_peak_also_of_what_was_given_back():
 
 def test_pages_of_files_are_no_memory_of_the_run_and_are_told_apart():
     told = in_a_fork("""
+        np.frombuffer(bytes(MIB), np.uint8).sum()  # so that the code that sums is loaded
         memory = measurement.HostMemory()
         told.append(memory.library_bytes())
         code = mmap.mmap(library.fileno(), 100 * MIB, prot=mmap.PROT_READ)
@@ -72,7 +73,7 @@ def test_pages_of_files_are_no_memory_of_the_run_and_are_told_apart():
         told += [memory.allocated_bytes(), memory.library_bytes()]
     """)
     assert told[1] < 4 * MIB
-    assert 99 * MIB < told[2] - told[0] < 105 * MIB
+    assert 99 * MIB < told[2] - told[0] < 110 * MIB
 
 
 def test_what_the_process_held_before_is_not_counted():

@@ -68,3 +68,10 @@ def test_the_study_of_the_readme_is_a_study(tmp_path):
         assert [item.label for item in study.configurations] == ["wide", "own_v1", "slow"]
     finally:
         ARCHITECTURES.pop("wide", None)
+
+
+def test_the_hyperparameter_of_the_readme_is_that_of_the_page_whose_examples_are_carried_out():
+    (code,) = re.findall(r"```python\n(# fmnist/declare/hyperparameters.*?)```", README, re.DOTALL)
+    lines = [line for line in code.splitlines() if line and not line.startswith("#")]
+    page = (ROOT / "docs" / "extending.md").read_text().splitlines()
+    assert [line for line in lines if line not in page] == []

@@ -13,7 +13,7 @@ from fmnist.compare.intervals import (
     summarize,
     wilson_interval,
 )
-from fmnist.compare.paired import MOST_REPEATS, holm
+from fmnist.compare.paired import holm
 from fmnist.compare.ranking import Friedman, cliques, friedman, unbarred_pairs
 from fmnist.compare.sequential import Design, decide, next_analysis, open_labels, planned_analyses
 from fmnist.compare.spread import at_epoch_limit, log_spread_ratio, standard_deviation_interval

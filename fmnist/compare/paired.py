@@ -13,11 +13,11 @@ import numpy as np
 from scipy import special, stats
 
 from fmnist.compare.intervals import ROUNDING_ERROR, Array, is_constant
+from fmnist.declare import MOST_REPEATS
 
 Basis = Literal["paired t", "signed rank", "none"]  # which test decides on a difference
 MOST_FOR_EXACT = 100  # differences; beyond, the normal approximation of the signed-rank test is as good
 POWER = 0.8
-MOST_REPEATS = 10_000  # nobody trains more; beyond, a pair counts as out of reach
 
 
 def paired_t(differences: Array, shift: float = 0.0, alternative: str = "two-sided") -> Array:

@@ -18,7 +18,7 @@ from fmnist.declare.metrics import DEFAULT_MARGINS, METRICS
 Placement = Literal["shared", "exclusive"]
 PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
 
-MOST_REPEATS = 10_000
+MOST_REPEATS = 10_000  # nobody trains more; beyond, a pair counts as out of reach
 
 _NAME = "[A-Za-z0-9][A-Za-z0-9_. -]{0,99}"
 

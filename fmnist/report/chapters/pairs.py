@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from matplotlib.axes import Axes
 
-from fmnist.compare import FAMILY_ERROR, MOST_REPEATS, Design, Interval, PairComparison
-from fmnist.declare import METRICS, Metric
+from fmnist.compare import FAMILY_ERROR, Design, Interval, PairComparison
+from fmnist.declare import METRICS, MOST_REPEATS, Metric
 from fmnist.report import text
 from fmnist.report.chapter import Figure
 from fmnist.report.study_data import MetricData, StudyData

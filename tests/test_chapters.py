@@ -18,11 +18,19 @@ from fmnist.report.chapters.accuracy import layers_table
 from fmnist.report.chapters.classes import mistakes_table, recall_table
 from fmnist.report.chapters.confidence import calibration_table
 from fmnist.report.chapters.costs import target_table
-from fmnist.report.chapters.curves import EPOCH_COLUMNS, epochs_table, spread_words, trainability, trainability_table
+from fmnist.report.chapters.curves import (
+    EPOCH_COLUMNS,
+    curve_figures,
+    epochs_table,
+    spread_words,
+    trainability,
+    trainability_table,
+)
 from fmnist.report.chapters.original import original_epochs_table, original_table
 from fmnist.report.chapters.original_report import ORIGINAL_EPOCHS, ORIGINAL_FIGURES
 from fmnist.report.chapters.runs import metric_table
 from fmnist.report.predictions import PredictionSums, right_difference
+from fmnist.report.style import house_style, styles_of
 from fmnist.report.text import NOTHING
 from fmnist.studies import comparison
 from tests.synthetic_rows import SIX, study_data_of
@@ -268,3 +276,14 @@ def test_without_predictions_there_are_none(with_predictions):
     assert calibration_table(nothing) is None
     assert recall_table(nothing) is None
     assert mistakes_table(nothing) is None
+
+
+@pytest.mark.parametrize(
+    ("epochs", "names"),
+    [((1, 1), []), ((1, 9), ["validation", "curves-b"]), ((9, 9), ["validation", "curves-a", "curves-b"])],
+)
+def test_one_epoch_makes_no_curve(tmp_path, epochs, names):
+    makers = [dataclasses.replace(SIX[0], label=label, epochs=count) for label, count in zip("ab", epochs, strict=True)]
+    with house_style():
+        drawn = [figure.name for figure in curve_figures(study_data_of(tmp_path, makers, 2), styles_of("ab"))]
+    assert sorted(drawn) == sorted(names)

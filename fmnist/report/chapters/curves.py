@@ -49,9 +49,10 @@ def curves_chapter(data: StudyData, styles: Styles) -> Chapter:
 
 
 def curve_figures(data: StudyData, styles: Styles) -> Iterator[Figure]:
-    """Validation accuracy of all configurations together, and the curves of each."""
+    """Validation accuracy of all configurations together, and the curves of each; one epoch makes no curve."""
     epochs = {label: rows for label in data.ranked_labels if len(rows := data.epochs_of(label))}
-    if not epochs:
+    with_a_course = {label: rows for label, rows in epochs.items() if rows["epoch"].max() > 1}
+    if not with_a_course:
         return
     axes = draw_validation(new_axes(), epochs, styles)
     caption = "Mean over the runs, thin once some have stopped, while at least half of them go on."
@@ -60,7 +61,7 @@ def curve_figures(data: StudyData, styles: Styles) -> Iterator[Figure]:
     alt = f"Curves. At their ends: {', '.join(f'{label} {end}' for label, end in ends.items())}."
     yield Figure(name="validation", title="Validation accuracy by epoch", caption=caption, alt=alt,
                  drawing=legend_below(axes))  # fmt: skip
-    for label, rows in epochs.items():
+    for label, rows in with_a_course.items():
         caption = (
             f"n = {number(rows['run'].nunique())}. Means over the runs with bands of one standard deviation, thin once"
             " some have stopped, while at least half of them go on; training (dashed) with dropout and augmentation on,"

@@ -37,6 +37,10 @@ class Architecture:
         """Whether its layers depend on settings: a last parameter that begins with an underscore says that none do."""
         return not list(inspect.signature(self.body).parameters)[-1].startswith("_")
 
+    def reads(self, hyperparameter: str) -> bool:
+        """Whether a hyperparameter can have an effect in it: those of the training do in all."""
+        return hyperparameter != "dropout_rate" or self.reads_hyperparameters
+
 
 ARCHITECTURES: dict[str, Architecture] = {}
 

@@ -42,6 +42,16 @@ class Configuration:
             )
 
 
+def checked_name(kind: str, name: Any) -> str:
+    """The name of a study or search; UserError for one that its manifest's file cannot bear."""
+    if not isinstance(name, str) or not re.fullmatch(_NAME, name):
+        raise UserError(
+            f"{kind}: name: got {name!r:.200}, expected 1 to 100 of the letters a to z, digits, '_', '-', '.' and"
+            " blanks, first a letter or digit: its manifest is a file of that name"
+        )
+    return name
+
+
 def configure(architecture: str, *, label: str | None = None, **changes: Any) -> Configuration:
     """Take an architecture with its default hyperparameters, changed where `changes` says so.
 
@@ -83,6 +93,9 @@ class RunSpec:
     data_fingerprint: str
     placement: Placement = "shared"
     study: str = ""  # which study asked first; not part of the identity
+    scores_test: bool = True  # False: a search's run, whose row has no score of the test set and status `validated`
+    # epoch -> least validation accuracy there: a run that is below ends as `pruned`; not part of the identity
+    pruned_below: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -127,13 +140,12 @@ class Study:
     primary_metric: str = "test_accuracy"
     margins: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_MARGINS))
     shuffle_within_repeat: bool = False  # interleave at random and keep that order, against drift of the machine
+    first_repeat: int = 0  # its repeats are this one and those after it
+    # of a Tuning: {"search": its name, "labels": {architecture: labels from its default to its best point}}
+    tuning: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not re.fullmatch(_NAME, self.name):
-            raise UserError(
-                f"study: name: got {self.name!r:.200}, expected 1 to 100 of the letters a to z, digits, '_', '-', '.'"
-                " and blanks, first a letter or digit: its manifest is a file of that name"
-            )
+        checked_name("study", self.name)
         try:
             for name, value in self._checked().items():
                 object.__setattr__(self, name, value)
@@ -163,6 +175,7 @@ class Study:
                 for name, margin in self.margins.items()
             },
             "shuffle_within_repeat": flag("shuffle_within_repeat", self.shuffle_within_repeat),
+            "first_repeat": whole("first_repeat", self.first_repeat, 0, MOST_REPEATS),
         }
 
     def runs(self, structures: Mapping[str, str], data_fingerprint: str) -> list[RunSpec]:
@@ -181,10 +194,12 @@ class Study:
                 placement=self.placement,
                 study=self.name,
             )
-            for repeat in range(self.repeats)
+            for repeat in range(self.first_repeat, self.first_repeat + self.repeats)
             for configuration in self._order(repeat)
         ]
-        _refuse_twins((run.configuration_id, run.configuration.label) for run in runs if run.repeat == 0)
+        _refuse_twins(
+            (run.configuration_id, run.configuration.label) for run in runs if run.repeat == self.first_repeat
+        )
         return runs
 
     def _order(self, repeat: int) -> list[Configuration]:

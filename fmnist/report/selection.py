@@ -1,7 +1,7 @@
 """Which rows a study is reported from: its configurations by their ids, one row for each repeat."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
 from typing import Any
@@ -12,7 +12,7 @@ import pandas as pd
 from fmnist import UserError
 from fmnist.compare import Design, Hardware, PairDecision, Refusal, decide, select_comparable
 from fmnist.declare import DEFAULT_MARGINS, METRICS, Metric
-from fmnist.store import SCALAR_COLUMNS, STATUSES, Store
+from fmnist.store import SCALAR_COLUMNS, SEARCH_STATUSES, STATUSES, Store
 
 FALLBACK_METRIC = "test_accuracy"  # decides a study whose manifest names no metric that is known
 MOST_NAMED = 5  # configurations in a remark; more are counted
@@ -31,6 +31,10 @@ class StudyRows:
     outcomes: pd.DataFrame  # one row for each label and repeat that the study asks for, whatever its status
     rows: pd.DataFrame  # every row: a repeat may be there shared and exclusive, or on several kinds of hardware
     design: Design | None = None  # by which repeats were added; None: their number was fixed
+    first_repeat: int = 0
+    # of a study of what a search found: its name, and each architecture's labels from its default to its best point
+    tuning: Mapping[str, Any] = field(default_factory=dict)
+    search_rows: pd.DataFrame = field(default_factory=pd.DataFrame)  # of its configurations, made by searches
     remarks: tuple[str, ...] = ()  # sentences: which rows are there and left out, what of the manifest cannot be used
 
     @property
@@ -78,7 +82,9 @@ class StudyRows:
     def counts(self) -> pd.DataFrame:
         """Count, for each label, the runs wanted, those of each status, and the repeats that have no row."""
         table = pd.crosstab(self.outcomes["label"], self.outcomes["status"])
-        table = table.reindex(index=self.labels, columns=list(STATUSES), fill_value=0)
+        table = table.reindex(
+            index=self.labels, columns=[item for item in STATUSES if item not in SEARCH_STATUSES], fill_value=0
+        )
         table.insert(0, "wanted", [self.repeats] * len(table))
         return table.assign(missing=[len(self.missing_repeats[label]) for label in self.labels])
 
@@ -86,7 +92,12 @@ class StudyRows:
     def missing_repeats(self) -> dict[str, list[int]]:
         """The wanted repeats of each label without any row."""
         there = self.outcomes.groupby("label")["repeat"].agg(set)
-        return {label: sorted(set(range(self.repeats or 0)) - there.get(label, set())) for label in self.labels}
+        return {
+            label: sorted(
+                set(range(self.first_repeat, self.first_repeat + (self.repeats or 0))) - there.get(label, set())
+            )
+            for label in self.labels
+        }
 
 
 def refusal_words(refusal: Refusal, metric: Metric) -> str:
@@ -129,7 +140,7 @@ def select_studies(store: Store, names: Sequence[str] = (), rows: pd.DataFrame |
         )
     manifests = store.manifests()
     claimed = {item["configuration_id"] for manifest in manifests for item in manifest["configurations"]}
-    orphans = rows[~rows["configuration_id"].isin(claimed)]
+    orphans = rows[~rows["configuration_id"].isin(claimed) & ~rows["status"].isin(SEARCH_STATUSES)]
     by_name = {manifest["name"]: manifest for manifest in manifests}
     by_name |= {manifest["name"]: manifest for manifest in _manifests_of_rows(orphans, set(by_name))}
     for name in names:
@@ -192,8 +203,10 @@ def _select(rows: pd.DataFrame, manifest: Mapping[str, Any], earlier: int) -> St
     )
     described = manifest.get("sequential_design")
     design = described and Design(metric=described["metric"], analyses=tuple(described["looks"]))
-    most = design.analyses[-1] if design else manifest["repeats"]
-    asked = own if most is None else own[own["repeat"] < most]
+    searched = own["status"].isin(SEARCH_STATUSES)
+    search_rows, own = own[searched].drop(columns="of_study"), own[~searched]
+    first, most = manifest.get("first_repeat", 0), design.analyses[-1] if design else manifest["repeats"]
+    asked = own if most is None else own[own["repeat"].between(first, first + most, inclusive="left")]
     primary = manifest["primary_metric"]
     margins = {**DEFAULT_MARGINS, **manifest["margins"]}
     return StudyRows(
@@ -206,9 +219,12 @@ def _select(rows: pd.DataFrame, manifest: Mapping[str, Any], earlier: int) -> St
         outcomes=_one_a_repeat(asked, manifest["placement"]),
         rows=asked.drop(columns="of_study").reset_index(drop=True),
         design=design,
+        first_repeat=first,
+        tuning=manifest.get("tuning") or {},
+        search_rows=search_rows.reset_index(drop=True),
         remarks=(
             *_remarks_on_manifest(manifest),
-            *_remarks_on_rows(own, manifest, most, earlier),
+            *_remarks_on_rows(own[own["repeat"] >= first], manifest, most and first + most, earlier),
             *_remarks_on_divergence(asked),
         ),
     )

@@ -12,7 +12,13 @@ import pyarrow.parquet as pq
 
 from fmnist.store.schema import RETIRED_COLUMNS, SCHEMA, STATUSES
 
-RANKS: Mapping[str, int] = {"ok": 2, "diverged": 1, "failed": 0}  # of two rows the higher one counts
+RANKS: Mapping[str, int] = {
+    "ok": 4,
+    "validated": 3,
+    "diverged": 2,
+    "pruned": 1,
+    "failed": 0,
+}  # of two rows the higher one counts
 
 _POSITIVE = (0.0, sys.float_info.max)
 _RANGE_OF_SUFFIX = {
@@ -203,7 +209,7 @@ def _converted(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
 
 def impossible_values(table: pa.Table) -> Iterator[tuple[int, str]]:
     """Name, by the row's place and in words, each value that no run can have: an accuracy of 93, a time below 0."""
-    finished = pc.equal(table["status"], "ok")
+    finished = pc.is_in(table["status"], pa.array(["ok", "validated"]))
     for name, (low, high) in RANGES.items():
         if name in table.column_names and table[name].null_count < len(table):
             column = table[name].cast(pa.float64())

@@ -6,7 +6,8 @@ import pyarrow as pa
 
 from fmnist.declare import METRICS, Hyperparameters, Seeds
 
-STATUSES = ("ok", "failed", "diverged")
+STATUSES = ("ok", "failed", "diverged", "validated", "pruned")
+SEARCH_STATUSES = ("validated", "pruned")  # of runs that a search made: trained to their end, or given up on the way
 
 EPOCH = pa.struct(
     [
@@ -39,7 +40,7 @@ SCHEMA = pa.schema(
         ),
         # status
         pa.field("status", pa.string(), nullable=False),  # one of STATUSES
-        pa.field("error", pa.string()),  # what ended a failed or diverged run
+        pa.field("error", pa.string()),  # what ended a run that failed, diverged or was pruned
         pa.field("attempts", pa.int32(), nullable=False),  # starts of the run, the successful one included
         pa.field("resumed", pa.bool_(), nullable=False),  # from a checkpoint: left out of timings
         # metrics
@@ -51,6 +52,9 @@ SCHEMA = pa.schema(
         pa.field("epochs_run", pa.int32()),
         pa.field("compile_seconds", pa.float64()),  # building the model, tracing and compiling its functions
         pa.field("evaluate_seconds", pa.float64()),  # validation after each epoch and the final scores
+        pa.field(
+            "processor_seconds", pa.float64()
+        ),  # that the run's process used of all cores, from its start to its row
         # placement
         pa.field("placement", pa.string(), nullable=False),  # shared or exclusive
         pa.field("neighbours", pa.int32()),  # most runs at a time beside it on the node, or on its GPU

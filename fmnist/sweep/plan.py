@@ -2,7 +2,7 @@
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -24,7 +24,7 @@ class Plan:
         return len(self.present) + len(self.missing)
 
 
-def make_plan(runs: Sequence[RunSpec], present: set[tuple[str, str, str]], retry_failed: bool = False) -> Plan:
+def make_plan(runs: Sequence[RunSpec], present: Set[tuple[str, str, str]], retry_failed: bool = False) -> Plan:
     """Divide `runs` by whether one of the rows that are `present` (run_id, placement, status) satisfies them.
 
     A shared run is satisfied by a row of either placement, an exclusive one only by an exclusive row. An exclusive run
@@ -32,16 +32,20 @@ def make_plan(runs: Sequence[RunSpec], present: set[tuple[str, str, str]], retry
     identity. A failed row counts unless `retry_failed`; a diverged one always counts, since the same run would diverge
     again.
     """
-    trained = {(run_id, placement) for run_id, placement, status in present if status != "failed"}
-    counts = trained if retry_failed else {(run_id, placement) for run_id, placement, _ in present}
-    found = [run for run in runs if satisfying(run) & counts]
-    missing = [run for run in runs if not satisfying(run) & counts]
-    return Plan(present=found, missing=missing, failed=sum(not satisfying(run) & trained for run in found))
+    found = [run for run in runs if is_satisfied(run, present, failed=not retry_failed)]
+    missing = [run for run in runs if not is_satisfied(run, present, failed=not retry_failed)]
+    failed = sum(not is_satisfied(run, present) for run in found)
+    return Plan(present=found, missing=missing, failed=failed)
 
 
-def satisfying(run: RunSpec) -> set[tuple[str, str]]:
-    """Name the rows, as (run_id, placement), that make it needless to compute `run`."""
-    return {(run.run_id, "exclusive"), (run.run_id, run.placement)}
+def is_satisfied(run: RunSpec, present: Set[tuple[str, str, str]], *, failed: bool = False) -> bool:
+    """Whether a row that is `present` makes it needless to compute `run`; a failed one only with `failed`.
+
+    A row of a search, which has no score of the test set, serves another search alone.
+    """
+    statuses = {"ok", "diverged"} | ({"failed"} if failed else set()) | (set() if run.scores_test else {"validated"})
+    placements = {"exclusive", run.placement}
+    return any((run.run_id, place, status) in present for place in placements for status in statuses)
 
 
 class Durations:
@@ -64,7 +68,7 @@ class Durations:
 
     def learn(self, row: Mapping[str, Any]) -> None:
         """Take a row into account, if it is one of a finished run."""
-        if row["status"] == "ok" and row["total_seconds"] is not None:
+        if row["status"] in ("ok", "validated") and row["total_seconds"] is not None:
             self._by_configuration[row["configuration_id"]].append(row["total_seconds"])
             if row.get("device_model"):
                 self.devices.add(row["device_model"])

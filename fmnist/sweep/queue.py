@@ -13,7 +13,7 @@ from typing import Any
 from fmnist.declare import RunSpec
 from fmnist.store import RowKey, Store
 from fmnist.sweep.in_flight import Claims, Key, forget, forget_old
-from fmnist.sweep.plan import satisfying
+from fmnist.sweep.plan import is_satisfied
 
 LISTING_SHARE = 10  # looking at the results takes at most one part in so many of the time
 
@@ -58,9 +58,10 @@ class RunQueue:
         self._max_failures, self._done_elsewhere, self._expected = max_failures, done_elsewhere, expected
         self._ordered_repeat: int | None = None  # the repeat whose runs are in order
         self._rows_before = store.keys()
-        self._present: set[Key] = set()  # rows that make it needless to compute their run
+        self._present: set[tuple[str, str, str]] = set()  # run_id, placement and status of rows that count
         self._note(self._rows_before)
-        forget(store.storage, self._present | {(run_id, "shared") for run_id, _ in self._present})
+        there = {(run_id, placement) for run_id, placement, _ in self._present}
+        forget(store.storage, there | {(run_id, "shared") for run_id, _ in there})
         forget_old(store.storage)
         self._beside_another = False  # whether another sweep was seen to work on these results
         self._look_again_at = 0.0
@@ -74,7 +75,7 @@ class RunQueue:
             self._look()
             self._order_next_repeat()
             attempt = self._waiting.popleft()
-            if satisfying(attempt.run) & self._present:
+            if is_satisfied(attempt.run, self._present, failed=True):
                 if attempt.number > 1:
                     forget(self._store.storage, {attempt.key})
                 self._done_elsewhere(attempt.run)
@@ -134,7 +135,8 @@ class RunQueue:
 
     def _note(self, rows: set[RowKey]) -> None:
         """Take in rows that are there; a failed one counts if it is new, else the run is here to be tried again."""
-        self._present |= {row.run for row in rows if row.status != "failed" or row not in self._rows_before}
+        counting = (row for row in rows if row.status != "failed" or row not in self._rows_before)
+        self._present |= {(*row.run, row.status) for row in counting}
 
 
 def failed_row(run: RunSpec, error: str, attempts: int) -> dict[str, Any]:

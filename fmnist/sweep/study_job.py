@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from fmnist import UserError
 from fmnist.data import Dataset, load_data
 from fmnist.declare import METRICS, MOST_REPEATS, RunSpec, Study, whole
 from fmnist.store import Store
@@ -45,6 +46,8 @@ def run_until_decided(study: Study, options: StudyOptions, console: Console, met
     from fmnist.compare import Design, next_analysis, open_labels, planned_analyses
     from fmnist.report import select_studies
 
+    if study.first_repeat:
+        raise UserError(f"--until-decided: got it with study {study.name}, whose repeats are fixed; use --repeats")
     design = Design(metric=metric, analyses=planned_analyses(whole("max repeats", cap, 3, MOST_REPEATS)))
     repeats, left, given_up = design.analyses[0], study, 0
     with opened(study, options, console) as job:
@@ -145,6 +148,8 @@ class StudyJob:
                 "primary_metric": self.study.primary_metric,
                 "margins": dict(self.study.margins),
                 "repeats": repeats,
+                "first_repeat": self.study.first_repeat,
+                "tuning": dict(self.study.tuning),
                 "placement": self.study.placement,
                 "sequential_design": described,
                 "configurations": [{name: run.columns()[name] for name in names} for run in runs],

@@ -41,7 +41,7 @@ def train_run(
     `on_epoch(record, make_checkpoint)` is called after each epoch with its entry of the history and a function that
     gives the run's checkpoint as bytes. The run resumes from `checkpoint`, or raises UnusableCheckpointError.
     `on_end(row, model)` is called last, when all is measured. A loss that is not finite ends the run with status
-    `diverged`; any other error is raised.
+    `diverged`, a validation accuracy below that of `spec.pruned_below` with `pruned`; any other error is raised.
     """
     prepare_process(threads, gpus)
     define_architecture(spec.configuration)
@@ -49,9 +49,10 @@ def train_run(
     run = _Run(spec, data, Checkpoint.from_bytes(checkpoint) if checkpoint else None)
     error = run.train(on_epoch)
     scores = run.score() if error is None else {}
+    status = "diverged" if error else "pruned" if run.state.pruned else "ok" if spec.scores_test else "validated"
     row: Row = dict.fromkeys(SCHEMA.names)
     row |= spec.columns() | measurement.provenance() | scores
-    row |= {"status": "ok" if error is None else "diverged", "error": error}
+    row |= {"status": status, "error": error or run.state.pruned}
     row |= {"attempts": 1, "resumed": checkpoint is not None, "started_at": started_at}
     row |= {"threads": threads, "gpus": float(gpus), "node": platform.node()}
     row |= run.measurements()
@@ -92,6 +93,7 @@ class _Run:
         self.host_memory = measurement.HostMemory()
         self.clocks = measurement.Clocks(checkpoint.clocks if checkpoint else None)
         self.start = time.perf_counter() - self.clocks.seconds.get("total", 0.0)
+        self.processor_start = time.process_time() - self.clocks.seconds.get("processor", 0.0)
         with self.clocks.timing("compile"):
             self.model = build_for(spec.configuration.architecture, self.settings, spec.seeds.initialisation)
             trained_by = KerasEngine if unsupported(self.model) else Engine
@@ -128,7 +130,11 @@ class _Run:
         return Checkpoint(
             run_id=self.spec.run_id,
             state=self.state,
-            clocks={**self.clocks.seconds, "total": time.perf_counter() - self.start},
+            clocks={
+                **self.clocks.seconds,
+                "total": time.perf_counter() - self.start,
+                "processor": self._processor_seconds(),
+            },
             host_allocated_bytes=self._host_allocated_bytes(),
             variables=[variable.numpy() for variable in self.engine.variables],
             best_weights=self.best_weights,
@@ -141,7 +147,7 @@ class _Run:
             for name in ("train_loss", "validation_loss"):
                 if not math.isfinite(entry[name]):
                     return f"{name} became {entry[name]} in epoch {entry['epoch']}"
-            is_best = self.state.record(entry, self.settings)
+            is_best = self.state.record(entry, self.settings, self.spec.pruned_below)
             if is_best and self.settings.restore_best_weights:
                 self.best_weights = [variable.numpy() for variable in self.model.variables]
             if on_epoch is not None:
@@ -172,7 +178,13 @@ class _Run:
             return self.engine.evaluate(name, indices)
 
     def score(self) -> Row:
-        """Score the final weights on all three sets. The only place that looks at the test set."""
+        """Score the final weights on all three sets, in a search on the validation set alone.
+
+        The only place that looks at the test set.
+        """
+        if self.state.pruned or not self.spec.scores_test:
+            scores = self._scores("train", self.split.validation_indices)
+            return {"validation_accuracy": scores.accuracy, "validation_loss": scores.loss}
         indices = {
             "train": self.split.train_indices,
             "validation": self.split.validation_indices,
@@ -183,6 +195,9 @@ class _Run:
             scores = self._scores("test" if name == "test" else "train", chosen)
             row |= {f"{name}_accuracy": scores.accuracy, f"{name}_loss": scores.loss}
         return row | {"test_predicted": scores.predicted, "test_confidence": scores.confidence}
+
+    def _processor_seconds(self) -> float:
+        return time.process_time() - self.processor_start
 
     def _host_allocated_bytes(self) -> int | None:
         known = [peak for peak in (self.earlier_peak, self.host_memory.allocated_bytes()) if peak is not None]
@@ -198,6 +213,7 @@ class _Run:
             **{f"{name}_seconds": self.clocks.seconds.get(name, 0.0) for name in ("compile", "train", "evaluate")},
             "epoch_seconds": statistics.median(entry["seconds"] for entry in history) if history else None,
             "total_seconds": time.perf_counter() - self.start,
+            "processor_seconds": self._processor_seconds(),
             "parameter_count": self.model.count_params(),
             "host_allocated_bytes": self._host_allocated_bytes(),
             "host_library_bytes": self.host_memory.library_bytes(),

@@ -1,6 +1,7 @@
 """How far a training run has come and what follows from it: learning rate, best epoch, when to stop."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fmnist.declare import Hyperparameters
@@ -19,9 +20,15 @@ class TrainingState:
     plateau_loss: float = math.inf
     epochs_on_plateau: int = 0
     finished: bool = False
+    pruned: str | None = None  # why the run was given up before its end
 
-    def record(self, entry: dict[str, float], settings: Hyperparameters) -> bool:
-        """Take in an epoch; return whether its validation loss is the best so far."""
+    def record(
+        self, entry: dict[str, float], settings: Hyperparameters, pruned_below: Mapping[int, float] | None = None
+    ) -> bool:
+        """Take in an epoch; return whether its validation loss is the best so far.
+
+        `pruned_below` gives the validation accuracy below which the run is given up at some epochs.
+        """
         self.history.append(entry)
         epoch, loss = len(self.history), entry["validation_loss"]
         is_best = loss < self.best_loss
@@ -32,6 +39,12 @@ class TrainingState:
         waited = epoch - (self.best_epoch or 0)
         stops_early = patience is not None and epoch > 1 and not is_best and waited >= patience
         self.finished = stops_early or epoch >= settings.epochs
+        least = (pruned_below or {}).get(epoch, -math.inf)
+        if entry["validation_accuracy"] < least and not self.finished:
+            self.finished = True
+            self.pruned = (
+                f"validation accuracy {entry['validation_accuracy']:.4f} after epoch {epoch}, below {least:.4f}"
+            )
         return is_best
 
     def _reduce_on_plateau(self, loss: float, settings: Hyperparameters) -> None:

@@ -18,4 +18,19 @@ from fmnist.compare.ranking import Friedman, cliques, friedman, unbarred_pairs
 from fmnist.compare.sequential import Design, decide, next_analysis, open_labels, planned_analyses
 from fmnist.compare.spread import at_epoch_limit, log_spread_ratio, standard_deviation_interval
 from fmnist.compare.test_set import VarianceLayers, layered_estimate, variance_layers, variance_layers_of_means
+from fmnist.compare.tracks import (
+    RESULT_COLUMNS,
+    Point,
+    PointResult,
+    PointStatus,
+    Results,
+    RunResult,
+    RunStatus,
+    WantedRun,
+    best,
+    core_seconds,
+    is_spent,
+    read_results,
+    replay,
+)
 from fmnist.compare.trade_offs import TARGET_ACCURACY, pareto_front, times_to_target

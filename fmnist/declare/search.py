@@ -23,9 +23,10 @@ class Strategy:
     """How points are chosen, and which of them are given up early.
 
     `grid` tries every point, in an order drawn from the seed; `random` draws points; `optuna` proposes them by its
-    tree-structured Parzen estimator (Bergstra et al. 2011). `halving` ends a run that at some epochs is not among the
-    best third of those before it (asynchronous successive halving, Li et al. 2020); `race` ends a point once it loses
-    against the best one over the repeats so far (Wilcoxon's test, as optuna's pruner makes it).
+    tree-structured Parzen estimator (Bergstra et al. 2011). `halving` ends a point whose first run, after some epochs,
+    is not among the best third of the first runs before it (asynchronous successive halving, Li et al. 2020); `race`
+    ends a point once it loses against the best one over the repeats so far (Wilcoxon's test, as optuna's pruner makes
+    it).
     """
 
     sampler: Sampler = "grid"
@@ -133,8 +134,8 @@ class Search:
         for strategy in self.strategies:
             if strategy.sampler != "grid" and not self.budget.is_limited:
                 raise UserError(f"budget: strategy {strategy.name} ends nowhere: give points or core_seconds")
-            if strategy.pruning == "race" and self.repeats < 4:
-                raise UserError(f"repeats: got {self.repeats}, but a race decides nothing below 4")
+            if strategy.pruning == "race" and self.repeats < 5:
+                raise UserError(f"repeats: got {self.repeats}, but a race saves nothing below 5")
 
     @property
     def tracks(self) -> list[Track]:

@@ -12,6 +12,7 @@ from fmnist import UserError
 from fmnist.declare.architectures import ARCHITECTURES, build_model
 from fmnist.declare.hyperparameters import Hyperparameters
 from fmnist.declare.identity import seeds_of_repeat
+from fmnist.train.augmentation import random_share
 from fmnist.train.kernels import unsupported
 from fmnist.train.loop import Engine, KerasEngine
 
@@ -368,3 +369,42 @@ def test_a_batch_above_the_epoch_is_the_whole_epoch(name):
     assert losses[0] == losses[1]
     assert compiled == [13, 13, 13, 13], "compiling takes no more images than an epoch has"
     assert tf.size(engine.sets["train"][1]) == 13
+
+
+SOFT = replace(SETTINGS, mixup=1.0, label_smoothing=0.1)
+
+
+@pytest.mark.parametrize("kind", [Engine, KerasEngine])
+def test_mixup_and_label_smoothing_are_trained_on_as_by_keras(kind):
+    case = Case(build=CASES["lenet5"].build, settings=SOFT, steps=4)
+    pixels, labels = images_and_labels(32)
+    engine = kind(built(case), SOFT, seeds_of_repeat(0), {"train": (pixels, labels)})
+    twin = built(case)
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=0.1)
+    twin.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss=loss, metrics=["categorical_accuracy"])
+    images, one_hot = pixels[..., None].astype(np.float32) / 255, np.eye(10, dtype=np.float32)[labels]
+    for step in range(4):
+        chosen = np.arange(8) + 8 * step
+        share = float(random_share(1.0, [seeds_of_repeat(0).augmentation, step]))
+        blended = [share * x[chosen] + (1 - share) * np.roll(x[chosen], -1, axis=0) for x in (images, one_hot)]
+        theirs = twin.train_on_batch(*blended, return_dict=True)
+        twin.reset_metrics()
+        accuracy, cross_entropy = engine.train_epoch(chosen.astype(np.int32), step, 0.05)
+        assert cross_entropy == pytest.approx(theirs["loss"], rel=1e-5)
+        assert accuracy == theirs["categorical_accuracy"]
+    for mine, other in zip(engine.model.variables, twin.variables, strict=True):
+        np.testing.assert_allclose(mine.numpy(), other.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_where_they_are_off_random_changes_and_soft_targets_leave_nothing_in_the_graph():
+    pixels, labels = images_and_labels(32)
+
+    def operations(**changes):
+        case = Case(build=CASES["brownlee"].build, settings=replace(SETTINGS, **changes))
+        engine = Engine(built(case), case.settings, seeds_of_repeat(0), {"train": (pixels, labels)})
+        functions = engine._epoch.get_concrete_function().graph.as_graph_def().library.function
+        return {node.op for function in functions for node in function.node_def}
+
+    added = {"StatelessRandomUniformV2", "SelectV2", "OneHot", "SoftmaxCrossEntropyWithLogits", "Roll"}
+    assert added & operations() == set()
+    assert added <= operations(random_erasing=0.5, mixup=0.2, label_smoothing=0.1)

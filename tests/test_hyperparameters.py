@@ -41,6 +41,9 @@ from fmnist.declare.hyperparameters import Hyperparameters
         ("optimizer", None, "one of adam, sgd"),
         ("optimizer", ["adam"], "one of adam, sgd"),
         ("minimum_learning_rate", -1.0, r"\[0, infinity\)"),
+        ("random_erasing", 1.1, r"\[0, 1\]"),
+        ("mixup", -0.1, r"\[0, 1000\]"),
+        ("label_smoothing", 1.0, r"\[0, 1\)"),
     ],
 )
 def test_value_outside_its_range_names_field_value_and_range(name, value, expected):
@@ -54,8 +57,10 @@ def test_the_ends_of_a_range_belong_to_it_as_it_says():
 
 def test_augments_when_any_change_is_asked_for():
     assert not Hyperparameters().augments
-    for change in ({"rotation": 5.0}, {"translation": 0.1}, {"zoom": 0.1}, {"horizontal_flip": True}):
+    warps = ({"rotation": 5.0}, {"translation": 0.1}, {"zoom": 0.1}, {"horizontal_flip": True})
+    for change in (*warps, {"random_erasing": 0.1}):
         assert Hyperparameters(**change).augments
+        assert Hyperparameters(**change).warps == (change in warps)
 
 
 def test_fields_cannot_be_changed():

@@ -97,7 +97,7 @@ def test_each_hyperparameter_is_part_of_the_identity():
         "optimizer": "sgd", "learning_rate": 0.5, "momentum": 0.5, "batch_size": 7, "epochs": 3, "dropout_rate": 0.1,
         "l2": 0.1, "rotation": 3.0, "translation": 0.3, "zoom": 0.3, "horizontal_flip": True,
         "early_stopping_patience": 9, "restore_best_weights": False, "plateau_patience": 9, "plateau_factor": 0.3,
-        "minimum_learning_rate": 0.1, "precision": "auto",
+        "minimum_learning_rate": 0.1, "precision": "auto", "random_erasing": 0.1, "mixup": 0.1, "label_smoothing": 0.1,
     }  # fmt: skip
     settings = configure("own_v1").hyperparameters
     assert set(changed) == {field.name for field in dataclasses.fields(settings)}
@@ -112,7 +112,7 @@ def test_each_hyperparameter_is_part_of_the_identity():
 class LaterHyperparameters(Hyperparameters):
     """As it may be one day."""
 
-    label_smoothing: float = dataclasses.field(default=0.0, metadata={"allowed": "[0, 1)"})
+    sharpness: float = dataclasses.field(default=0.0, metadata={"allowed": "[0, 1)"})
 
 
 def test_a_later_hyperparameter_leaves_the_identities_as_they_are():
@@ -121,8 +121,8 @@ def test_a_later_hyperparameter_leaves_the_identities_as_they_are():
         hyperparameters = LaterHyperparameters(**settings, **changes)
         return spec(Configuration(architecture="own_v1", hyperparameters=hyperparameters, label="own_v1")).run_id
 
-    assert later() == later(label_smoothing=0) == spec().run_id
-    assert len({later(), later(label_smoothing=0.1), later(label_smoothing=0.2)}) == 3
+    assert later() == later(sharpness=0) == spec().run_id
+    assert len({later(), later(sharpness=0.1), later(sharpness=0.2)}) == 3
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,23 @@ def test_each_seed_changes_the_run(undisturbed, data, axis):
     assert changed["history"][0]["train_loss"] != undisturbed[0]["history"][0]["train_loss"]
 
 
+ALL_CHANCE = {"random_erasing": 0.5, "mixup": 0.2, "label_smoothing": 0.1, "translation": 0.1}
+
+
+def test_a_run_with_every_random_change_resumes_as_if_undisturbed(data):
+    spec = make_spec("own_v1", epochs=2, **ALL_CHANCE)
+    checkpoints = []
+    row = train_run(spec, data, on_epoch=lambda _, make_checkpoint: checkpoints.append(make_checkpoint()))
+    assert without_clocks(train_run(spec, data, checkpoint=checkpoints[0])) == without_clocks(row)
+
+
+@pytest.mark.parametrize("change", ALL_CHANCE)
+def test_each_random_change_changes_the_run(data, change):
+    plain, changed = make_spec("brownlee", epochs=1), make_spec("brownlee", epochs=1, **{change: ALL_CHANCE[change]})
+    first = [train_run(spec, data)["history"][0]["train_loss"] for spec in (plain, changed)]
+    assert first[0] != first[1]
+
+
 @pytest.mark.parametrize("epochs_done", [1, 3])
 def test_a_resumed_run_ends_as_the_undisturbed_one(undisturbed, data, epochs_done):
     row, _, checkpoints = undisturbed

@@ -41,6 +41,9 @@ class Hyperparameters:
     plateau_factor: float = _within(0.5, "(0, 1)")  # the rate is multiplied by this on a plateau
     minimum_learning_rate: float = _within(0.0, "[0, infinity)")  # the rate is not reduced below this
     precision: str = _within("float32", PRECISIONS)  # auto takes what the hardware has and what pays
+    random_erasing: float = _within(0.0, "[0, 1]")  # chance that a rectangle of a training image becomes noise
+    mixup: float = _within(0.0, "[0, 1000]")  # a of Beta(a, a), the share of an image that is blended with another
+    label_smoothing: float = _within(0.0, "[0, 1)")  # share of a training label that all classes get in equal parts
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -49,7 +52,12 @@ class Hyperparameters:
 
     @property
     def augments(self) -> bool:
-        """Whether training images are changed at random."""
+        """Whether training images are changed at random, each by itself."""
+        return self.warps or self.random_erasing > 0
+
+    @property
+    def warps(self) -> bool:
+        """Whether pixels of training images are moved at random."""
         return bool(self.rotation or self.translation or self.zoom or self.horizontal_flip)
 
 

@@ -14,8 +14,9 @@ import tensorflow as tf
 from keras.src.random.seed_generator import global_seed_generator
 
 from fmnist import UserError
+from fmnist.data import CLASS_NAMES
 from fmnist.declare import Hyperparameters, Seeds
-from fmnist.train.augmentation import augment
+from fmnist.train.augmentation import augment, blend
 from fmnist.train.kernels import forward, unsupported, used_side
 from fmnist.train.measurement import graphics_cards
 from fmnist.train.optimizers import LossScale, Optimizer
@@ -136,8 +137,10 @@ class Engine:
     def train_epoch(self, order: npt.NDArray[np.int32], first_step: int, learning_rate: float) -> tuple[float, float]:
         """Train on the images of `order`, at most `epoch_images`; return mean accuracy and cross-entropy of the steps.
 
-        `first_step` is the number of steps trained before. What l2 and regularizers add is trained on and left out. A
-        cross-entropy that is not finite ends the epoch at once and is returned.
+        `first_step` is the number of steps trained before. What l2 and regularizers add is trained on and left out.
+        With mixup and label smoothing the cross-entropy is that of the targets trained on; under mixup an image counts
+        as correct if it is classified as the image with the larger share. A cross-entropy that is not finite ends the
+        epoch at once and is returned.
         """
         correct, loss, seen = self._epoch(order, first_step, learning_rate)
         return float(correct) / float(seen), float(loss) / float(seen)
@@ -174,22 +177,36 @@ class Engine:
         return tuple(state[1:])
 
     def _batch(self, chosen: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
-        """Take the chosen images, float32 in [0, 1] (batch, side, side, 1), changed at random if asked, and labels."""
+        """Take the chosen images, float32 in [0, 1] (batch, side, side, 1), changed at random if asked, and targets.
+
+        Targets are the labels, int32 (batch,), or shares of the classes, float32 (batch, classes), if asked.
+        """
+        settings, seed = self.hyperparameters, [self.seeds.augmentation, step]
         images, labels = self.sets["train"]
         images = tf.cast(tf.gather(images, chosen), tf.float32)[..., None]
-        if self.hyperparameters.augments:
-            images = augment(images, self.hyperparameters, tf.stack([self.seeds.augmentation, step]))
-        return self._scaled(images), tf.cast(tf.gather(labels, chosen), tf.int32)
+        targets = tf.cast(tf.gather(labels, chosen), tf.int32)
+        if settings.augments:
+            images = augment(images, settings, seed)
+        images = self._scaled(images)
+        if settings.mixup or settings.label_smoothing:
+            shared = settings.label_smoothing / len(CLASS_NAMES)  # Szegedy et al. 2016, section 7
+            targets = tf.one_hot(targets, len(CLASS_NAMES), 1.0 - settings.label_smoothing + shared, shared)
+        if settings.mixup:
+            images, targets = blend(images, targets, settings.mixup, seed)
+        return images, targets
 
     def _scaled(self, images: Tensor) -> Tensor:
         """Bring float images to [0, 1], leaving out the pixels that the model never looks at."""
         return images[:, : self.side, : self.side] * (1.0 / 255.0)
 
-    def _train_step(self, images: Tensor, labels: Tensor, step: Tensor, learning_rate: Tensor) -> tuple[Tensor, ...]:
-        """Train on one batch; return how many were classified correctly, the sum of their losses and their number."""
+    def _train_step(self, images: Tensor, targets: Tensor, step: Tensor, learning_rate: Tensor) -> tuple[Tensor, ...]:
+        """Train on one batch; return how many were classified correctly, the sum of their losses and their number.
+
+        The correct class is the one with the largest share of the target.
+        """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.weights)
-            losses, scores = self._forward(images, labels, training=True, step=step)
+            losses, scores = self._forward(images, targets, training=True, step=step)
             objective = tf.add_n([tf.reduce_mean(losses), *map(tf.reduce_sum, self.model.losses)])
             if self.hyperparameters.l2:
                 objective += self.hyperparameters.l2 * tf.add_n([tf.reduce_sum(k * k) for k in self.kernels])
@@ -202,14 +219,17 @@ class Engine:
             self.optimizer.apply(gradients, learning_rate, step)
         for variable in self.constrained:
             variable.assign(variable.constraint(variable))
+        labels = targets if targets.dtype.is_integer else tf.argmax(targets, axis=1, output_type=tf.int32)
         correct = tf.argmax(scores, axis=1, output_type=tf.int32) == labels
         count = tf.cast(tf.size(labels), tf.float32)
         return tf.reduce_sum(tf.cast(correct, tf.float32)), tf.reduce_sum(losses), count
 
-    def _forward(self, images: Tensor, labels: Tensor, *, training: bool, step: Tensor) -> tuple[Tensor, Tensor]:
+    def _forward(self, images: Tensor, targets: Tensor, *, training: bool, step: Tensor) -> tuple[Tensor, Tensor]:
         """Return each image's cross-entropy (batch,) and class scores (batch, classes): probabilities by softmax."""
         logits = forward(self.model, images, training=training, seed=tf.stack([self.seeds.dropout, step]))
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), logits
+        if targets.dtype.is_integer:
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits), logits
+        return tf.nn.softmax_cross_entropy_with_logits(targets, logits), logits
 
     def _evaluate(self, images: Tensor, labels: Tensor, indices: Tensor) -> tuple[Tensor, ...]:
         """Return class and its probability for each image, how many classes are correct, and the sum of the losses."""
@@ -233,7 +253,10 @@ class KerasEngine(Engine):
     def _side(self) -> int:
         return int(self.sets["train"][0].shape[1])
 
-    def _forward(self, images: Tensor, labels: Tensor, *, training: bool, step: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+    def _forward(self, images: Tensor, targets: Tensor, *, training: bool, step: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
         probabilities = self.model(images, training=training)
-        losses = keras.losses.sparse_categorical_crossentropy(labels, probabilities)
+        if targets.dtype.is_integer:
+            losses = keras.losses.sparse_categorical_crossentropy(targets, probabilities)
+        else:
+            losses = keras.losses.categorical_crossentropy(targets, probabilities)
         return losses, tf.math.log(tf.cast(probabilities, tf.float32))

@@ -43,6 +43,7 @@ from fmnist.declare.hyperparameters import Hyperparameters
         ("minimum_learning_rate", -1.0, r"\[0, infinity\)"),
         ("random_erasing", 1.1, r"\[0, 1\]"),
         ("mixup", -0.1, r"\[0, 1000\]"),
+        ("minimum_delta", -0.1, r"\[0, infinity\)"),
         ("label_smoothing", 1.0, r"\[0, 1\)"),
     ],
 )

@@ -98,6 +98,7 @@ def test_each_hyperparameter_is_part_of_the_identity():
         "l2": 0.1, "rotation": 3.0, "translation": 0.3, "zoom": 0.3, "horizontal_flip": True,
         "early_stopping_patience": 9, "restore_best_weights": False, "plateau_patience": 9, "plateau_factor": 0.3,
         "minimum_learning_rate": 0.1, "precision": "auto", "random_erasing": 0.1, "mixup": 0.1, "label_smoothing": 0.1,
+        "minimum_delta": 0.1,
     }  # fmt: skip
     settings = configure("own_v1").hyperparameters
     assert set(changed) == {field.name for field in dataclasses.fields(settings)}
@@ -171,6 +172,7 @@ UNREAD = [
     ("efficientnet_small", {"dropout_rate": 0.5}, "that architecture has no dropout layer"),
     ("lenet5", {"plateau_factor": 0.1}, "only with a plateau_patience"),
     ("own_v3", {"plateau_patience": None, "minimum_learning_rate": 1e-5}, "only with a plateau_patience"),
+    ("brownlee", {"minimum_delta": 0.01}, "only with an early_stopping_patience or restore_best_weights"),
 ]
 
 
@@ -187,6 +189,8 @@ def test_a_change_that_is_read_or_is_none_is_taken():
         ("lenet5", {"momentum": 0.0, "dropout_rate": 0.0, "plateau_factor": 0.5}),
         ("brownlee", {"optimizer": "adam"}),
         ("own_v1", {"dropout_rate": 0.1}),
+        ("own_v1", {"minimum_delta": 0.01, "early_stopping_patience": None}),
+        ("brownlee", {"minimum_delta": 0.01, "early_stopping_patience": 3}),
         ("lenet5", {"plateau_patience": 2, "plateau_factor": 0.1, "minimum_learning_rate": 1e-5}),
     ):
         assert configure(name, **changes).architecture == name

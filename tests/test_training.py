@@ -236,7 +236,7 @@ def test_validation_images_are_never_trained_on(data, monkeypatch):
 
 
 def entry(loss):
-    return {"epoch": 1, "validation_loss": loss}
+    return {"epoch": 1, "validation_loss": loss, "validation_accuracy": 0.5}
 
 
 def test_stopping_waits_for_its_patience_and_counts_from_the_best_epoch():
@@ -250,9 +250,11 @@ def test_stopping_waits_for_its_patience_and_counts_from_the_best_epoch():
     assert state.best_epoch == 4
 
 
-def test_schedule_and_stopping_equal_the_callbacks_of_keras():
+@pytest.mark.parametrize("minimum_delta", [0.0, 0.02])
+def test_schedule_and_stopping_equal_the_callbacks_of_keras(minimum_delta):
     generator = np.random.default_rng(1)
-    settings = Hyperparameters(epochs=40, early_stopping_patience=6, plateau_patience=2, minimum_learning_rate=1e-4)
+    plateau = {"plateau_patience": 2, "minimum_learning_rate": 1e-4}
+    settings = Hyperparameters(epochs=40, early_stopping_patience=6, minimum_delta=minimum_delta, **plateau)
     for _ in range(20):
         losses = (generator.random(40) + np.linspace(1, 0.3, 40)).tolist()
         assert run_schedule(losses, settings) == run_keras(losses, settings)
@@ -275,12 +277,14 @@ def run_keras(losses, settings):
     plateau = keras.callbacks.ReduceLROnPlateau(
         factor=settings.plateau_factor, patience=settings.plateau_patience, min_lr=settings.minimum_learning_rate
     )
-    stopping = keras.callbacks.EarlyStopping(patience=settings.early_stopping_patience)
+    stopping = keras.callbacks.EarlyStopping(
+        patience=settings.early_stopping_patience, min_delta=settings.minimum_delta, mode="min"
+    )
     callbacks = keras.callbacks.CallbackList([plateau, stopping], model=model)
     callbacks.on_train_begin()
     # keras finds the direction of a metric only in a model that has trained
-    plateau.monitor_op, stopping.monitor_op = (lambda a, b: np.less(a, b - 1e-4)), np.less
-    stopping.best = plateau.best = np.inf
+    plateau.monitor_op = lambda a, b: np.less(a, b - 1e-4)
+    plateau.best = np.inf
     rates = []
     model.stop_training = False
     for epoch, loss in enumerate(losses):

@@ -44,6 +44,7 @@ class Hyperparameters:
     random_erasing: float = _within(0.0, "[0, 1]")  # chance that a rectangle of a training image becomes noise
     mixup: float = _within(0.0, "[0, 1000]")  # a of Beta(a, a), the share of an image that is blended with another
     label_smoothing: float = _within(0.0, "[0, 1)")  # share of a training label that all classes get in equal parts
+    minimum_delta: float = _within(0.0, "[0, infinity)")  # a validation loss is better if it is lower by more than this
 
     def __post_init__(self) -> None:
         for item in fields(self):

@@ -79,6 +79,8 @@ def _unread(found: Architecture, settings: Hyperparameters) -> dict[str, str]:
         unread["dropout_rate"] = "that architecture has no dropout layer"
     if settings.plateau_patience is None:
         unread |= dict.fromkeys(("plateau_factor", "minimum_learning_rate"), "it is read only with a plateau_patience")
+    if settings.early_stopping_patience is None and not settings.restore_best_weights:
+        unread["minimum_delta"] = "it is read only with an early_stopping_patience or restore_best_weights"
     return unread
 
 

@@ -48,7 +48,7 @@ SCHEMA = pa.schema(
         # course of the training
         pa.field("validation_loss", pa.float64()),
         pa.field("train_loss", pa.float64()),
-        pa.field("best_epoch", pa.int32()),  # epoch of the lowest validation loss, from 1
+        pa.field("best_epoch", pa.int32()),  # epoch of the best validation loss (see minimum_delta), from 1
         pa.field("epochs_run", pa.int32()),
         pa.field("compile_seconds", pa.float64()),  # building the model, tracing and compiling its functions
         pa.field("evaluate_seconds", pa.float64()),  # validation after each epoch and the final scores

@@ -25,13 +25,13 @@ class TrainingState:
     def record(
         self, entry: dict[str, float], settings: Hyperparameters, pruned_below: Mapping[int, float] | None = None
     ) -> bool:
-        """Take in an epoch; return whether its validation loss is the best so far.
+        """Take in an epoch; return whether its validation loss is the best so far, by more than the minimum delta.
 
         `pruned_below` gives the validation accuracy below which the run is given up at some epochs.
         """
         self.history.append(entry)
         epoch, loss = len(self.history), entry["validation_loss"]
-        is_best = loss < self.best_loss
+        is_best = loss + settings.minimum_delta < self.best_loss
         if is_best:
             self.best_loss, self.best_epoch = loss, epoch
         self._reduce_on_plateau(loss, settings)

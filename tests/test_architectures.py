@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from fmnist import UserError
 from fmnist.declare.architectures import (
     ARCHITECTURES,
     architecture,
@@ -14,6 +15,7 @@ from fmnist.declare.architectures import (
     find_architecture,
 )
 from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.declare.study import configure
 
 # efficientnet_small by hand; a batch normalisation of c channels holds 4c weights, two of them trained:
 #   first convolution          3*3*1*32 = 288, BN 128                                     =     416
@@ -114,12 +116,60 @@ def test_default_settings_are_the_reports():
 
 
 def test_dropout_rate_reaches_the_layer():
-    model = build_model("own_v1", dataclasses.replace(ARCHITECTURES["own_v1"].defaults, dropout_rate=0.125))
+    model = build_model("own_v1", replace(ARCHITECTURES["own_v1"].defaults, dropout_rate=0.125))
     assert [layer.rate for layer in model.layers if type(layer).__name__ == "Dropout"] == [0.125]
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_activation_reaches_every_hidden_layer_and_the_own_one_is_the_default(name):
+    found = find_architecture(name)
+    plain = activations(build_model(name))
+    own = {"swish": "silu"}.get(found.hyperparameters["activation"], found.hyperparameters["activation"])
+    changed = activations(build_model(name, replace(found.defaults, activation="elu")))
+    assert changed == [{own: "elu"}.get(word, word) for word in plain]
+    assert set(plain) - {"linear", "softmax"} == {own}
+    assert configure(name, activation=found.hyperparameters["activation"]) == configure(name)
+
+
+def test_reads_says_what_the_layers_depend_on():
+    reading = [name for name in ARCHITECTURES if find_architecture(name).reads("dropout_rate")]
+    assert reading == ["own_v1", "own_v2", "own_v3"]
+    for name, found in ARCHITECTURES.items():
+        assert found.reads("activation")
+        assert found.reads("learning_rate"), "training reads it, whatever the layers"
+        expected = {"activation": found.hyperparameters["activation"]}
+        rate = {"dropout_rate": found.defaults.dropout_rate} if name in reading else {}
+        assert found.read_from(found.defaults) == expected | rate
+
+
+def unknown_parameter(images, _layers, hyperparameters):
+    return images * hyperparameters.dropout_rate
+
+
+def no_own_activation(images, layers, activation):
+    return layers.Dense(8, activation=activation)(images)
+
+
+def no_activation_of_a_layer(images, layers, activation="default"):
+    return layers.Dense(8, activation=activation)(images)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (unknown_parameter, "'unknown_parameter': parameter 3: got 'hyperparameters', expected one of optimizer"),
+        (no_own_activation, "'no_own_activation': default of activation: got None, expected one of relu"),
+        (no_activation_of_a_layer, "default of activation: got 'default', expected one of relu"),
+    ],
+)
+def test_parameters_that_are_no_hyperparameters_are_refused(body, message):
+    with pytest.raises(UserError, match=message):
+        architecture(Hyperparameters())(body)
+    assert body.__name__ not in ARCHITECTURES
+
+
 def test_second_architecture_of_the_same_name_is_refused():
-    def lenet5(images, _layers, _hyperparameters):
+    def lenet5(images, _layers):
         return images
 
     with pytest.raises(ValueError, match="'lenet5' is defined twice"):

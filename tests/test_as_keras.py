@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from fmnist import UserError
 from fmnist.declare.architectures import ARCHITECTURES, build_model
-from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.declare.hyperparameters import ACTIVATIONS, Hyperparameters
 from fmnist.declare.identity import seeds_of_repeat
 from fmnist.train.augmentation import random_share
 from fmnist.train.kernels import unsupported
@@ -184,6 +184,32 @@ def low_rank_updates(x, layers):
 def a_layer_used_twice(x, layers):
     convolution, normalisation = layers.Conv2D(4, 3, padding="same", activation="relu"), layers.BatchNormalization()
     return layers.Flatten()(normalisation(convolution(normalisation(convolution(x)))))
+
+
+def every_place_of(*names):
+    """Make a case with each activation behind a maximum, before and after a normalisation, and in a dense layer."""
+
+    def chain(x, layers):
+        for name in names:
+            x = layers.Conv2D(4, 3, padding="same", activation=name)(x)
+            x = layers.MaxPooling2D(2, strides=1)(x)
+            x = layers.Conv2D(4, 1, activation=name)(x)
+            x = layers.BatchNormalization()(x)
+            x = layers.Activation(name)(layers.BatchNormalization()(x))
+        return layers.Dense(6, activation=names[0])(layers.Flatten()(x))
+
+    chain.__name__ = " ".join(names)
+    body()(chain)
+
+
+every_place_of("gelu", "swish", "mish")
+every_place_of("elu", "selu", "leaky_relu")
+every_place_of("softplus", "tanh", "sigmoid")
+
+
+def test_every_activation_is_beside_keras():
+    named = {name for case in CASES for name in case.split(" ") if name in ACTIVATIONS}
+    assert named == set(ACTIVATIONS) - {"default", "relu"}  # relu is everywhere
 
 
 def silu(z):

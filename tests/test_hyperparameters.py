@@ -44,6 +44,7 @@ from fmnist.declare.hyperparameters import Hyperparameters
         ("random_erasing", 1.1, r"\[0, 1\]"),
         ("mixup", -0.1, r"\[0, 1000\]"),
         ("minimum_delta", -0.1, r"\[0, infinity\)"),
+        ("activation", "softmax", "one of default, relu"),
         ("label_smoothing", 1.0, r"\[0, 1\)"),
     ],
 )

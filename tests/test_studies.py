@@ -4,16 +4,19 @@ import importlib
 import inspect
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from fmnist import UserError
-from fmnist.declare.architectures import ARCHITECTURES
+from fmnist.declare.architectures import ARCHITECTURES, find_architecture
 from fmnist.declare.metrics import METRICS
+from fmnist.declare.study import Configuration
 from fmnist.studies import find_study, study_names
+from fmnist.sweep import structures
 from fmnist.sweep.fork_server import ForkServer
 from fmnist.sweep.options import StudyOptions
 from fmnist.sweep.resources import RunResources
-from fmnist.sweep.structures import structures_of
+from fmnist.sweep.structures import fingerprints, structures_of
 from tests.tiny_data import tiny_dataset
 
 NAMES = study_names()
@@ -127,7 +130,7 @@ class Half(keras.layers.Layer):
 
 
 @architecture(Hyperparameters(epochs=1, batch_size=32))
-def mine(images, layers, hyperparameters):
+def mine(images, layers):
     x = layers.Dense(Width(8).units, activation="tanh")(layers.Flatten()(images))
     return Half()(x)
 
@@ -146,16 +149,16 @@ def own_file(tmp_path):
 
 
 def own_structures(file):
-    with structures_of(find_study(str(file)).configurations) as structures:
-        return structures.result()
+    with structures_of(find_study(str(file)).configurations) as found:
+        return found.result()
 
 
 def test_an_architecture_of_a_studys_own_file_is_built_and_trained_where_the_file_is_not(own_file, tmp_path):
     study = find_study(str(own_file))
     own_file.unlink()
-    with structures_of(study.configurations) as structures:
-        assert structures.result()["lenet5"] == "4f523ec1d5d0522d"
-    run = study.runs(structures.result(), "dd")[0]
+    with structures_of(study.configurations) as found:
+        assert found.result()["lenet5"] == "4f523ec1d5d0522d"
+    run = study.runs(found.result(), "dd")[0]
     options = StudyOptions(results=str(tmp_path))
     fork_server = ForkServer(options, RunResources(cpus=1.0, gpus=0.0), tiny_dataset(train_count=120, test_count=20))
     fork_server.start(run)
@@ -181,10 +184,35 @@ def test_a_file_that_defines_a_known_architecture_anew_is_refused(own_file):
         find_study(str(own_file))
 
 
-def test_a_dropout_rate_that_no_layer_reads_is_said_before_anything_is_computed(own_file):
-    own_file.write_text(OWN_ARCHITECTURE.replace('configure("mine")', 'configure("mine", dropout_rate=0.5)'))
-    with pytest.raises(UserError, match=r"dropout_rate: got 0.5 for 'mine', but no layer of mine reads it"):
-        own_structures(own_file)
+@pytest.mark.parametrize(("name", "value"), [("dropout_rate", 0.5), ("activation", "relu")])
+def test_a_setting_that_no_layer_of_ones_own_reads_is_said_before_anything_is_computed(own_file, name, value):
+    own_file.write_text(OWN_ARCHITECTURE.replace('configure("mine")', f'configure("mine", {name}={value!r})'))
+    with pytest.raises(UserError, match=f"{name}: got {value!r} for mine, but no layer of it reads that: leave it out"):
+        find_study(str(own_file))
+
+
+def test_one_model_is_built_for_all_that_its_layers_do_not_depend_on(monkeypatch):
+    built = []
+
+    def structure_of(name, settings):
+        built.append((name, settings.dropout_rate, settings.activation, settings.precision))
+        return f"{name} {len(built)}"
+
+    monkeypatch.setattr(structures, "structure_of", structure_of)
+    configurations = [
+        Configuration(architecture=name, hyperparameters=settings, label=f"{name} {rate} {place}")
+        for name in ("lenet5", "own_v1", "efficientnet_small")
+        for rate in np.geomspace(1e-4, 1e-2, 300)
+        for place, settings in enumerate(
+            replace(find_architecture(name).defaults, learning_rate=rate, **changes)
+            for changes in ({}, {"activation": "gelu"}, {"dropout_rate": 0.1}, {"precision": "mixed_bfloat16"})
+        )
+    ]
+    found = fingerprints(configurations)
+    assert len(found) == len(configurations) == 3600
+    assert len(built) == 3 * 3 + 1  # dropout makes another model of own_v1 alone
+    assert len({found[f"own_v1 0.0001 {place}"] for place in range(4)}) == 4
+    assert len({found[f"lenet5 0.0001 {place}"] for place in range(4)}) == 3
 
 
 def test_models_that_end_their_process_are_told_in_a_line(own_file):

@@ -98,7 +98,7 @@ def test_each_hyperparameter_is_part_of_the_identity():
         "l2": 0.1, "rotation": 3.0, "translation": 0.3, "zoom": 0.3, "horizontal_flip": True,
         "early_stopping_patience": 9, "restore_best_weights": False, "plateau_patience": 9, "plateau_factor": 0.3,
         "minimum_learning_rate": 0.1, "precision": "auto", "random_erasing": 0.1, "mixup": 0.1, "label_smoothing": 0.1,
-        "minimum_delta": 0.1,
+        "minimum_delta": 0.1, "activation": "elu",
     }  # fmt: skip
     settings = configure("own_v1").hyperparameters
     assert set(changed) == {field.name for field in dataclasses.fields(settings)}
@@ -168,8 +168,8 @@ def test_the_row_of_every_study_that_is_accepted_can_be_stored(settings, label):
 UNREAD = [
     ("lenet5", {"momentum": 0.5}, "only optimizer='sgd' reads it"),
     ("brownlee", {"optimizer": "adam", "momentum": 0.5}, "only optimizer='sgd' reads it"),
-    ("lenet5", {"dropout_rate": 0.5}, "that architecture has no dropout layer"),
-    ("efficientnet_small", {"dropout_rate": 0.5}, "that architecture has no dropout layer"),
+    ("lenet5", {"dropout_rate": 0.5}, "no layer of it reads that"),
+    ("efficientnet_small", {"dropout_rate": 0.5}, "no layer of it reads that"),
     ("lenet5", {"plateau_factor": 0.1}, "only with a plateau_patience"),
     ("own_v3", {"plateau_patience": None, "minimum_learning_rate": 1e-5}, "only with a plateau_patience"),
     ("brownlee", {"minimum_delta": 0.01}, "only with an early_stopping_patience or restore_best_weights"),

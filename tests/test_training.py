@@ -176,7 +176,7 @@ def refused_architecture():
     """An architecture that the engine refuses: its noise and its penalty are Keras' own."""
 
     @architecture(Hyperparameters(batch_size=32, epochs=2, learning_rate=0.01, horizontal_flip=True))
-    def penalised(images, layers, _):
+    def penalised(images, layers):
         x = layers.GaussianNoise(0.2)(layers.AveragePooling2D(4)(images))
         return layers.ActivityRegularization(l2=0.1)(layers.Dense(8)(layers.Flatten()(x)))
 

@@ -1,18 +1,21 @@
 """The architectures that can be compared: one decorated function each, from a tensor of images to one of class scores.
 
 To add one, write a function and decorate it with the settings it is trained with by default; its name is the name that
-studies use. Importing this module does not import Keras (a study can be listed without it); `build_model` does.
+studies use. Behind images and layers its parameters are the hyperparameters that it reads, none of the others; the
+default of `activation` is its own. Importing this module does not import Keras (a study can be listed without it);
+`build_model` does.
 """
 
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fmnist import UserError
 from fmnist.data import CLASS_NAMES, DATASET
 from fmnist.declare.checks import member
-from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.declare.hyperparameters import ACTIVATIONS, Hyperparameters
 
 if TYPE_CHECKING:
     import keras
@@ -21,7 +24,9 @@ OUTPUT_NAME = "probabilities"  # of the output layer
 
 Layers = Any  # the module keras.layers
 Tensor = Any
-Body = Callable[[Tensor, Layers, Hyperparameters], Tensor]
+Body = Callable[..., Tensor]  # of images, layers and the hyperparameters that it reads
+
+OF_A_MODEL = ("dropout_rate", "activation")  # hyperparameters that only the layers of a model can read
 
 
 @dataclass(frozen=True)
@@ -32,27 +37,41 @@ class Architecture:
     body: Body
     defaults: Hyperparameters
 
-    @property
-    def reads_hyperparameters(self) -> bool:
-        """Whether its layers depend on settings: a last parameter that begins with an underscore says that none do."""
-        return not list(inspect.signature(self.body).parameters)[-1].startswith("_")
+    @cached_property
+    def hyperparameters(self) -> dict[str, Any]:
+        """What its layers depend on; of `activation` its own, which "default" stands for."""
+        parameters = list(inspect.signature(self.body).parameters.values())[2:]
+        return {item.name: None if item.default is item.empty else item.default for item in parameters}
 
     def reads(self, hyperparameter: str) -> bool:
         """Whether a hyperparameter can have an effect in it: those of the training do in all."""
-        return hyperparameter != "dropout_rate" or self.reads_hyperparameters
+        return hyperparameter not in OF_A_MODEL or hyperparameter in self.hyperparameters
+
+    def read_from(self, settings: Hyperparameters) -> dict[str, Any]:
+        """Values that its layers depend on: equal ones build equal models."""
+        values = {name: getattr(settings, name) for name in self.hyperparameters}
+        return {name: self.hyperparameters[name] if value == "default" else value for name, value in values.items()}
 
 
 ARCHITECTURES: dict[str, Architecture] = {}
 
 
 def architecture(defaults: Hyperparameters) -> Callable[[Body], Body]:
-    """Register the decorated function under its name; UserError for a second one of the same name."""
+    """Register the decorated function under its name.
+
+    UserError for a second one of the same name, and for a parameter that is no hyperparameter.
+    """
 
     def register(body: Body) -> Body:
         name = body.__name__
         if name in ARCHITECTURES:
             raise UserError(f"architecture {name!r} is defined twice: give the second one another name")
-        ARCHITECTURES[name] = Architecture(name, body, defaults)
+        found, known = Architecture(name, body, defaults), Hyperparameters.__dataclass_fields__
+        for place, (parameter, default) in enumerate(found.hyperparameters.items(), 3):
+            member(f"architecture {name!r}: parameter {place}", parameter, known)
+            if parameter == "activation":
+                member(f"architecture {name!r}: default of activation", default, ACTIVATIONS[1:])
+        ARCHITECTURES[name] = found
         return body
 
     return register
@@ -79,7 +98,7 @@ def build_model(name: str, hyperparameters: Hyperparameters | None = None) -> "k
     found = find_architecture(name)
     settings = hyperparameters or found.defaults
     images = keras.Input(DATASET.image_shape, name="images")
-    features = found.body(images, keras.layers, settings)
+    features = found.body(images, keras.layers, **found.read_from(settings))
     # probabilities stay float32 under mixed precision, where the softmax of a half-precision sum would lose digits
     output = keras.layers.Dense(len(CLASS_NAMES), activation="softmax", dtype="float32", name=OUTPUT_NAME)
     return keras.Model(images, output(features), name=name)
@@ -101,75 +120,75 @@ def structure_of(name: str, hyperparameters: Hyperparameters) -> str:
 
 
 @architecture(Hyperparameters(batch_size=32, epochs=20, early_stopping_patience=5, restore_best_weights=True))
-def lenet5(images: Tensor, layers: Layers, _: Hyperparameters) -> Tensor:
+def lenet5(images: Tensor, layers: Layers, activation: str = "tanh") -> Tensor:
     """LeNet-5 (LeCun et al. 1998) with tanh; `same` padding in the first convolution keeps its 400 features."""
-    x = layers.Conv2D(6, 5, padding="same", activation="tanh")(images)
+    x = layers.Conv2D(6, 5, padding="same", activation=activation)(images)
     x = layers.MaxPooling2D(2)(x)
-    x = layers.Conv2D(16, 5, activation="tanh")(x)
+    x = layers.Conv2D(16, 5, activation=activation)(x)
     x = layers.MaxPooling2D(2)(x)
     x = layers.Flatten()(x)
-    x = layers.Dense(120, activation="tanh")(x)
-    return layers.Dense(84, activation="tanh")(x)
+    x = layers.Dense(120, activation=activation)(x)
+    return layers.Dense(84, activation=activation)(x)
 
 
 @architecture(Hyperparameters(optimizer="sgd", learning_rate=0.01, momentum=0.9, batch_size=32, epochs=10))
-def brownlee(images: Tensor, layers: Layers, _: Hyperparameters) -> Tensor:
+def brownlee(images: Tensor, layers: Layers, activation: str = "relu") -> Tensor:
     """The tutorial CNN of Brownlee (2019): one convolution, here with average pooling as the report has it."""
-    x = layers.Conv2D(32, 3, activation="relu", kernel_initializer="he_uniform")(images)
+    x = layers.Conv2D(32, 3, activation=activation, kernel_initializer="he_uniform")(images)
     x = layers.AveragePooling2D(2)(x)
     x = layers.Flatten()(x)
-    return layers.Dense(100, activation="relu", kernel_initializer="he_uniform")(x)
+    return layers.Dense(100, activation=activation, kernel_initializer="he_uniform")(x)
 
 
-def _own_cnn(images: Tensor, layers: Layers, hyperparameters: Hyperparameters) -> Tensor:
-    x = layers.Conv2D(32, 3, activation="relu", kernel_initializer="he_uniform")(images)
+def _own_cnn(images: Tensor, layers: Layers, dropout_rate: float, activation: str) -> Tensor:
+    x = layers.Conv2D(32, 3, activation=activation, kernel_initializer="he_uniform")(images)
     x = layers.MaxPooling2D(2)(x)
-    x = layers.Conv2D(64, 3, activation="relu")(x)
+    x = layers.Conv2D(64, 3, activation=activation)(x)
     x = layers.MaxPooling2D(2)(x)
     x = layers.Flatten()(x)
-    x = layers.Dropout(hyperparameters.dropout_rate)(x)
-    return layers.Dense(128, activation="relu")(x)
+    x = layers.Dropout(dropout_rate)(x)
+    return layers.Dense(128, activation=activation)(x)
 
 
 _OWN_CNN = Hyperparameters(batch_size=128, epochs=20, early_stopping_patience=5, restore_best_weights=True)
 
 
 @architecture(replace(_OWN_CNN, dropout_rate=0.5))
-def own_v1(images: Tensor, layers: Layers, hyperparameters: Hyperparameters) -> Tensor:
+def own_v1(images: Tensor, layers: Layers, dropout_rate: float, activation: str = "relu") -> Tensor:
     """The report's own CNN: two convolutions with max pooling, dropout 0.5 before the hidden layer."""
-    return _own_cnn(images, layers, hyperparameters)
+    return _own_cnn(images, layers, dropout_rate, activation)
 
 
 @architecture(replace(_OWN_CNN, dropout_rate=0.25, learning_rate=1e-4))
-def own_v2(images: Tensor, layers: Layers, hyperparameters: Hyperparameters) -> Tensor:
+def own_v2(images: Tensor, layers: Layers, dropout_rate: float, activation: str = "relu") -> Tensor:
     """own_v1 with half the dropout rate and a tenth of the learning rate."""
-    return _own_cnn(images, layers, hyperparameters)
+    return _own_cnn(images, layers, dropout_rate, activation)
 
 
 @architecture(replace(_OWN_CNN, dropout_rate=0.4, plateau_patience=2))
-def own_v3(images: Tensor, layers: Layers, hyperparameters: Hyperparameters) -> Tensor:
+def own_v3(images: Tensor, layers: Layers, dropout_rate: float, activation: str = "relu") -> Tensor:
     """own_v1 with batch normalisation after each hidden layer, he_uniform throughout, dropout 0.4."""
-    x = layers.Conv2D(32, 3, activation="relu", kernel_initializer="he_uniform")(images)
+    x = layers.Conv2D(32, 3, activation=activation, kernel_initializer="he_uniform")(images)
     x = layers.BatchNormalization()(x)
     x = layers.MaxPooling2D(2)(x)
-    x = layers.Conv2D(64, 3, activation="relu", kernel_initializer="he_uniform")(x)
+    x = layers.Conv2D(64, 3, activation=activation, kernel_initializer="he_uniform")(x)
     x = layers.BatchNormalization()(x)
     x = layers.MaxPooling2D(2)(x)
     x = layers.Flatten()(x)
-    x = layers.Dropout(hyperparameters.dropout_rate)(x)
-    x = layers.Dense(128, activation="relu", kernel_initializer="he_uniform")(x)
+    x = layers.Dropout(dropout_rate)(x)
+    x = layers.Dense(128, activation=activation, kernel_initializer="he_uniform")(x)
     return layers.BatchNormalization()(x)
 
 
-def _normalised_swish(x: Tensor, layers: Layers) -> Tensor:
-    return layers.Activation("swish")(layers.BatchNormalization()(x))
+def _normalised(x: Tensor, layers: Layers, activation: str) -> Tensor:
+    return layers.Activation(activation)(layers.BatchNormalization()(x))
 
 
-def _separable_block(x: Tensor, layers: Layers, filters: int, strides: int) -> Tensor:
+def _separable_block(x: Tensor, layers: Layers, filters: int, strides: int, activation: str) -> Tensor:
     x = layers.DepthwiseConv2D(3, strides=strides, padding="same", use_bias=False)(x)
-    x = _normalised_swish(x, layers)
+    x = _normalised(x, layers, activation)
     x = layers.Conv2D(filters, 1, use_bias=False)(x)
-    return _normalised_swish(x, layers)
+    return _normalised(x, layers, activation)
 
 
 @architecture(
@@ -185,11 +204,11 @@ def _separable_block(x: Tensor, layers: Layers, filters: int, strides: int) -> T
         plateau_factor=0.5,
     )
 )
-def efficientnet_small(images: Tensor, layers: Layers, _: Hyperparameters) -> Tensor:
+def efficientnet_small(images: Tensor, layers: Layers, activation: str = "swish") -> Tensor:
     """The report's EfficientNet-style net: separable convolutions with batch normalisation and swish."""
     x = layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False)(images)
-    x = _normalised_swish(x, layers)
+    x = _normalised(x, layers, activation)
     for filters, strides in ((64, 1), (128, 2), (256, 2), (256, 1), (512, 1)):
-        x = _separable_block(x, layers, filters, strides)
+        x = _separable_block(x, layers, filters, strides, activation)
     x = layers.GlobalAveragePooling2D()(x)
-    return layers.Dense(128, activation="swish")(x)
+    return layers.Dense(128, activation=activation)(x)

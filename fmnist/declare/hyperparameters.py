@@ -8,6 +8,8 @@ from typing import Any
 from fmnist.declare.checks import flag, member, number, whole
 
 OPTIMIZERS = ("adam", "sgd")
+# of Keras' functions, those that a hidden layer may have
+ACTIVATIONS = ("default", "relu", "leaky_relu", "elu", "selu", "gelu", "swish", "mish", "softplus", "tanh", "sigmoid")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
 
 
@@ -45,6 +47,7 @@ class Hyperparameters:
     mixup: float = _within(0.0, "[0, 1000]")  # a of Beta(a, a), the share of an image that is blended with another
     label_smoothing: float = _within(0.0, "[0, 1)")  # share of a training label that all classes get in equal parts
     minimum_delta: float = _within(0.0, "[0, infinity)")  # a validation loss is better if it is lower by more than this
+    activation: str = _within("default", ACTIVATIONS)  # of every hidden layer; default: the architecture's own
 
     def __post_init__(self) -> None:
         for item in fields(self):

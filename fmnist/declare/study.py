@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from fmnist import UserError
-from fmnist.declare.architectures import Architecture, find_architecture
+from fmnist.declare.architectures import OF_A_MODEL, Architecture, find_architecture
 from fmnist.declare.checks import flag, member, number, text, whole
 from fmnist.declare.hyperparameters import Hyperparameters
 from fmnist.declare.identity import Seeds, id_of_configuration, id_of_run, seeds_of_repeat
@@ -55,14 +55,17 @@ def checked_name(kind: str, name: Any) -> str:
 def configure(architecture: str, *, label: str | None = None, **changes: Any) -> Configuration:
     """Take an architecture with its default hyperparameters, changed where `changes` says so.
 
-    UserError names an unknown architecture, an unknown hyperparameter, a value outside its range, and a change that
-    nothing would read: it would give the same run another identity.
+    The activation that is the architecture's own is the default one. UserError names an unknown architecture, an
+    unknown hyperparameter, a value outside its range, and a change that nothing would read: it would give the same run
+    another identity.
     """
     found = find_architecture(architecture)
     if unknown := sorted(set(changes) - set(Hyperparameters.__dataclass_fields__)):
         known = ", ".join(Hyperparameters.__dataclass_fields__)
         raise UserError(f"hyperparameter: got {', '.join(unknown)}, expected one of {known}")
     settings = replace(found.defaults, **changes)
+    if settings.activation == found.hyperparameters.get("activation"):
+        settings = replace(settings, activation="default")
     for name, why in _unread(found, settings).items():
         if name in changes and getattr(settings, name) != getattr(found.defaults, name):
             raise UserError(f"{name}: got {changes[name]!r} for {architecture}, but {why}: leave it out")
@@ -75,8 +78,9 @@ def _unread(found: Architecture, settings: Hyperparameters) -> dict[str, str]:
     unread = {}
     if settings.optimizer != "sgd":
         unread["momentum"] = "only optimizer='sgd' reads it"
-    if not found.reads_hyperparameters:
-        unread["dropout_rate"] = "that architecture has no dropout layer"
+    for name in OF_A_MODEL:
+        if not found.reads(name):
+            unread[name] = "no layer of it reads that"
     if settings.plateau_patience is None:
         unread |= dict.fromkeys(("plateau_factor", "minimum_learning_rate"), "it is read only with a plateau_patience")
     if settings.early_stopping_patience is None and not settings.restore_best_weights:

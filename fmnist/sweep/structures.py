@@ -2,13 +2,11 @@
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import replace
 
-from fmnist import UserError
 from fmnist.declare import Configuration, find_architecture, structure_of
 from fmnist.studies import define_architecture
 
@@ -17,7 +15,7 @@ from fmnist.studies import define_architecture
 def structures_of(configurations: Sequence[Configuration]) -> Iterator[Future[dict[str, str]]]:
     """Begin to compute the fingerprint of each configuration's model; gives a future of label -> fingerprint.
 
-    Its result raises UserError for a dropout rate that no layer reads, OSError where the process did not live.
+    Its result raises UserError for a layer that no fingerprint can tell, OSError where the process did not live.
     """
     context = multiprocessing.get_context("spawn")
     try:
@@ -38,17 +36,18 @@ def _prepare() -> None:
 
 
 def fingerprints(configurations: Sequence[Configuration]) -> dict[str, str]:
-    """Compute the fingerprint of each configuration's model in this process, by label."""
-    return {configuration.label: _fingerprint(configuration) for configuration in configurations}
+    """Compute the fingerprint of each configuration's model in this process, by label.
+
+    A model is built once for all configurations that differ only in what its layers do not depend on.
+    """
+    known: dict[Hashable, str] = {}
+    return {item.label: _fingerprint(item, known) for item in configurations}
 
 
-def _fingerprint(configuration: Configuration) -> str:
+def _fingerprint(configuration: Configuration, known: dict[Hashable, str]) -> str:
     define_architecture(configuration)
     name, settings = configuration.architecture, configuration.hyperparameters
-    fingerprint = structure_of(name, settings)
-    own = find_architecture(name).defaults.dropout_rate
-    if settings.dropout_rate != own and fingerprint == structure_of(name, replace(settings, dropout_rate=own)):
-        raise UserError(
-            f"dropout_rate: got {settings.dropout_rate} for {configuration.label!r}, but no layer of {name} reads it"
-        )
-    return fingerprint
+    key = (name, settings.precision, *find_architecture(name).read_from(settings).items())
+    if key not in known:
+        known[key] = structure_of(name, settings)
+    return known[key]

@@ -22,7 +22,9 @@ Tensor = Any
 Layer = Any
 
 # an activation that never falls may be taken after the maximum instead of before: on a quarter of the elements
-_RISING = (keras.activations.relu, keras.activations.tanh, keras.activations.sigmoid)
+_RISING = tuple(
+    keras.activations.get(name) for name in ("relu", "leaky_relu", "elu", "selu", "softplus", "tanh", "sigmoid")
+)
 _FAST_DTYPES = ("float32", "bfloat16")
 # by the function and not by its name, which a function of one's own may bear too
 _FUSED_ACTIVATIONS = tuple((keras.activations.get(name), name) for name in fast.ACTIVATIONS)

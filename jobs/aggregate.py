@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 def main() -> int:
     """Parse the command line, build the report, print the results; 2 if the user has to change something."""
     arguments = parse()
+    if arguments.check:
+        return check(arguments.results)
     print_now(f"Report on {', '.join(arguments.study) or 'all studies'}")
     from fmnist import UserError
     from fmnist.report import build_report, print_results, update_sections
@@ -32,6 +34,22 @@ def main() -> int:
     return 0
 
 
+def check(results: str) -> int:
+    """Say what is wrong in a store; 0 if nothing is, 1 if something is, 2 if it cannot be read."""
+    from fmnist import UserError
+    from fmnist.store import Store, check_store
+
+    try:
+        count, problems = check_store(Store(results))
+    except (UserError, OSError) as error:
+        print(f"aggregate: {error}", file=sys.stderr)
+        return 2
+    for problem in problems:
+        print(problem)
+    print(f"{count} rows in {results}: {f'{len(problems)} things are wrong' if problems else 'nothing is wrong'}")
+    return 1 if problems else 0
+
+
 def print_now(message: str) -> None:
     """Print at once, also into a log."""
     print(message, flush=True)
@@ -48,6 +66,7 @@ def parse() -> argparse.Namespace:
         help="report on these studies, in this order (default: on all, that with the latest run first)")  # fmt: skip
     add("--out", type=Path, default=Path("report"), metavar="DIR", help="where it goes (default: %(default)s)")
     add("--data", type=Path, metavar="DIR", help="folder of Fashion-MNIST (default: looked for as a run does)")
+    add("--check", action="store_true", help="verify every row and manifest instead, and name what is wrong")
     add("--pages", type=Path, nargs="+", default=[], metavar="FILE",
         help="also put the results into these Markdown files, where they have the lines <!-- results --> and"
         " <!-- end of results -->, or the like with `results at a glance`")  # fmt: skip

@@ -115,6 +115,13 @@ class Store:
                         yield chosen.select(names)
                 return
 
+    def all_rows(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Read some columns of every row there is, of each run and placement all, in tables as `batches`."""
+        for files in self._listings():
+            with suppress(FileNotFoundError):
+                yield from self._row_files.tables(files, schema_of(columns))
+                return
+
     def present(self) -> set[tuple[str, str, str]]:
         """List what is there: (run_id, placement, status) of each row. A file read once is not read again."""
         return {(*key.run, key.status) for key in self.keys()}

@@ -422,7 +422,23 @@ def test_mixup_and_label_smoothing_are_trained_on_as_by_keras(kind):
         np.testing.assert_allclose(mine.numpy(), other.numpy(), rtol=1e-4, atol=1e-5)
 
 
-def test_where_they_are_off_random_changes_and_soft_targets_leave_nothing_in_the_graph():
+@pytest.mark.parametrize("kind", [Engine, KerasEngine])
+def test_a_schedule_is_trained_by_as_by_keras(kind):
+    case = Case(build=CASES["constraints"].build, settings=replace(SETTINGS, schedule="cosine", epochs=2))
+    pixels, labels = images_and_labels(44)  # six steps an epoch, the last one smaller
+    engine = kind(built(case), case.settings, seeds_of_repeat(0), {"train": (pixels, labels)})
+    twin = built(case)
+    rate = keras.optimizers.schedules.CosineDecay(0.05, 12)
+    twin.compile(keras.optimizers.SGD(rate, momentum=0.9), loss="sparse_categorical_crossentropy")
+    images = pixels[..., None].astype(np.float32) / 255
+    for epoch in range(2):
+        engine.train_epoch(np.arange(44, dtype=np.int32), 6 * epoch, 0.05)
+        twin.fit(images, labels.astype(np.int32), batch_size=8, shuffle=False, verbose=0)
+    for mine, other in zip(engine.model.variables, twin.variables, strict=True):
+        np.testing.assert_allclose(mine.numpy(), other.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_where_they_are_off_random_changes_soft_targets_and_schedules_leave_nothing_in_the_graph():
     pixels, labels = images_and_labels(32)
 
     def operations(**changes):
@@ -431,6 +447,6 @@ def test_where_they_are_off_random_changes_and_soft_targets_leave_nothing_in_the
         functions = engine._epoch.get_concrete_function().graph.as_graph_def().library.function
         return {node.op for function in functions for node in function.node_def}
 
-    added = {"StatelessRandomUniformV2", "SelectV2", "OneHot", "SoftmaxCrossEntropyWithLogits", "Roll"}
+    added = {"StatelessRandomUniformV2", "SelectV2", "OneHot", "SoftmaxCrossEntropyWithLogits", "Roll", "Cos"}
     assert added & operations() == set()
-    assert added <= operations(random_erasing=0.5, mixup=0.2, label_smoothing=0.1)
+    assert added <= operations(random_erasing=0.5, mixup=0.2, label_smoothing=0.1, schedule="cosine")

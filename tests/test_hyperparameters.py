@@ -45,6 +45,7 @@ from fmnist.declare.hyperparameters import Hyperparameters
         ("mixup", -0.1, r"\[0, 1000\]"),
         ("minimum_delta", -0.1, r"\[0, infinity\)"),
         ("activation", "softmax", "one of default, relu"),
+        ("schedule", "linear", "one of constant, cosine, one_cycle"),
         ("label_smoothing", 1.0, r"\[0, 1\)"),
     ],
 )

@@ -98,7 +98,7 @@ def test_each_hyperparameter_is_part_of_the_identity():
         "l2": 0.1, "rotation": 3.0, "translation": 0.3, "zoom": 0.3, "horizontal_flip": True,
         "early_stopping_patience": 9, "restore_best_weights": False, "plateau_patience": 9, "plateau_factor": 0.3,
         "minimum_learning_rate": 0.1, "precision": "auto", "random_erasing": 0.1, "mixup": 0.1, "label_smoothing": 0.1,
-        "minimum_delta": 0.1, "activation": "elu",
+        "minimum_delta": 0.1, "activation": "elu", "schedule": "cosine",
     }  # fmt: skip
     settings = configure("own_v1").hyperparameters
     assert set(changed) == {field.name for field in dataclasses.fields(settings)}
@@ -194,6 +194,13 @@ def test_a_change_that_is_read_or_is_none_is_taken():
         ("lenet5", {"plateau_patience": 2, "plateau_factor": 0.1, "minimum_learning_rate": 1e-5}),
     ):
         assert configure(name, **changes).architecture == name
+
+
+def test_a_schedule_and_a_plateau_are_not_taken_together():
+    with pytest.raises(UserError, match=r"schedule: got 'cosine' for own_v3 beside plateau_patience=2, .*: give plat"):
+        configure("own_v3", schedule="cosine")
+    assert configure("own_v3", schedule="cosine", plateau_patience=None).hyperparameters.plateau_factor == 0.5
+    assert configure("own_v1", schedule="one_cycle").hyperparameters.early_stopping_patience == 5
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from fmnist.train.checkpoint import Checkpoint, UnusableCheckpointError
 from fmnist.train.devices import prepare_process
 from fmnist.train.loop import Engine
 from fmnist.train.run import train_run
-from fmnist.train.schedule import TrainingState
+from fmnist.train.schedule import TrainingState, scheduled
 
 # before any test of any file starts TensorFlow, which would settle its threads
 prepare_process(1, 0.0)
@@ -115,19 +115,21 @@ def test_each_seed_changes_the_run(undisturbed, data, axis):
     assert changed["history"][0]["train_loss"] != undisturbed[0]["history"][0]["train_loss"]
 
 
-ALL_CHANCE = {"random_erasing": 0.5, "mixup": 0.2, "label_smoothing": 0.1, "translation": 0.1}
+ALL_CHANGES = {"random_erasing": 0.5, "mixup": 0.2, "label_smoothing": 0.1, "translation": 0.1, "schedule": "one_cycle"}
 
 
-def test_a_run_with_every_random_change_resumes_as_if_undisturbed(data):
-    spec = make_spec("own_v1", epochs=2, **ALL_CHANCE)
+def test_a_run_with_every_random_change_and_a_schedule_resumes_as_if_undisturbed(data):
+    spec = make_spec("own_v1", epochs=2, **ALL_CHANGES)
     checkpoints = []
     row = train_run(spec, data, on_epoch=lambda _, make_checkpoint: checkpoints.append(make_checkpoint()))
+    falling = 0.5 + 0.5 * np.cos(np.pi * (0.5 - 0.3) / 0.7)
+    assert [entry["learning_rate"] for entry in row["history"]] == pytest.approx([1e-3 / 25, 1e-3 * falling], rel=1e-5)
     assert without_clocks(train_run(spec, data, checkpoint=checkpoints[0])) == without_clocks(row)
 
 
-@pytest.mark.parametrize("change", ALL_CHANCE)
-def test_each_random_change_changes_the_run(data, change):
-    plain, changed = make_spec("brownlee", epochs=1), make_spec("brownlee", epochs=1, **{change: ALL_CHANCE[change]})
+@pytest.mark.parametrize("change", ALL_CHANGES)
+def test_each_of_them_changes_the_run(data, change):
+    plain, changed = make_spec("brownlee", epochs=1), make_spec("brownlee", epochs=1, **{change: ALL_CHANGES[change]})
     first = [train_run(spec, data)["history"][0]["train_loss"] for spec in (plain, changed)]
     assert first[0] != first[1]
 
@@ -258,6 +260,19 @@ def test_schedule_and_stopping_equal_the_callbacks_of_keras(minimum_delta):
     for _ in range(20):
         losses = (generator.random(40) + np.linspace(1, 0.3, 40)).tolist()
         assert run_schedule(losses, settings) == run_keras(losses, settings)
+
+
+@pytest.mark.parametrize(("name", "warm_up"), [("cosine", 0), ("one_cycle", 30)])
+def test_rates_of_a_schedule_are_those_of_keras(name, warm_up):
+    options = {"warmup_target": 0.02, "warmup_steps": warm_up} if warm_up else {}
+    first = 0.02 / 25 if warm_up else 0.02
+    theirs = keras.optimizers.schedules.CosineDecay(first, 100 - warm_up, **options)
+    steps = np.arange(100)
+    rates = scheduled(0.02, name, steps, 100).numpy()
+    np.testing.assert_allclose(rates, [float(theirs(step)) for step in steps], rtol=1e-4, atol=1e-8)
+    assert 0 < rates[-1] < 2e-5
+    assert rates.argmax() == warm_up
+    assert scheduled(0.02, "constant", 99, 100) == 0.02
 
 
 def run_schedule(losses, settings):

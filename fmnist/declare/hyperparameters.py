@@ -8,6 +8,7 @@ from typing import Any
 from fmnist.declare.checks import flag, member, number, whole
 
 OPTIMIZERS = ("adam", "sgd")
+SCHEDULES = ("constant", "cosine", "one_cycle")
 # of Keras' functions, those that a hidden layer may have
 ACTIVATIONS = ("default", "relu", "leaky_relu", "elu", "selu", "gelu", "swish", "mish", "softplus", "tanh", "sigmoid")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
@@ -48,6 +49,7 @@ class Hyperparameters:
     label_smoothing: float = _within(0.0, "[0, 1)")  # share of a training label that all classes get in equal parts
     minimum_delta: float = _within(0.0, "[0, infinity)")  # a validation loss is better if it is lower by more than this
     activation: str = _within("default", ACTIVATIONS)  # of every hidden layer; default: the architecture's own
+    schedule: str = _within("constant", SCHEDULES)  # how the rate changes from step to step over all epochs
 
     def __post_init__(self) -> None:
         for item in fields(self):

@@ -56,8 +56,8 @@ def configure(architecture: str, *, label: str | None = None, **changes: Any) ->
     """Take an architecture with its default hyperparameters, changed where `changes` says so.
 
     The activation that is the architecture's own is the default one. UserError names an unknown architecture, an
-    unknown hyperparameter, a value outside its range, and a change that nothing would read: it would give the same run
-    another identity.
+    unknown hyperparameter, a value outside its range, a schedule beside a plateau's patience, and a change that nothing
+    would read: it would give the same run another identity.
     """
     found = find_architecture(architecture)
     if unknown := sorted(set(changes) - set(Hyperparameters.__dataclass_fields__)):
@@ -69,6 +69,11 @@ def configure(architecture: str, *, label: str | None = None, **changes: Any) ->
     for name, why in _unread(found, settings).items():
         if name in changes and getattr(settings, name) != getattr(found.defaults, name):
             raise UserError(f"{name}: got {changes[name]!r} for {architecture}, but {why}: leave it out")
+    if settings.schedule != "constant" and settings.plateau_patience is not None:
+        raise UserError(
+            f"schedule: got {settings.schedule!r} for {architecture} beside plateau_patience="
+            f"{settings.plateau_patience}, but only one of them can decide the rate: give plateau_patience=None"
+        )
     label = architecture if label is None else label
     return Configuration(architecture=architecture, hyperparameters=settings, label=label)
 

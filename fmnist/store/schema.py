@@ -16,7 +16,7 @@ EPOCH = pa.struct(
         ("train_loss", pa.float64()),
         ("validation_accuracy", pa.float64()),
         ("validation_loss", pa.float64()),
-        ("learning_rate", pa.float64()),  # the rate the epoch was trained with
+        ("learning_rate", pa.float64()),  # the rate the epoch was trained with; by a schedule, of its first step
         ("seconds", pa.float64()),  # wall time of the epoch's training steps
     ]
 )

@@ -3,6 +3,7 @@
 The batch loop is a `tf.while_loop` inside one traced function, so that Python is not asked between two steps.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from fmnist.train.augmentation import augment, blend
 from fmnist.train.kernels import forward, unsupported, used_side
 from fmnist.train.measurement import graphics_cards
 from fmnist.train.optimizers import LossScale, Optimizer
+from fmnist.train.schedule import scheduled
 
 Tensor = Any
 ByteArray = npt.NDArray[np.uint8]
@@ -67,6 +69,7 @@ class Engine:
         self.sets = {name: (tf.constant(images), tf.constant(labels)) for name, (images, labels) in sets.items()}
         self.epoch_images = epoch_images or len(sets["train"][1])
         self.batch_size = min(hyperparameters.batch_size, self.epoch_images)
+        self.steps = hyperparameters.epochs * math.ceil(self.epoch_images / self.batch_size)
         self.side = self._side()
         self.weights = [variable.value for variable in model.trainable_variables]
         self.constrained = [variable for variable in model.trainable_variables if variable.constraint is not None]
@@ -137,13 +140,17 @@ class Engine:
     def train_epoch(self, order: npt.NDArray[np.int32], first_step: int, learning_rate: float) -> tuple[float, float]:
         """Train on the images of `order`, at most `epoch_images`; return mean accuracy and cross-entropy of the steps.
 
-        `first_step` is the number of steps trained before. What l2 and regularizers add is trained on and left out.
-        With mixup and label smoothing the cross-entropy is that of the targets trained on; under mixup an image counts
-        as correct if it is classified as the image with the larger share. A cross-entropy that is not finite ends the
-        epoch at once and is returned.
+        `first_step` is the number of steps trained before, `learning_rate` the highest of the schedule. What l2 and
+        regularizers add is trained on and left out. With mixup and label smoothing the cross-entropy is that of the
+        targets trained on; under mixup an image counts as correct if it is classified as the image with the larger
+        share. A cross-entropy that is not finite ends the epoch at once and is returned.
         """
         correct, loss, seen = self._epoch(order, first_step, learning_rate)
         return float(correct) / float(seen), float(loss) / float(seen)
+
+    def rate_at(self, step: Any, learning_rate: Any) -> Any:
+        """Rate of a step of the whole training, of which `learning_rate` is the highest, by the schedule asked for."""
+        return scheduled(learning_rate, self.hyperparameters.schedule, step, self.steps)
 
     def evaluate(self, name: str, indices: npt.NDArray[np.int64]) -> Scores:
         """Score the images at `indices` of a set against their labels, without dropout and augmentation."""
@@ -167,7 +174,8 @@ class Engine:
         def one_step(index: Tensor, *sums: Tensor, size: int | None = batch) -> tuple[Tensor, ...]:
             chosen = order[index * batch : (index + 1) * batch]
             chosen.set_shape([size])
-            results = self._step(*self._batch(chosen, first_step + index), first_step + index, learning_rate)
+            step = first_step + index
+            results = self._step(*self._batch(chosen, step), step, self.rate_at(step, learning_rate))
             return index + 1, *(total + result for total, result in zip(sums, results, strict=True))
 
         zero = tf.constant(0.0)

@@ -169,7 +169,7 @@ class _Run:
         return entry | {
             "validation_accuracy": validation.accuracy if validation else math.nan,
             "validation_loss": validation.loss if validation else math.nan,
-            "learning_rate": self.state.learning_rate,
+            "learning_rate": float(self.engine.rate_at(done * steps, self.state.learning_rate)),
             "seconds": self.clocks.seconds["train"] - before,
         }
 

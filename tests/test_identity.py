@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from fmnist.data.dataset import draw_split
 from fmnist.declare.hyperparameters import Hyperparameters
@@ -18,7 +19,7 @@ from fmnist.declare.study import Study, configure
 from fmnist.store.store import Store
 from fmnist.studies import find_study
 from fmnist.sweep.structures import fingerprints
-from fmnist.train.augmentation import random_matrices
+from fmnist.train.augmentation import random_matrices, random_rectangles, random_share
 from fmnist.train.run import order_of_epoch
 
 SIX_IDS = {  # configuration_id and run_id of repeat 0, on Fashion-MNIST
@@ -88,3 +89,10 @@ def test_the_augmentation_never_changes():
     matrices = random_matrices(8, (28, 28), settings, (1549343339, 8)).numpy()
     # to 0.01; none of these numbers is near the edge of a rounding, where another CPU's last digit would matter
     assert sha256(np.round(matrices.astype("f8") * 100), "<i8") == "7beb85e2c5bc03b8"
+
+
+def test_erasures_and_blends_never_change():
+    rectangles = random_rectangles(tf.constant(8), (28, 28), (1549343339, 8)).numpy()
+    assert sha256(rectangles, "u1") == "7cfae1b3026175bb"
+    shares = [float(random_share(0.2, (1549343339, step))) for step in range(6)]
+    assert shares == pytest.approx([0.0026, 0.8082, 1.0, 0.1775, 0.0298, 0.0], abs=1e-4)

@@ -131,8 +131,10 @@ def random_share(alpha: float, seed: Tensor) -> Tensor:
     Gamma(alpha + 1) times a uniform to the power of 1 / alpha.
     """
     uniforms = tf.math.log1p(-_uniform([2], seed, _POWERS))
-    gammas = tf.math.log(tf.random.stateless_gamma([2], _stream(seed, _GAMMAS), alpha + 1.0))
-    return tf.sigmoid(gammas[0] - gammas[1] + (uniforms[0] - uniforms[1]) / alpha)
+    # by philox, which tf.random.stateless_gamma may give up for another generator on another device
+    gammas = tf.raw_ops.StatelessRandomGammaV2(shape=[2], seed=_stream(seed, _GAMMAS), alpha=alpha + 1.0)
+    logarithms = tf.math.log(gammas)
+    return tf.sigmoid(logarithms[0] - logarithms[1] + (uniforms[0] - uniforms[1]) / alpha)
 
 
 def _uniform(shape: Any, seed: Tensor, stream: int) -> Tensor:

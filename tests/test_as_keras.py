@@ -191,7 +191,9 @@ def every_place_of(*names):
 
     def chain(x, layers):
         for name in names:
-            x = layers.Conv2D(4, 3, padding="same", activation=name)(x)
+            # far enough from 0 that gelu, swish and mish fall somewhere
+            wide = keras.initializers.RandomNormal(stddev=0.5)
+            x = layers.Conv2D(4, 3, padding="same", activation=name, kernel_initializer=wide)(x)
             x = layers.MaxPooling2D(2, strides=1)(x)
             x = layers.Conv2D(4, 1, activation=name)(x)
             x = layers.BatchNormalization()(x)

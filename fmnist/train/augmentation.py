@@ -12,11 +12,10 @@ from fmnist.declare import Hyperparameters
 
 Tensor = Any
 
-
 # added to the seed, so that each draw has random numbers of its own; a warp draws with the seed as it is
 _CHOSEN, _RECTANGLES, _NOISE, _POWERS, _GAMMAS = range(1, 6)
 
-# Zhong et al. 2020, table 1; the ratio of height to width is between the second and its inverse
+# Zhong et al. 2020; the ratio of height to width is between the second and its inverse
 ERASED_AREAS = (0.02, 0.4)
 LEAST_ERASED_ASPECT = 0.3
 
@@ -90,8 +89,9 @@ def erase(images: Tensor, probability: float, seed: Tensor) -> Tensor:
 def random_rectangles(count: Tensor, size: tuple[int, int], seed: Tensor) -> Tensor:
     """Draw `count` rectangles of an image as masks, bool (count, height, width).
 
-    The area is uniform within ERASED_AREAS, the logarithm of height by width uniform within what the least aspect
-    allows and the image holds, the place uniform among those within the image; sides are rounded to whole pixels.
+    The area is uniform within ERASED_AREAS, the logarithm of height by width uniform (as in torchvision; the paper's
+    ratio would make more of them steep than flat) within what the least aspect allows and the image holds, the place
+    uniform among those within the image; sides are rounded to whole pixels.
     """
     height, width = size
     drawn = _uniform([4, count], seed, _RECTANGLES)

@@ -82,10 +82,8 @@ def find_architecture(name: str) -> Architecture:
     return ARCHITECTURES[member("architecture", name, ARCHITECTURES)]
 
 
-def build_model(
-    name: str, hyperparameters: Hyperparameters | None = None, class_count: int = len(CLASS_NAMES)
-) -> "keras.Model":
-    """Build the plain Keras model: input float (batch, side, side, channels) in [0, 1], output (batch, class_count).
+def build_model(name: str, hyperparameters: Hyperparameters | None = None) -> "keras.Model":
+    """Build the plain Keras model: input float (batch, side, side, channels) in [0, 1], output (batch, classes).
 
     The weights are drawn from Keras' global seed: call `keras.utils.set_random_seed` first. A user's own settings of
     Keras (~/.keras/keras.json, KERAS_MAX_EPOCHS and the like) are put back to Keras' defaults: no row would tell them.
@@ -102,7 +100,7 @@ def build_model(
     images = keras.Input(DATASET.image_shape, name="images")
     features = found.body(images, keras.layers, **found.read_from(settings))
     # probabilities stay float32 under mixed precision, where the softmax of a half-precision sum would lose digits
-    output = keras.layers.Dense(class_count, activation="softmax", dtype="float32", name=OUTPUT_NAME)
+    output = keras.layers.Dense(len(CLASS_NAMES), activation="softmax", dtype="float32", name=OUTPUT_NAME)
     return keras.Model(images, output(features), name=name)
 
 

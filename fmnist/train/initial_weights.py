@@ -26,7 +26,6 @@ Array = npt.NDArray[Any]
 
 SUFFIXES = (".weights.h5", ".keras")
 _IN_KERAS_FILE = "model.weights.h5"
-_MOST_NAMED = 6  # arrays of a kind that an error lists
 
 
 def load_initial_weights(model: "keras.Model", sha256: str) -> None:
@@ -115,18 +114,17 @@ def _datasets(file: Any) -> dict[str, Any]:
 def _fitting(problem: str, given: Mapping[str, Array], wanted: Mapping[str, Any]) -> dict[str, Array]:
     """Choose the arrays of the wanted shapes; UserError tells which are there, which are not, and which differ."""
     arrays = {path: _grey(given[path], place.shape) for path, place in wanted.items() if path in given}
-    differing = {path: array for path, array in arrays.items() if array.shape != wanted[path].shape}
-    missing = [path for path in wanted if path not in given]
-    if not wanted or (not differing and not missing):
+    differing = {path for path, array in arrays.items() if array.shape != wanted[path].shape}
+    missing = wanted.keys() - given.keys()
+    if not differing and not missing:
         return arrays
-    shapes = [f"{_short(path)} {given[path].shape} for {wanted[path].shape}" for path in differing]
     told = {
-        "of another shape": shapes,
-        "not in the file": [f"{_short(path)} {wanted[path].shape}" for path in missing],
-        "matched": [_short(path) for path in arrays if path not in differing],
-        "not used": [_short(path) for path in given if path not in wanted],
+        "of another shape": [f"{_layer(p)} ({given[p].shape} for {wanted[p].shape})" for p in wanted if p in differing],
+        "not in the file": [_layer(path) for path in wanted if path in missing],
+        "matched": [_layer(path) for path in wanted if path not in differing | missing],
+        "not used": [_layer(path) for path in given if path not in wanted],
     }
-    listed = "; ".join(f"{name}: {_listed(paths)}" for name, paths in told.items() if paths)
+    listed = "; ".join(f"{name}: {', '.join(dict.fromkeys(layers))}" for name, layers in told.items() if layers)
     raise UserError(f"initial_weights: {problem}. {listed}")
 
 
@@ -136,11 +134,6 @@ def _grey(array: Array, shape: tuple[int, ...]) -> Array:
     return array.sum(axis=2, keepdims=True) if is_for_colours else array
 
 
-def _short(path: str) -> str:
-    """Name an array by its layer and number: 'layers/conv2d/vars/0' is 'conv2d/0'."""
-    return path.replace("layers/", "").replace("vars/", "")
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+def _layer(path: str) -> str:
+    """Name the layer that an array belongs to: that of 'layers/conv2d_1/vars/0' is conv2d_1."""
+    return path.removeprefix("layers/").partition("/vars/")[0].replace("/layers/", "/")

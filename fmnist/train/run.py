@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from fmnist.data import CLASS_NAMES, DATASET, Dataset, draw_fewer, draw_split
+from fmnist.data import DATASET, Dataset, draw_fewer, draw_split
 from fmnist.declare import Hyperparameters, RunSpec, build_model
 from fmnist.store import SCHEMA
 from fmnist.studies import define_architecture
@@ -23,7 +23,7 @@ from fmnist.train.initial_weights import load_initial_weights
 from fmnist.train.kernels import unsupported
 from fmnist.train.loop import Engine, KerasEngine, Scores
 from fmnist.train.schedule import TrainingState
-from fmnist.train.transfer import SOURCE_CLASSES, epochs_of_pretraining, freeze, hand_on, source_indices
+from fmnist.train.transfer import epochs_of_pretraining, freeze, hand_on, source_indices
 
 Row = dict[str, Any]
 _CLOCKS = ("compile", "pretraining", "train", "evaluate")  # pretraining is a part of train
@@ -66,9 +66,7 @@ def train_run(
     return row
 
 
-def build_for(
-    architecture: str, settings: Hyperparameters, seed: int, class_count: int = len(CLASS_NAMES)
-) -> keras.Model:
+def build_for(architecture: str, settings: Hyperparameters, seed: int) -> keras.Model:
     """Build a model in the precision that the settings come to on this device, its weights drawn from `seed`.
 
     The weights before the output layer are those of the file that the settings name, if they do.
@@ -79,7 +77,7 @@ def build_for(
     keras.config.set_dtype_policy(policy)
     try:
         keras.utils.set_random_seed(seed)
-        model = build_model(architecture, settings, class_count)
+        model = build_model(architecture, settings)
     finally:
         keras.config.set_dtype_policy(before)
     if settings.initial_weights:
@@ -131,13 +129,12 @@ class _Run:
 
     def _begin_task(self, sets: Mapping[str, tuple[Any, Any]]) -> None:
         """Make the model and the engine of the task that the run is at."""
-        settings, indices, classes = self.settings, self.train_indices, len(CLASS_NAMES)
+        settings, indices = self.settings, self.train_indices
         if self._pretrains:
             settings, indices = replace(settings, epochs=settings.pretraining_epochs), self.source_indices
-            classes = SOURCE_CLASSES
         with self.clocks.timing("compile"):
             architecture, seed = self.spec.configuration.architecture, self.spec.seeds.initialisation
-            self.model = build_for(architecture, settings, seed, classes)
+            self.model = build_for(architecture, settings, seed)
             if not self._pretrains:
                 freeze(self.model, settings.frozen)
             trained_by = KerasEngine if unsupported(self.model) else Engine

@@ -20,7 +20,10 @@ def epochs_of_pretraining(settings: Hyperparameters) -> int:
 
 
 def source_indices(labels: npt.NDArray[np.uint8], indices: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Choose those of the images at `indices` that show one of the source task's classes."""
+    """Choose those of the images at `indices` that show one of the source task's classes.
+
+    The output layer has a place for every class in the source task too: it is not handed on.
+    """
     return np.asarray(indices[labels[indices] < SOURCE_CLASSES])
 
 

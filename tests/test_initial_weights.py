@@ -78,6 +78,7 @@ def test_a_file_of_an_application_for_colours_starts_a_net_of_grey_images(folder
             input_shape=(56, 56, 3), alpha=0.35, include_top=False, weights=None, pooling="avg"
         )
         digest = kept(theirs, folder, "imagenet.weights.h5")
+        assert fingerprints([configure("mobilenet", initial_weights=digest)])
         model = build_for("mobilenet", Hyperparameters(initial_weights=digest), 0)
     finally:
         del ARCHITECTURES["mobilenet"]

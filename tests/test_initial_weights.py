@@ -66,7 +66,7 @@ def test_a_file_of_an_application_for_colours_starts_a_net_of_grey_images(folder
     """The form that weights of ImageNet have: see docs/transfer.md."""
 
     @architecture(Hyperparameters(epochs=1))
-    def mobilenet(images, layers, _):
+    def mobilenet(images, layers):
         x = layers.UpSampling2D(2, interpolation="bilinear")(images)
         x = layers.Rescaling(2.0, offset=-1.0)(x)
         application = keras.applications.MobileNetV2

@@ -37,11 +37,11 @@ def small_architectures():
         return layers.Dense(12, activation="relu")(layers.Dropout(0.3)(x))
 
     @architecture(Hyperparameters(batch_size=32, learning_rate=0.01, restore_best_weights=True))
-    def small(images, layers, _):
+    def small(images, layers):
         return body(images, layers)
 
     @architecture(ARCHITECTURES["small"].defaults)
-    def penalised(images, layers, _):
+    def penalised(images, layers):
         return layers.ActivityRegularization(l2=0.01)(body(layers.GaussianNoise(0.1)(images), layers))
 
     yield

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from fmnist.data import CLASS_NAMES
 from fmnist.declare import Hyperparameters
 
-SOURCE_CLASSES = len(CLASS_NAMES) // 2  # half_classes: the first ones, on Fashion-MNIST T-shirt/top to Coat
+SOURCE_CLASSES = len(CLASS_NAMES) // 2  # half_classes: those with the lowest labels
 
 Variables = list[Any]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import keras
@@ -13,9 +15,10 @@ import numpy as np
 import pytest
 
 from fmnist import UserError
-from fmnist.declare.architectures import ARCHITECTURES, architecture, build_model
+from fmnist.declare.architectures import ARCHITECTURES, build_model
 from fmnist.declare.hyperparameters import Hyperparameters
 from fmnist.declare.study import Study, configure
+from fmnist.studies import find_study
 from fmnist.sweep.structures import fingerprints
 from fmnist.train import load_initial_weights
 from fmnist.train.run import build_for, train_run
@@ -24,6 +27,9 @@ from tests.tiny_data import tiny_dataset
 
 # Keras asks its own variables for a copy in a way that numpy has given up
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "transfer.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture
@@ -62,32 +68,48 @@ def test_the_layers_before_the_output_start_from_the_file(folder, name):
         np.testing.assert_array_equal(ours, first)
 
 
+STARTED = """
+from fmnist.declare import Study, configure
+STUDY = Study(
+    name="started", question="?", configurations=(configure("mobilenet_v2", initial_weights="{}"),), repeats=1
+)
+"""
+
+
 def test_a_file_of_an_application_for_colours_starts_a_net_of_grey_images(folder):
-    """The form that weights of ImageNet have: see docs/transfer.md."""
-
-    @architecture(Hyperparameters(epochs=1))
-    def mobilenet(images, layers):
-        x = layers.UpSampling2D(2, interpolation="bilinear")(images)
-        x = layers.Rescaling(2.0, offset=-1.0)(x)
-        application = keras.applications.MobileNetV2
-        return application(input_tensor=x, alpha=0.35, include_top=False, weights=None, pooling="avg").output
-
+    """The form that weights of ImageNet have, and the architecture of docs/transfer.md, in a study's own file."""
+    keras.utils.set_random_seed(1)
+    theirs = keras.applications.MobileNetV2(
+        input_shape=(56, 56, 3), alpha=0.35, include_top=False, weights=None, pooling="avg"
+    )
+    digest = kept(theirs, folder, "imagenet.weights.h5")
+    (block,) = (block for block in BLOCKS if "def mobilenet_v2" in block)
+    (folder / "started.py").write_text(block + STARTED.format(digest))
+    (configuration,) = find_study(str(folder / "started.py")).configurations
     try:
-        keras.utils.set_random_seed(1)
-        theirs = keras.applications.MobileNetV2(
-            input_shape=(56, 56, 3), alpha=0.35, include_top=False, weights=None, pooling="avg"
-        )
-        digest = kept(theirs, folder, "imagenet.weights.h5")
-        assert fingerprints([configure("mobilenet", initial_weights=digest)])
-        model = build_for("mobilenet", Hyperparameters(initial_weights=digest), 0)
+        assert fingerprints([configuration])
+        model = build_for("mobilenet_v2", configuration.hyperparameters, 0)
     finally:
-        del ARCHITECTURES["mobilenet"]
+        del ARCHITECTURES["mobilenet_v2"]
     images = np.random.default_rng(0).random((2, 28, 28, 1), np.float32)
     ours = keras.Model(model.inputs[0], model.layers[-1].input)(images)
     larger = keras.layers.UpSampling2D(2, interpolation="bilinear")(images) * 2.0 - 1.0
     expected = theirs(keras.ops.repeat(larger, 3, axis=-1))
     assert float(keras.ops.std(expected)) > 0
     np.testing.assert_allclose(ours, expected, atol=1e-4)
+
+
+def test_the_script_for_mnist_makes_a_file_that_starts_a_net(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    images, labels = np.zeros((20, 28, 28), np.uint8), np.arange(20, dtype=np.uint8) % 10
+    np.savez("mnist.npz", x_train=images, y_train=labels)
+    (block,) = (block for block in BLOCKS if "mnist.npz" in block)
+    made = {}
+    exec(block, made)
+    model = build_model("own_v1")
+    load_initial_weights(model, sha256(folder / "mnist.weights.h5"))
+    for ours, theirs in zip(arrays(model)[:-2], arrays(made["model"])[:-2], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_only_arrays_are_read_the_description_of_the_model_is_not(folder):

@@ -202,10 +202,9 @@ class _Run:
 
     def _train_on(self, indices: Array, done: int) -> tuple[float, float]:
         """Train one epoch on the images at `indices`, after `done` others; return mean accuracy and cross-entropy."""
-        steps = math.ceil(len(indices) / self.settings.batch_size)
         order = order_of_epoch(indices, self.spec.seeds.order, done)
         with self.clocks.timing("train"):
-            return self.engine.train_epoch(order, done * steps, self.state.learning_rate)
+            return self.engine.train_epoch(order, done * self.engine.epoch_steps, self.state.learning_rate)
 
     def _one_epoch(self) -> dict[str, float]:
         done = len(self.state.history)
@@ -216,7 +215,7 @@ class _Run:
         return entry | {
             "validation_accuracy": validation.accuracy if validation else math.nan,
             "validation_loss": validation.loss if validation else math.nan,
-            "learning_rate": float(self.engine.rate_at(done * steps, self.state.learning_rate)),
+            "learning_rate": float(self.engine.rate_at(done * self.engine.epoch_steps, self.state.learning_rate)),
             "seconds": self.clocks.seconds["train"] - before,
         }
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import threading
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -73,6 +74,14 @@ def test_the_resources_for_computing_is_said_where_it_is_known(state):
     assert state.summary() == "1 run in 2 min, 2 at a time"
     state.finish(second, {**ROW, "resumed": True})
     assert state.summary() == "2 runs in 2 min, 2 at a time"
+
+
+def test_a_run_that_pretrains_says_so(state):
+    configuration = configure("lenet5", label="pretrained", pretraining="half_classes", pretraining_epochs=4)
+    run = replace(next(iter(state.left.values())), configuration=configuration)
+    state.start(run, 1)
+    state.pretraining_epoch(run, 3)
+    assert "[pretrained repeat 0: pretraining, epoch 3 of 4]" in shown(state, terminal=False)
 
 
 class CountingDurations(Durations):

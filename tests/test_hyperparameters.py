@@ -47,6 +47,12 @@ from fmnist.declare.hyperparameters import Hyperparameters
         ("activation", "softmax", "one of default, relu"),
         ("schedule", "linear", "one of constant, cosine, one_cycle"),
         ("label_smoothing", 1.0, r"\[0, 1\)"),
+        ("train_images", 0, "whole number of at least 1"),
+        ("pretraining", "mnist", "one of none, half_classes"),
+        ("pretraining_epochs", None, "whole number of at least 1"),
+        ("frozen", True, "one of none, half, all"),
+        ("initial_weights", "mobilenet.weights.h5", "the SHA-256 of a file, 64 digits"),
+        ("initial_weights", None, "the SHA-256 of a file"),
     ],
 )
 def test_value_outside_its_range_names_field_value_and_range(name, value, expected):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fmnist.data.dataset import draw_split
+from fmnist.data.dataset import draw_fewer, draw_split
 from fmnist.declare.hyperparameters import Hyperparameters
 from fmnist.declare.identity import Seeds, seeds_of_repeat
 from fmnist.declare.study import Study, configure
@@ -76,6 +76,12 @@ def test_the_split_never_changes():
     assert sha256(split.validation_indices, "<i8") == "8fd8599a229b369c"
     uneven = draw_split(np.arange(1000, dtype=np.uint8) % 7, 3, 100)  # classes draw for what is left over
     assert sha256(uneven.validation_indices, "<i8") == "c4e81462096f4f2f"
+
+
+def test_the_fewer_images_never_change():
+    labels = np.arange(60_000, dtype=np.uint8) % 10
+    few = draw_fewer(labels, draw_split(labels, 2099393141, 5000).train_indices, 2099393141, 1000)
+    assert sha256(few, "<i8") == "3afb032ce3c5dc4a"
 
 
 def test_the_order_of_the_images_never_changes():

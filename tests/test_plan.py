@@ -69,6 +69,16 @@ def test_durations_are_those_of_the_configuration_or_else_of_the_architecture():
     assert durations.devices == {"a CPU"}
 
 
+def test_epochs_of_few_images_tell_nothing_of_those_of_all():
+    few, other = trivial_runs(1)[0], trivial_runs(1, "is_slow", epochs=10)[0]
+    durations = Durations()
+    durations.learn({**row_of(few, 1.0), "train_images": 100})
+    assert durations.expected(few) == 1.0
+    assert durations.expected(other) is None
+    durations.learn({**row_of(few, 20.0), "train_images": None})
+    assert durations.expected(other) == pytest.approx(100.0)
+
+
 def test_unknown_runs_count_as_the_mean_of_the_known_ones():
     from fmnist.declare.study import Study, configure
 

@@ -7,6 +7,7 @@ import pytest
 from fmnist.compare.calibration import calibration_bins
 from fmnist.report.epochs import read_epochs, stages_of
 from fmnist.report.predictions import PredictionSums, sum_predictions
+from fmnist.report.study_data import target_times
 from fmnist.store.store import Store
 from tests.synthetic_rows import SIX, TEST_IMAGES, balanced_labels, rows_of
 
@@ -29,7 +30,8 @@ def store(tmp_path, monkeypatch, rows):
 
 def frame_of(rows):
     names = ["run_id", "placement", "configuration_id", "label", "repeat"]
-    return pd.DataFrame([{name: row[name] for name in names} for row in rows])
+    frame = pd.DataFrame([{name: row[name] for name in names} for row in rows])
+    return frame.assign(pretraining_seconds=np.nan)  # as of rows that were stored before there was any
 
 
 def test_sums_are_those_of_all_predictions_at_once(store, rows):
@@ -96,6 +98,16 @@ def test_epochs_of_all_runs_and_their_stages(store, rows):
     assert one["validation_loss"].tolist() == [epoch["validation_loss"] for epoch in history]
     stages = stages_of(one).set_index("stage")["epoch"]
     assert stages.to_dict() == {"first": 1, "middle": (len(history) + 1) // 2, "last": len(history)}
+
+
+def test_time_to_a_target_has_that_of_pretraining_in_it(store, rows):
+    chosen = frame_of(rows)
+    plain = target_times(read_epochs(store, chosen), 0.5)
+    chosen["pretraining_seconds"] = 3.0 * (chosen["label"] == "lenet5")
+    pretrained = target_times(read_epochs(store, chosen), 0.5)
+    assert np.isfinite(plain).all(axis=None)
+    for label, later in (pretrained - plain).items():
+        np.testing.assert_allclose(later, 3.0 if label == "lenet5" else 0.0)
 
 
 def test_epochs_of_no_rows_is_an_empty_frame(store, rows):

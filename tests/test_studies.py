@@ -90,6 +90,23 @@ def test_timing_is_fair():
     assert all(item.hyperparameters.early_stopping_patience is None for item in study.configurations)
 
 
+@pytest.mark.parametrize(
+    ("name", "frozen"), [("transfer", ["none", "half", "all"]), ("transfer_full", ["none", "half"])]
+)
+def test_transfer_differs_in_nothing_but_what_is_handed_on_and_held_fixed(name, frozen):
+    study = find_study(name)
+    assert study.repeats >= 10
+    neutral = {"pretraining": "none", "frozen": "none"}
+    (plain,) = {replace(item.hyperparameters, **neutral) for item in study.configurations}
+    assert study.configurations[0].hyperparameters == plain
+    every = [item.hyperparameters for item in study.configurations]
+    assert [item.frozen for item in every if item.pretraining == "half_classes"] == frozen
+
+
+def test_transfer_on_all_images_shares_its_runs_from_scratch_with_comparison():
+    assert find_study("transfer_full").configurations[0].hyperparameters == ARCHITECTURES["own_v1"].defaults
+
+
 def test_an_unknown_study_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"got 'quik', expected one of .*quick.*or the path of a \.py file"):
         find_study("quik")

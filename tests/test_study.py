@@ -99,6 +99,8 @@ def test_each_hyperparameter_is_part_of_the_identity():
         "early_stopping_patience": 9, "restore_best_weights": False, "plateau_patience": 9, "plateau_factor": 0.3,
         "minimum_learning_rate": 0.1, "precision": "auto", "random_erasing": 0.1, "mixup": 0.1, "label_smoothing": 0.1,
         "minimum_delta": 0.1, "activation": "elu", "schedule": "cosine",
+        "train_images": 100, "pretraining": "half_classes", "pretraining_epochs": 3, "frozen": "all",
+        "initial_weights": 64 * "0",
     }  # fmt: skip
     settings = configure("own_v1").hyperparameters
     assert set(changed) == {field.name for field in dataclasses.fields(settings)}
@@ -167,6 +169,8 @@ def test_the_row_of_every_study_that_is_accepted_can_be_stored(settings, label):
 
 UNREAD = [
     ("lenet5", {"momentum": 0.5}, "only optimizer='sgd' reads it"),
+    ("own_v1", {"pretraining_epochs": 3}, "it is read only with a pretraining"),
+    ("own_v1", {"train_images": 55_000}, "all 55000 training images are taken unless it says fewer"),
     ("brownlee", {"optimizer": "adam", "momentum": 0.5}, "only optimizer='sgd' reads it"),
     ("lenet5", {"dropout_rate": 0.5}, "no layer of it reads that"),
     ("efficientnet_small", {"dropout_rate": 0.5}, "no layer of it reads that"),

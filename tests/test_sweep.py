@@ -181,8 +181,11 @@ def test_two_sweeps_at_once_share_the_runs_and_lose_none(tmp_path):
 
 def test_the_engine_trains_through_the_sweep(tmp_path):
     data = tiny_dataset(240, 50)
-    study = Study(name="tiny", question="?", configurations=(configure("lenet5", epochs=2),), repeats=2)
-    runs = study.runs({"lenet5": "structure"}, data.fingerprint)
+    pretrained = configure("lenet5", label="pretrained", epochs=2, pretraining="half_classes", pretraining_epochs=1)
+    study = Study(
+        name="tiny", question="?", configurations=(configure("lenet5", epochs=2), pretrained), repeats=1
+    )  # fmt: skip
+    runs = study.runs({"lenet5": "structure", "pretrained": "structure"}, data.fingerprint)
     state = sweep_trivially(runs, tmp_path, data=data, engine="fmnist.train.run", save_models=True)
     assert (state.done, state.failed) == (2, 0)
     assert state.computing_seconds > 0

@@ -71,6 +71,8 @@ def test_a_final_result_shows_metrics_and_an_epoch_its_curves() -> None:
         "final/test_accuracy": 0.9,
     }
     assert shown_result({"training_iteration": 1, **EPOCHS[0], "pid": 7}) == {"training_iteration": 1, **EPOCHS[0]}
+    of_source_task = {"training_iteration": 1, "pretraining_epoch": 1, "pretraining_loss": 0.9}
+    assert shown_result(of_source_task) == {"training_iteration": 1}
 
 
 def test_nothing_asked_for_is_no_callback(results: str) -> None:

@@ -69,16 +69,30 @@ def draw_split(train_labels: ByteArray, seed: int, validation_count: int) -> Spl
     total = len(train_labels)
     if not 1 <= validation_count < total:
         raise UserError(f"validation_count: got {validation_count}, expected 1 to {total - 1} of {total} images")
-    generator = np.random.default_rng(seed)
-    classes, sizes = np.unique(train_labels, return_counts=True)
-    quotas = _share_out(validation_count, sizes, generator)
-    drawn = [
-        generator.choice(np.flatnonzero(train_labels == label), size=quota, replace=False)
-        for label, quota in zip(classes, quotas, strict=True)
-    ]
-    validation_indices = np.sort(np.concatenate(drawn)).astype(np.int64)
+    validation_indices = _stratified(train_labels, validation_count, np.random.default_rng(seed))
     train_indices = np.setdiff1d(np.arange(total, dtype=np.int64), validation_indices, assume_unique=True)
     return Split(train_indices=train_indices, validation_indices=validation_indices)
+
+
+def draw_fewer(train_labels: ByteArray, indices: IndexArray, seed: int, count: int) -> IndexArray:
+    """Draw `count` of the training images at `indices` at random, each class by its share; returns them sorted.
+
+    The same seed gives the same images on every machine. UserError if `count` is not between 1 and their number.
+    """
+    if not 1 <= count <= len(indices):
+        raise UserError(f"train_images: got {count}, expected 1 to {len(indices)}, the images that may be trained on")
+    return indices[_stratified(train_labels[indices], count, np.random.default_rng([seed, 1]))]
+
+
+def _stratified(labels: ByteArray, count: int, generator: np.random.Generator) -> IndexArray:
+    """Draw the places of `count` labels, sorted, each class by its share of them."""
+    classes, sizes = np.unique(labels, return_counts=True)
+    quotas = _share_out(count, sizes, generator)
+    drawn = [
+        generator.choice(np.flatnonzero(labels == label), size=quota, replace=False)
+        for label, quota in zip(classes, quotas, strict=True)
+    ]
+    return np.sort(np.concatenate(drawn)).astype(np.int64)
 
 
 def _share_out(count: int, sizes: IndexArray, generator: np.random.Generator) -> IndexArray:

@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -47,6 +48,15 @@ def member(name: str, value: Any, allowed: Iterable[str]) -> str:
     allowed = tuple(allowed)
     if not isinstance(value, str) or value not in allowed:
         raise UserError(f"{name}: got {value!r}, expected one of {', '.join(allowed)}")
+    return str(value)
+
+
+def sha256(name: str, value: Any) -> str:
+    """The SHA-256 of a file, as `sha256sum` prints it, or "" for no file."""
+    if not isinstance(value, str) or not re.fullmatch("|[0-9a-f]{64}", value):
+        raise UserError(
+            f"{name}: got {value!r:.200}, expected '' or the SHA-256 of a file, 64 digits as `sha256sum FILE` prints"
+        )
     return str(value)
 
 

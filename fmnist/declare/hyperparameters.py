@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from fmnist.declare.checks import flag, member, number, whole
+from fmnist.declare.checks import flag, member, number, sha256, whole
 
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("constant", "cosine", "one_cycle")
 # of Keras' functions, those that a hidden layer may have
 ACTIVATIONS = ("default", "relu", "leaky_relu", "elu", "selu", "gelu", "swish", "mish", "softplus", "tanh", "sigmoid")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
+PRETRAININGS = ("none", "half_classes")
+FROZEN = ("none", "half", "all")
+A_FILE = "SHA-256"  # what a text may be that names a file by its content
 
 
 def _within(default: Any, allowed: Any) -> Any:
-    """A field, and what it may be: an interval of a number, the least of a whole number, the words of a text."""
+    """A field, and what it may be: an interval of a number, the least of a whole number, a text's words or A_FILE."""
     return field(default=default, metadata={"allowed": allowed})
 
 
@@ -50,6 +53,11 @@ class Hyperparameters:
     minimum_delta: float = _within(0.0, "[0, infinity)")  # a validation loss is better if it is lower by more than this
     activation: str = _within("default", ACTIVATIONS)  # of every hidden layer; default: the architecture's own
     schedule: str = _within("constant", SCHEDULES)  # how the rate changes from step to step over all epochs
+    train_images: int | None = _within(None, 1)  # trained on, drawn anew each repeat, all classes alike; None: all
+    pretraining: str = _within("none", PRETRAININGS)  # half_classes: first learn the first half of the classes
+    pretraining_epochs: int = _within(5, 1)
+    frozen: str = _within("none", FROZEN)  # layers that are not trained, after pretraining: see `train.transfer`
+    initial_weights: str = _within("", A_FILE)  # the file that the layers before the output start from; "": drawn
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -71,7 +79,7 @@ def _checked(name: str, kind: str, value: Any, allowed: Any) -> Any:
     if kind == "bool":
         return flag(name, value)
     if kind == "str":
-        return member(name, value, allowed)
+        return sha256(name, value) if allowed == A_FILE else member(name, value, allowed)
     if kind == "float":
         return number(name, value, allowed)
     return None if value is None and kind == "int | None" else whole(name, value, allowed)

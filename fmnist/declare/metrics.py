@@ -61,8 +61,8 @@ METRICS: Mapping[str, Metric] = {
         ),
         _quality(
             "train_accuracy", "training accuracy",
-            f"Share of the {DATASET.train_count:,} training images, without augmentation and dropout, classified"
-            " correctly by the final weights.",
+            "Share of the images that the run trained on, without augmentation and dropout, classified correctly by the"
+            " final weights.",
         ),
         _quality(
             "test_loss", "test loss",
@@ -71,7 +71,8 @@ METRICS: Mapping[str, Metric] = {
         ),
         _cost(
             "train_seconds", "training time",
-            "Wall time of the training steps alone: no import, no compilation, no evaluation.",
+            "Wall time of the training steps alone, those of pretraining among them: no import, no compilation, no"
+            " evaluation.",
             **_SECONDS, margin=0.05, in_overview=True, figures=_BOTH,
         ),
         _cost(

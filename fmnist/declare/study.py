@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from fmnist import UserError
+from fmnist.data import DATASET
 from fmnist.declare.architectures import OF_A_MODEL, Architecture, find_architecture
 from fmnist.declare.checks import flag, member, number, text, whole
 from fmnist.declare.hyperparameters import Hyperparameters
@@ -90,6 +91,10 @@ def _unread(found: Architecture, settings: Hyperparameters) -> dict[str, str]:
         unread |= dict.fromkeys(("plateau_factor", "minimum_learning_rate"), "it is read only with a plateau_patience")
     if settings.early_stopping_patience is None and not settings.restore_best_weights:
         unread["minimum_delta"] = "it is read only with an early_stopping_patience or restore_best_weights"
+    if settings.pretraining == "none":
+        unread["pretraining_epochs"] = "it is read only with a pretraining"
+    if (settings.train_images or 0) >= DATASET.train_count:
+        unread["train_images"] = f"all {DATASET.train_count} training images are taken unless it says fewer"
     return unread
 
 

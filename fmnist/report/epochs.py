@@ -10,10 +10,11 @@ STAGES = ("first", "middle", "last")
 
 
 def read_epochs(store: Store, rows: pd.DataFrame) -> pd.DataFrame:
-    """Read the epochs of the given rows (columns run_id, placement, configuration_id, label, repeat) from the store.
+    """Read the epochs of the given rows from the store.
 
-    Returns the fields of schema.EPOCH and label, repeat and run (a number for each of the given rows). Runs without
-    history have no epochs.
+    Of the rows are needed run_id, placement, configuration_id, label, repeat and pretraining_seconds. Returns the
+    fields of schema.EPOCH and label, repeat, pretraining_seconds (0 where there was none) and run (a number for each of
+    the given rows). Runs without history have no epochs.
     """
     wanted = rows.reset_index(drop=True)
     number = pd.Series(wanted.index, index=pd.MultiIndex.from_frame(wanted[["run_id", "placement"]]))
@@ -22,6 +23,7 @@ def read_epochs(store: Store, rows: pd.DataFrame) -> pd.DataFrame:
     frame = pd.concat(parts, ignore_index=True) if parts else _flatten(schema_of(columns).empty_table(), number)
     frame["label"] = pd.Categorical(wanted["label"].to_numpy()[frame["run"]])
     frame["repeat"] = wanted["repeat"].to_numpy()[frame["run"]]
+    frame["pretraining_seconds"] = wanted["pretraining_seconds"].fillna(0.0).to_numpy()[frame["run"]]
     return frame.sort_values(["run", "epoch"], kind="stable").reset_index(drop=True)
 
 

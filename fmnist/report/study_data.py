@@ -204,14 +204,17 @@ def choose_compared(study: StudyRows) -> list[str]:
 
 
 def target_times(epochs: pd.DataFrame, target: float) -> pd.DataFrame:
-    """Give the seconds of training until each run first reaches the target: index repeat, one column a label."""
+    """Give the seconds of training until each run first reaches the target: index repeat, one column a label.
+
+    Those of pretraining count.
+    """
     if epochs.empty:
         return pd.DataFrame()
     runs = epochs.groupby("run", sort=True)
     offsets = np.concatenate([[0], runs.size().cumsum()])
     accuracy, seconds = (epochs[name].to_numpy() for name in ("validation_accuracy", "seconds"))
-    first = runs[["label", "repeat"]].first().astype({"label": str})
-    first["seconds"] = times_to_target(offsets, accuracy, seconds, target)
+    first = runs[["label", "repeat", "pretraining_seconds"]].first().astype({"label": str})
+    first["seconds"] = first["pretraining_seconds"] + times_to_target(offsets, accuracy, seconds, target)
     return pd.pivot_table(first, index="repeat", columns="label", values="seconds", aggfunc="first", dropna=False)
 
 

@@ -51,6 +51,7 @@ SCHEMA = pa.schema(
         pa.field("best_epoch", pa.int32()),  # epoch of the best validation loss (see minimum_delta), from 1
         pa.field("epochs_run", pa.int32()),
         pa.field("compile_seconds", pa.float64()),  # building the model, tracing and compiling its functions
+        pa.field("pretraining_seconds", pa.float64()),  # of train_seconds, the part before the run's own task
         pa.field("evaluate_seconds", pa.float64()),  # validation after each epoch and the final scores
         pa.field(
             "processor_seconds", pa.float64()

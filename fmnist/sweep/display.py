@@ -66,6 +66,11 @@ class SweepState:
         progress = f"epoch {epoch} of {run.configuration.hyperparameters.epochs}{accuracy}"
         self.running[run.run_id].progress = progress
 
+    def pretraining_epoch(self, run: RunSpec, epoch: int) -> None:
+        """A run has finished an epoch of its source task."""
+        progress = f"pretraining, epoch {epoch} of {run.configuration.hyperparameters.pretraining_epochs}"
+        self.running[run.run_id].progress = progress
+
     def finish(self, run: RunSpec, row: Mapping[str, Any]) -> None:
         """A run's row is in place."""
         self._leave(run)

@@ -59,9 +59,9 @@ class Durations:
     @classmethod
     def of(cls, store: Store, device_kind: str | None = None) -> Self:
         """Learn from the rows of a store: all, or those computed on a `CPU` or a `GPU`."""
-        columns = ["configuration_id", "architecture", "status", "total_seconds", "epochs_run", "device_model"]
+        columns = ["configuration_id", "architecture", "status", "total_seconds", "epochs_run", "train_images"]
         durations = cls()
-        for row in store.read([*columns, "device_kind"]).to_pylist():
+        for row in store.read([*columns, "device_kind", "device_model"]).to_pylist():
             if device_kind in (None, row["device_kind"]):
                 durations.learn(row)
         return durations
@@ -72,7 +72,7 @@ class Durations:
             self._by_configuration[row["configuration_id"]].append(row["total_seconds"])
             if row.get("device_model"):
                 self.devices.add(row["device_model"])
-            if row["epochs_run"]:
+            if row["epochs_run"] and row.get("train_images") is None:  # epochs of few images would mislead
                 self._epoch_by_architecture[row["architecture"]].append(row["total_seconds"] / row["epochs_run"])
 
     def expected(self, run: RunSpec) -> float | None:

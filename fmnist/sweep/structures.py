@@ -7,15 +7,17 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
-from fmnist.declare import Configuration, find_architecture, structure_of
+from fmnist.declare import Configuration, build_model, find_architecture, structure_of
 from fmnist.studies import define_architecture
+from fmnist.train import load_initial_weights
 
 
 @contextmanager
 def structures_of(configurations: Sequence[Configuration]) -> Iterator[Future[dict[str, str]]]:
     """Begin to compute the fingerprint of each configuration's model; gives a future of label -> fingerprint.
 
-    Its result raises UserError for a layer that no fingerprint can tell, OSError where the process did not live.
+    Its result raises UserError for a layer that no fingerprint can tell and for initial weights that do not fit,
+    OSError where the process did not live.
     """
     context = multiprocessing.get_context("spawn")
     try:
@@ -47,7 +49,9 @@ def fingerprints(configurations: Sequence[Configuration]) -> dict[str, str]:
 def _fingerprint(configuration: Configuration, known: dict[Hashable, str]) -> str:
     define_architecture(configuration)
     name, settings = configuration.architecture, configuration.hyperparameters
-    key = (name, settings.precision, *find_architecture(name).read_from(settings).items())
+    key = (name, settings.precision, settings.initial_weights, *find_architecture(name).read_from(settings).items())
     if key not in known:
+        if settings.initial_weights:
+            load_initial_weights(build_model(name, settings), settings.initial_weights)
         known[key] = structure_of(name, settings)
     return known[key]

@@ -146,6 +146,8 @@ class SweepCallback(_NotSaved, tune.Callback):
         attempt, result = info["trial"].config["attempt"], info["result"]
         if "waits" in result:
             self._state.start(attempt.run, attempt.number, WAITING if result["waits"] else "starting")
+        elif "pretraining_epoch" in result:
+            self._state.pretraining_epoch(attempt.run, result["pretraining_epoch"])
         elif "epoch" in result:
             self._state.epoch(attempt.run, result["epoch"], result["validation_accuracy"])
 

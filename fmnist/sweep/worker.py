@@ -47,7 +47,7 @@ class Worker(tune.Trainable):
             return {"waits": self._waits}
         message = self._fork_server.next_message()
         self._lock.look()
-        if "epoch" in message:
+        if not {"row", "failure"} & message.keys():
             return message
         self._lock.release()
         return {"done": True, **(self._write(message["row"]) if "row" in message else message)}

@@ -69,7 +69,8 @@ class Engine:
         self.sets = {name: (tf.constant(images), tf.constant(labels)) for name, (images, labels) in sets.items()}
         self.epoch_images = epoch_images or len(sets["train"][1])
         self.batch_size = min(hyperparameters.batch_size, self.epoch_images)
-        self.steps = hyperparameters.epochs * math.ceil(self.epoch_images / self.batch_size)
+        self.epoch_steps = math.ceil(self.epoch_images / self.batch_size)
+        self.steps = hyperparameters.epochs * self.epoch_steps
         self.side = self._side()
         self.weights = [variable.value for variable in model.trainable_variables]
         self.constrained = [variable for variable in model.trainable_variables if variable.constraint is not None]

@@ -4,25 +4,29 @@ import math
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import keras
 import numpy as np
 
-from fmnist.data import DATASET, Dataset, draw_split
+from fmnist.data import DATASET, Dataset, draw_fewer, draw_split
 from fmnist.declare import Hyperparameters, RunSpec, build_model
 from fmnist.store import SCHEMA
 from fmnist.studies import define_architecture
 from fmnist.train import measurement
 from fmnist.train.checkpoint import Array, Checkpoint, UnusableCheckpointError
 from fmnist.train.devices import choose_policy, prepare_process
+from fmnist.train.initial_weights import load_initial_weights
 from fmnist.train.kernels import unsupported
 from fmnist.train.loop import Engine, KerasEngine, Scores
 from fmnist.train.schedule import TrainingState
+from fmnist.train.transfer import epochs_of_pretraining, freeze, hand_on, source_indices
 
 Row = dict[str, Any]
+_CLOCKS = ("compile", "pretraining", "train", "evaluate")  # pretraining is a part of train
 OnEpoch = Callable[[dict[str, float], Callable[[], bytes]], None]
 
 
@@ -38,10 +42,11 @@ def train_run(
 ) -> Row:
     """Train one run in this process and return its row: every column of the schema, null where there is nothing.
 
-    `on_epoch(record, make_checkpoint)` is called after each epoch with its entry of the history and a function that
-    gives the run's checkpoint as bytes. The run resumes from `checkpoint`, or raises UnusableCheckpointError.
-    `on_end(row, model)` is called last, when all is measured. A loss that is not finite ends the run with status
-    `diverged`, a validation accuracy below that of `spec.pruned_below` with `pruned`; any other error is raised.
+    `on_epoch(record, make_checkpoint)` is called after each epoch with its entry of the history (one of pretraining:
+    with its number and loss) and a function that gives the run's checkpoint as bytes. The run resumes from
+    `checkpoint`, or raises UnusableCheckpointError. `on_end(row, model)` is called last, when all is measured. A loss
+    that is not finite ends the run with status `diverged`, a validation accuracy below that of `spec.pruned_below` with
+    `pruned`; any other error is raised.
     """
     prepare_process(threads, gpus)
     define_architecture(spec.configuration)
@@ -62,16 +67,22 @@ def train_run(
 
 
 def build_for(architecture: str, settings: Hyperparameters, seed: int) -> keras.Model:
-    """Build a model in the precision that the settings come to on this device, its weights drawn from `seed`."""
+    """Build a model in the precision that the settings come to on this device, its weights drawn from `seed`.
+
+    The weights before the output layer are those of the file that the settings name, if they do.
+    """
     is_chosen = settings.precision == "auto"
     policy = choose_policy(build_model(architecture, settings)) if is_chosen else settings.precision
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
         keras.utils.set_random_seed(seed)
-        return build_model(architecture, settings)
+        model = build_model(architecture, settings)
     finally:
         keras.config.set_dtype_policy(before)
+    if settings.initial_weights:
+        load_initial_weights(model, settings.initial_weights)
+    return model
 
 
 def order_of_epoch(indices: Array, seed: int, epoch: int) -> Array:
@@ -83,40 +94,54 @@ class _Run:
     """A run under way: model, engine, state of the training and clocks."""
 
     def __init__(self, spec: RunSpec, data: Dataset, checkpoint: Checkpoint | None) -> None:
+        if checkpoint and checkpoint.run_id != spec.run_id:
+            found, expected = checkpoint.run_id, spec.run_id
+            raise UnusableCheckpointError(f"checkpoint: got that of run {found}, expected that of {expected}")
         self.spec = spec
         self.settings = spec.configuration.hyperparameters
         self.data = data
         held_back, trained_on = DATASET.validation_count, DATASET.train_count
         validation_count = len(data.train_labels) * held_back // (held_back + trained_on)
-        self.split = draw_split(data.train_labels, spec.seeds.split, validation_count)
+        split = draw_split(data.train_labels, spec.seeds.split, validation_count)
+        self.validation_indices, self.train_indices = split.validation_indices, split.train_indices
+        self.source_indices = source_indices(data.train_labels, split.train_indices)
+        if self.settings.train_images is not None:
+            self.train_indices = draw_fewer(
+                data.train_labels, split.train_indices, spec.seeds.split, self.settings.train_images
+            )
         measurement.reset_device_peak()
         self.host_memory = measurement.HostMemory()
         self.clocks = measurement.Clocks(checkpoint.clocks if checkpoint else None)
         self.start = time.perf_counter() - self.clocks.seconds.get("total", 0.0)
         self.processor_start = time.process_time() - self.clocks.seconds.get("processor", 0.0)
-        with self.clocks.timing("compile"):
-            self.model = build_for(spec.configuration.architecture, self.settings, spec.seeds.initialisation)
-            trained_by = KerasEngine if unsupported(self.model) else Engine
-            self.engine = trained_by(
-                self.model,
-                self.settings,
-                spec.seeds,
-                {"train": (data.train_images, data.train_labels), "test": (data.test_images, data.test_labels)},
-                epoch_images=len(self.split.train_indices),
-            )
-            self.engine.compile()
-        self.state = TrainingState(learning_rate=self.settings.learning_rate)
+        self.state = checkpoint.state if checkpoint else TrainingState(learning_rate=self.settings.learning_rate)
         self.best_weights: list[Array] = []
         self.earlier_peak: int | None = None
+        test_set = (data.test_images, data.test_labels)
+        self._begin_task({"train": (data.train_images, data.train_labels), "test": test_set})
         if checkpoint:
             self._resume(checkpoint)
 
+    @property
+    def _pretrains(self) -> bool:
+        """Whether the run is at its source task."""
+        return self.state.pretrained_epochs < epochs_of_pretraining(self.settings)
+
+    def _begin_task(self, sets: Mapping[str, tuple[Any, Any]]) -> None:
+        """Make the model and the engine of the task that the run is at."""
+        settings, indices = self.settings, self.train_indices
+        if self._pretrains:
+            settings, indices = replace(settings, epochs=settings.pretraining_epochs), self.source_indices
+        with self.clocks.timing("compile"):
+            architecture, seed = self.spec.configuration.architecture, self.spec.seeds.initialisation
+            self.model = build_for(architecture, settings, seed)
+            if not self._pretrains:
+                freeze(self.model, settings.frozen)
+            trained_by = KerasEngine if unsupported(self.model) else Engine
+            self.engine = trained_by(self.model, settings, self.spec.seeds, sets, epoch_images=len(indices))
+            self.engine.compile()
+
     def _resume(self, checkpoint: Checkpoint) -> None:
-        if checkpoint.run_id != self.spec.run_id:
-            raise UnusableCheckpointError(
-                f"checkpoint: got that of run {checkpoint.run_id}, expected that of {self.spec.run_id}"
-            )
-        self.state = checkpoint.state
         self.best_weights = list(checkpoint.best_weights)
         self.earlier_peak = checkpoint.host_allocated_bytes
         try:
@@ -142,6 +167,9 @@ class _Run:
 
     def train(self, on_epoch: OnEpoch | None) -> str | None:
         """Train to the end; return None, or what is wrong with a loss that is not finite."""
+        while self._pretrains:
+            if problem := self._pretrain_epoch(on_epoch):
+                return problem
         while not self.state.finished:
             entry = self._one_epoch()
             for name in ("train_loss", "validation_loss"):
@@ -156,20 +184,38 @@ class _Run:
             variable.assign(value)
         return None
 
+    def _pretrain_epoch(self, on_epoch: OnEpoch | None) -> str | None:
+        """Train one epoch of the source task, and after the last one hand its body on; return what is wrong, if so."""
+        _, loss = self._train_on(self.source_indices, self.state.pretrained_epochs)
+        self.clocks.seconds["pretraining"] = self.clocks.seconds["train"]  # all of it so far
+        self.state.pretrained_epochs += 1
+        epoch = self.state.pretrained_epochs
+        if not math.isfinite(loss):
+            return f"the loss became {loss} in epoch {epoch} of pretraining"
+        if not self._pretrains:
+            source = self.model
+            self._begin_task(self.engine.sets)
+            hand_on(source, self.model)
+        if on_epoch is not None:
+            on_epoch({"pretraining_epoch": epoch, "pretraining_loss": loss}, self.make_checkpoint)
+        return None
+
+    def _train_on(self, indices: Array, done: int) -> tuple[float, float]:
+        """Train one epoch on the images at `indices`, after `done` others; return mean accuracy and cross-entropy."""
+        order = order_of_epoch(indices, self.spec.seeds.order, done)
+        with self.clocks.timing("train"):
+            return self.engine.train_epoch(order, done * self.engine.epoch_steps, self.state.learning_rate)
+
     def _one_epoch(self) -> dict[str, float]:
         done = len(self.state.history)
-        chosen = self.split.train_indices
-        steps = math.ceil(len(chosen) / self.settings.batch_size)
-        order = order_of_epoch(chosen, self.spec.seeds.order, done)
         before = self.clocks.seconds.get("train", 0.0)
-        with self.clocks.timing("train"):
-            accuracy, loss = self.engine.train_epoch(order, done * steps, self.state.learning_rate)
+        accuracy, loss = self._train_on(self.train_indices, done)
         entry: dict[str, float] = {"epoch": done + 1, "train_accuracy": accuracy, "train_loss": loss}
-        validation = self._scores("train", self.split.validation_indices) if math.isfinite(loss) else None
+        validation = self._scores("train", self.validation_indices) if math.isfinite(loss) else None
         return entry | {
             "validation_accuracy": validation.accuracy if validation else math.nan,
             "validation_loss": validation.loss if validation else math.nan,
-            "learning_rate": float(self.engine.rate_at(done * steps, self.state.learning_rate)),
+            "learning_rate": float(self.engine.rate_at(done * self.engine.epoch_steps, self.state.learning_rate)),
             "seconds": self.clocks.seconds["train"] - before,
         }
 
@@ -183,11 +229,11 @@ class _Run:
         The only place that looks at the test set.
         """
         if self.state.pruned or not self.spec.scores_test:
-            scores = self._scores("train", self.split.validation_indices)
+            scores = self._scores("train", self.validation_indices)
             return {"validation_accuracy": scores.accuracy, "validation_loss": scores.loss}
         indices = {
-            "train": self.split.train_indices,
-            "validation": self.split.validation_indices,
+            "train": self.train_indices,
+            "validation": self.validation_indices,
             "test": np.arange(len(self.data.test_labels)),  # last: its predictions are kept
         }
         row: Row = {}
@@ -210,7 +256,7 @@ class _Run:
             "best_epoch": self.state.best_epoch,
             "epochs_run": len(history),
             "history": history,
-            **{f"{name}_seconds": self.clocks.seconds.get(name, 0.0) for name in ("compile", "train", "evaluate")},
+            **{f"{name}_seconds": self.clocks.seconds.get(name, 0.0) for name in _CLOCKS},
             "epoch_seconds": statistics.median(entry["seconds"] for entry in history) if history else None,
             "total_seconds": time.perf_counter() - self.start,
             "processor_seconds": self._processor_seconds(),

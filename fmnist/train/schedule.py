@@ -37,6 +37,7 @@ class TrainingState:
     """History and schedule of one run. The rules are those of Keras' EarlyStopping and ReduceLROnPlateau."""
 
     learning_rate: float
+    pretrained_epochs: int = 0
     history: list[dict[str, float]] = field(default_factory=list)  # one EPOCH struct an epoch
     best_epoch: int | None = None  # from 1
     best_loss: float = math.inf

@@ -44,7 +44,23 @@ def _data_and_training(data: StudyData) -> str:
         f" {number(DATASET.test_count)} test images were scored once, after"
         " training. Repeat r used the same split, data order and seeds (initialisation, order, dropout, augmentation)"
         " for every configuration, so that repeats are blocks and runs pair."
+        f"{_transfer(study.rows)}"
     )
+
+
+def _transfer(rows: pd.DataFrame) -> str:
+    """Say what few images, a source task, a file of weights and frozen layers are, where a configuration has them."""
+    pretrained, started = rows["pretraining"] == "half_classes", rows["initial_weights"].fillna("") != ""
+    sentences = {
+        "With train_images, so many of them, drawn anew in each repeat and stratified, were trained on instead.": rows[
+            "train_images"
+        ].notna(),
+        "With pretraining, the layers before the output first learnt to tell the first half of the classes, on all"
+        " training images of these; the time that took counts as training.": pretrained,
+        "With initial_weights, those layers started from a file, named by its SHA-256.": started,
+        "Frozen layers were not trained on the ten classes.": rows["frozen"].isin(["half", "all"]),
+    }
+    return "".join(f" {sentence}" for sentence, holds in sentences.items() if holds.any())
 
 
 def measurement(data: StudyData) -> str:

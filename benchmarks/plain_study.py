@@ -20,9 +20,10 @@ import numpy as np
 from keras_loop import compile_model, compiled_model
 
 from fmnist.data.dataset import draw_split, load_data
-from fmnist.declare.architectures import ARCHITECTURES, find_architecture
+from fmnist.declare.architectures import find_architecture
 from fmnist.declare.hyperparameters import Hyperparameters
 from fmnist.declare.identity import seeds_of_repeat
+from fmnist.studies.comparison import ARCHITECTURES
 
 
 def main() -> None:

@@ -26,8 +26,9 @@ from rich.console import Console
 from rich.table import Table
 
 from fmnist.compare.intervals import Interval, Summary, summarize
-from fmnist.declare.architectures import ARCHITECTURES, find_architecture
+from fmnist.declare.architectures import find_architecture
 from fmnist.store.store import Store
+from fmnist.studies.comparison import ARCHITECTURES
 from fmnist.train.measurement import cpu_model, provenance
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -35,8 +35,9 @@ from rounds import (
     summarise,
 )
 
-from fmnist.declare.architectures import ARCHITECTURES, find_architecture
+from fmnist.declare.architectures import find_architecture
 from fmnist.declare.hyperparameters import PRECISIONS
+from fmnist.studies.comparison import ARCHITECTURES
 from fmnist.train.measurement import cpu_model, provenance
 
 EPOCH_IMAGES = 55_000  # of Fashion-MNIST's training images, without a run's validation images

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -34,10 +35,18 @@ PARAMETER_COUNTS = {
     "own_v2": 225_034,
     "own_v3": 225_930,
     "efficientnet_small": 321_418,
+    "residual_small": 273_754,
+    "wide_residual": 304_346,
 }
+# of the convolutions and dense layers, an image
+MULTIPLY_ADDS = {"residual_small": 8_608_640, "wide_residual": 9_403_904}
 
 _OWN = ["Conv2D", "MaxPooling2D", "Conv2D", "MaxPooling2D", "Flatten", "Dropout", "Dense", "Dense"]
 _BLOCK = ["DepthwiseConv2D", "BatchNormalization", "Activation", "Conv2D", "BatchNormalization", "Activation"]
+_NORMALISED = ["Conv2D", "BatchNormalization", "Activation"]
+_RESIDUAL = [*_NORMALISED, "Conv2D", "BatchNormalization", "Add", "Activation"]
+_WIDENING = [*_NORMALISED, *["Conv2D"] * 2, *["BatchNormalization"] * 2, "Add", "Activation"]
+_WIDE = ["BatchNormalization", "Activation", *_NORMALISED, "Dropout", "Conv2D", "Conv2D", "Add"]
 LAYER_KINDS = {
     "lenet5": ["Conv2D", "MaxPooling2D", "Conv2D", "MaxPooling2D", "Flatten", "Dense", "Dense", "Dense"],
     "brownlee": ["Conv2D", "AveragePooling2D", "Flatten", "Dense", "Dense"],
@@ -51,6 +60,15 @@ LAYER_KINDS = {
         *["Conv2D", "BatchNormalization", "Activation"],
         *_BLOCK * 5,
         *["GlobalAveragePooling2D", "Dense", "Dense"],
+    ],
+    "residual_small": [
+        *["Conv2D", "MaxPooling2D", "BatchNormalization", "Activation"],
+        *[*_RESIDUAL * 3, *_WIDENING, *_RESIDUAL * 2, *_WIDENING, *_RESIDUAL * 2],
+        *["GlobalAveragePooling2D", "Dense"],
+    ],
+    "wide_residual": [
+        *["Conv2D", "MaxPooling2D", *_WIDE * 3],
+        *["BatchNormalization", "Activation", "GlobalAveragePooling2D", "Dense"],
     ],
 }
 
@@ -115,9 +133,48 @@ def test_default_settings_are_the_reports():
     assert small.plateau_patience is not None
 
 
-def test_dropout_rate_reaches_the_layer():
-    model = build_model("own_v1", replace(ARCHITECTURES["own_v1"].defaults, dropout_rate=0.125))
-    assert [layer.rate for layer in model.layers if type(layer).__name__ == "Dropout"] == [0.125]
+def test_default_settings_of_the_residual_nets_are_the_papers():
+    for name, weight_decay in (("residual_small", 1e-4), ("wide_residual", 5e-4)):
+        found = ARCHITECTURES[name].defaults
+        assert (found.optimizer, found.learning_rate, found.momentum, found.batch_size) == ("sgd", 0.1, 0.9, 128)
+        assert 2 * found.l2 == weight_decay, "l2 weighs the square, weight decay its gradient"
+        assert (found.horizontal_flip, found.dropout_rate, found.schedule) == (True, 0, "one_cycle")
+
+
+def multiply_adds(model):
+    """Of an image: each number of a kernel is used once for every pixel of the output."""
+    kernels = [layer for layer in model.layers if hasattr(layer, "kernel")]
+    return sum(math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1]) for layer in kernels)
+
+
+@pytest.mark.parametrize("name", MULTIPLY_ADDS)
+def test_residual_nets_have_the_size_that_they_say(name):
+    model = build_model(name)
+    assert multiply_adds(model) == MULTIPLY_ADDS[name]
+    said = " ".join(ARCHITECTURES[name].body.__doc__.split())
+    assert f"{PARAMETER_COUNTS[name]:,} parameters" in said
+    assert f"{MULTIPLY_ADDS[name] / 1e6:.1f} million multiply-adds" in said
+    assert set(initializers(model)[:-1]) == {"HeNormal"}
+
+
+def test_shortcuts_are_the_block_s_own_input_but_where_it_widens():
+    def shortcuts(model):
+        sums = [layer for layer in model.layers if type(layer).__name__ == "Add"]
+        return [one._inbound_nodes[0].input_tensors[0]._keras_history.operation for one in sums]
+
+    kinds = [type(layer).__name__ for layer in shortcuts(build_model("residual_small"))]
+    own, widened = "Activation", "BatchNormalization"
+    assert kinds == [own, own, own, widened, own, own, widened, own, own]
+    convolutions = shortcuts(build_model("wide_residual"))
+    assert [(layer.kernel_size, layer.strides[0], layer.filters) for layer in convolutions] == [
+        ((1, 1), strides, filters) for strides, filters in ((1, 32), (2, 64), (2, 128))
+    ]
+
+
+@pytest.mark.parametrize(("name", "layers"), [("own_v1", 1), ("wide_residual", 3)])
+def test_dropout_rate_reaches_the_layers(name, layers):
+    model = build_model(name, replace(ARCHITECTURES[name].defaults, dropout_rate=0.125))
+    assert [layer.rate for layer in model.layers if type(layer).__name__ == "Dropout"] == [0.125] * layers
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -133,7 +190,7 @@ def test_the_activation_reaches_every_hidden_layer_and_the_own_one_is_the_defaul
 
 def test_reads_says_what_the_layers_depend_on():
     reading = [name for name in ARCHITECTURES if find_architecture(name).reads("dropout_rate")]
-    assert reading == ["own_v1", "own_v2", "own_v3"]
+    assert reading == ["own_v1", "own_v2", "own_v3", "wide_residual"]
     for name, found in ARCHITECTURES.items():
         assert found.reads("activation")
         assert found.reads("learning_rate"), "training reads it, whatever the layers"

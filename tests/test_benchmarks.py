@@ -15,6 +15,7 @@ import pytest
 from fmnist.compare.intervals import Interval
 from fmnist.declare.architectures import ARCHITECTURES, build_model
 from fmnist.studies import find_study
+from fmnist.studies.comparison import ARCHITECTURES as SIX
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
@@ -81,13 +82,13 @@ def twins(pytorch, name, kernel_scale=1):
     return model, twin, settings, as_tensor
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", SIX)
 def test_pytorch_models_have_the_parameters_of_the_keras_models(pytorch, name):
     twin = pytorch.build_pytorch_model(name, ARCHITECTURES[name].defaults)
     assert pytorch.parameter_count(twin) == PARAMETERS[name] == build_model(name).count_params()
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", SIX)
 def test_pytorch_models_compute_what_the_keras_models_compute(pytorch, name):
     # larger kernels: as they are drawn, the many layers of efficientnet_small give nearly the same for every image
     model, twin, _, as_tensor = twins(pytorch, name, kernel_scale=2)
@@ -99,7 +100,7 @@ def test_pytorch_models_compute_what_the_keras_models_compute(pytorch, name):
     np.testing.assert_allclose(got, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", SIX)
 def test_pytorch_trains_as_keras_does(pytorch, name):
     from keras_loop import compile_model
 
@@ -119,7 +120,7 @@ def test_pytorch_trains_as_keras_does(pytorch, name):
         assert loss.item() == pytest.approx(float(expected), rel=2e-3)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", SIX)
 def test_pytorch_kernels_begin_in_the_range_of_the_keras_kernels(pytorch, name):
     settings = ARCHITECTURES[name].defaults
     pytorch.torch.manual_seed(0)

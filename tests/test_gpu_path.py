@@ -15,6 +15,7 @@ from fmnist.train.loop import Engine
 from fmnist.train.run import build_for
 
 BATCH, IMAGES = 4, 11  # two full batches and one of three
+NAMES = set(ARCHITECTURES) - {"residual_small"}  # XLA takes a minute for its 21 convolutions; the wide one branches too
 
 
 def three_steps(architecture, precision, **changes):
@@ -42,7 +43,7 @@ def step_is_compiled(engine):
 
 @pytest.mark.parametrize(
     ("architecture", "precision"),
-    [*((name, "float32") for name in ARCHITECTURES), ("own_v3", "mixed_bfloat16"), ("own_v1", "mixed_float16")],
+    [*((name, "float32") for name in sorted(NAMES)), ("own_v3", "mixed_bfloat16"), ("own_v1", "mixed_float16")],
 )
 def test_steps_compiled_by_xla_are_those_of_the_cpu(architecture, precision, request):
     augmented = {"rotation": 10.0, "translation": 0.1, "horizontal_flip": True, "optimizer": "sgd"}

@@ -28,6 +28,8 @@ def test_fingerprints_never_change():
         "own_v2": "b6fdf4abee1e8aba",
         "own_v3": "3bb3dcdd5caa7505",
         "efficientnet_small": "4115afcb85156be4",
+        "residual_small": "2c1a75077fc07a68",
+        "wide_residual": "0ee6109b085b7340",
     }
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from fmnist import UserError
 from fmnist.declare.architectures import ARCHITECTURES, find_architecture
+from fmnist.declare.hyperparameters import Hyperparameters
 from fmnist.declare.metrics import METRICS
 from fmnist.declare.study import Configuration
 from fmnist.studies import find_study, study_names
@@ -79,6 +80,22 @@ def test_batch_size_decides_on_validation_and_shares_runs_with_comparison():
     default = ARCHITECTURES["efficientnet_small"].defaults
     assert {item.architecture for item in study.configurations} == {"efficientnet_small"}
     assert [item.hyperparameters for item in study.configurations] == [replace(default, batch_size=128), default]
+
+
+def test_larger_trains_all_alike_but_for_what_is_each_architectures_own():
+    study = find_study("larger")
+    assert study.repeats >= 10
+    own = ("optimizer", "learning_rate", "momentum", "batch_size", "l2", "dropout_rate", "plateau_factor")
+    neutral = {name: getattr(Hyperparameters(), name) for name in own}
+    assert {replace(item.hyperparameters, **neutral) for item in study.configurations} == {
+        Hyperparameters(epochs=5, schedule="one_cycle", horizontal_flip=True)
+    }
+    for item in study.configurations:
+        defaults = ARCHITECTURES[item.architecture].defaults
+        assert [getattr(item.hyperparameters, name) for name in own] == [getattr(defaults, name) for name in own]
+    assert [item.label for item in study.configurations] == [
+        *["own_v3", "efficientnet_small", "residual_small", "wide_residual"]
+    ]
 
 
 def test_timing_is_fair():

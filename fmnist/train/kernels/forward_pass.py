@@ -28,6 +28,9 @@ _RISING = tuple(
 _FAST_DTYPES = ("float32", "bfloat16")
 # by the function and not by its name, which a function of one's own may bear too
 _FUSED_ACTIVATIONS = tuple((keras.activations.get(name), name) for name in fast.ACTIVATIONS)
+# kinds of layers, each of one tensor, that are taken together where one feeds the next and nothing else
+_NEIGHBOURS = (keras.layers.InputLayer, keras.layers.Conv2D, keras.layers.MaxPooling2D, keras.layers.AveragePooling2D,
+               keras.layers.BatchNormalization, keras.layers.Activation)  # fmt: skip
 
 
 def unsupported(model: keras.Model) -> str | None:
@@ -55,26 +58,30 @@ def forward(model: keras.Model, images: Tensor, *, training: bool, seed: Tensor)
 
     `seed` is an integer pair that decides the dropout masks: the same pair gives the same masks.
     """
-    one_pass = _ForwardPass(model, training=training, seed=seed)
-    if _is_chain(model):
-        return one_pass.apply(model.layers[1:], images)
-    return model._run_through_graph(images, call_fn=one_pass.call)
-
-
-def _is_chain(model: keras.Model) -> bool:
-    """Whether each layer feeds the next one and nothing else, so that neighbours can be taken together."""
-    tensors = [layer.output for layer in model.layers]
-    return all(
-        len(layer._inbound_nodes) == 1
-        and [t is before for t in layer._inbound_nodes[0].input_tensors] == [True]
-        and _takes_one_tensor(layer._inbound_nodes[0].arguments.args, layer._inbound_nodes[0].arguments.kwargs)
-        for layer, before in zip(model.layers[1:], tensors, strict=False)
-    )
+    return model._run_through_graph(images, call_fn=_ForwardPass(model, training=training, seed=seed).call)
 
 
 def _takes_one_tensor(arguments: Sequence[Any], options: Mapping[str, Any]) -> bool:
     """Whether an operation is called with a tensor and no more; `training` is the model's to say."""
     return len(arguments) == 1 and all(value is None or name == "training" for name, value in options.items())
+
+
+def _neighbours_from(layer: Layer) -> list[Layer]:
+    """List a layer, or another operation, and those after it that are taken together with it."""
+    neighbours = [layer]
+    while (following := _only_user(neighbours[-1])) is not None:
+        neighbours.append(following)
+    return neighbours
+
+
+def _only_user(layer: Layer) -> Layer | None:
+    """The layer that takes a layer's output and nothing else, None unless both are neighbours and used just once."""
+    if type(layer) not in _NEIGHBOURS or not len(layer._inbound_nodes) == len(layer._outbound_nodes) == 1:
+        return None
+    (node,) = layer._outbound_nodes
+    following = node.operation
+    plain = type(following) in _NEIGHBOURS and _takes_one_tensor(node.arguments.args, node.arguments.kwargs)
+    return following if plain and len(following._inbound_nodes) == 1 else None
 
 
 def used_side(model: keras.Model) -> int:
@@ -83,18 +90,14 @@ def used_side(model: keras.Model) -> int:
     A pooling that drops an odd last row and column never looks at some of the pixels; without them each layer before it
     computes less and the result is the same.
     """
-    first, *others = model.layers
-    side = int(first.output.shape[1])
-    if not _is_chain(model):
-        return side
-    used: int | None = None  # None stands for all of it
-    for layer in reversed(others):
-        if (window := _window(layer)) is None:
-            used = None
-        else:
-            size, stride = window
-            used = ((int(layer.output.shape[1]) if used is None else used) - 1) * stride + size
-    return side if used is None else min(side, used)
+    layers = _neighbours_from(model.layers[0])
+    windows: list[tuple[int, int]] = []
+    while len(windows) + 1 < len(layers) and (window := _window(layers[len(windows) + 1])):
+        windows.append(window)
+    used = int(layers[len(windows)].output.shape[1])
+    for size, stride in reversed(windows):
+        used = (used - 1) * stride + size
+    return min(int(layers[0].output.shape[1]), used)
 
 
 def _window(layer: Layer) -> tuple[int, int] | None:
@@ -110,18 +113,23 @@ def _window(layer: Layer) -> tuple[int, int] | None:
 
 
 class _ForwardPass:
-    """One pass through the model; knows its last layer and how many dropout layers it has met."""
+    """One pass through the model; knows its last layer, how many dropout layers it has met and what is done ahead."""
 
     def __init__(self, model: keras.Model, *, training: bool, seed: Tensor) -> None:
         self.training = training
         self.seed = seed
         self.dropouts_met = 0
+        self.computed_ahead: set[int] = set()  # ids of layers that were taken together with one before them
         self.last = model.outputs[0]._keras_history.operation
 
     def call(self, operation: Any, *arguments: Any, **options: Any) -> Any:
         """Compute one operation of the model from all the arguments that the model calls it with."""
+        if id(operation) in self.computed_ahead:
+            return arguments[0]
         if _takes_one_tensor(arguments, options):
-            return self.apply([operation], arguments[0])
+            neighbours = _neighbours_from(operation)
+            self.computed_ahead.update(map(id, neighbours[1:]))
+            return self.apply(neighbours, arguments[0])
         return operation_fn(operation, training=self.training)(*arguments, **options)
 
     def apply(self, layers: Sequence[Layer], x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Run a study, then report on it: python jobs/study.py NAME [--repeats N] [--results URI] [--dry-run] ...
+"""Run a study or a search, then report on it: python jobs/study.py NAME [--repeats N] [--results URI] [--dry-run] ...
 
 Only runs whose rows are missing are computed: stopped at any moment, the same command resumes.
 """
@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from rich.console import Console
 
 from fmnist import UserError
-from fmnist.declare import METRICS, PLACEMENTS, Study
+from fmnist.declare import METRICS, PLACEMENTS, Search, Study, Tuning
 from fmnist.studies import find_study
-from fmnist.sweep import StudyOptions, list_studies, preview_study, run_study, run_until_decided
+from fmnist.sweep import StudyOptions, list_studies, preview, run_search, run_study, run_until_decided
 
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 MAX_REPEATS = 30  # of --until-decided
@@ -46,22 +46,26 @@ def run(asked: argparse.Namespace, console: Console) -> int:
         return 0
     if asked.study is None:
         raise UserError("NAME: got none; --list shows the studies there are")
-    refuse_unread(asked)
     study, options = wanted_study(asked), wanted_options(asked)
+    refuse_unread(asked, study)
     if asked.dry_run:
-        preview_study(study, options, console, asked.price_per_gpu_hour)
+        preview(study, options, console, asked.price_per_gpu_hour)
         return 0
-    if asked.until_decided is not None:
+    if isinstance(study, Search):
+        return int(run_search(study, options, console) > 0)
+    if isinstance(study, Study) and asked.until_decided is not None:
         metric = asked.until_decided or study.primary_metric
         cap = asked.max_repeats or MAX_REPEATS
         return int(run_until_decided(study, options, console, metric, cap) > 0)
     return int(run_study(study, options, console) > 0)
 
 
-def refuse_unread(asked: argparse.Namespace) -> None:
-    """UserError for options of which one would leave the other unread."""
+def refuse_unread(asked: argparse.Namespace, study: Study | Search | Tuning) -> None:
+    """UserError for options that the study, or another option, would leave unread."""
     until_decided = asked.until_decided is not None
+    fixed = f"--until-decided: got it with {study.name}, whose repeats are fixed; use --repeats"
     for unread, words in (
+        (until_decided and not isinstance(study, Study), fixed),
         (asked.repeats and until_decided, "--repeats: got it with --until-decided, which has --max-repeats"),
         (asked.max_repeats and not until_decided, "--max-repeats: got it without --until-decided; there is --repeats"),
         (asked.dry_run and until_decided, "--until-decided: got it with --dry-run, which cannot know the repeats"),
@@ -72,10 +76,13 @@ def refuse_unread(asked: argparse.Namespace) -> None:
             raise UserError(words)
 
 
-def wanted_study(asked: argparse.Namespace) -> Study:
-    """The study of that name, changed as the command line says."""
+def wanted_study(asked: argparse.Namespace) -> Study | Search | Tuning:
+    """What is declared under that name, changed as the command line says."""
     study = find_study(asked.study)
-    return replace(study, repeats=asked.repeats or study.repeats, placement=asked.placement or study.placement)
+    repeats, placement = asked.repeats or study.repeats, asked.placement or study.placement
+    if isinstance(study, Tuning):
+        return replace(study, repeats=repeats, placement=placement)
+    return replace(study, repeats=repeats, placement=placement or "shared")
 
 
 def wanted_options(asked: argparse.Namespace) -> StudyOptions:

@@ -18,7 +18,13 @@ JOBS = PACKAGE.parent / "jobs"
 FLOORS = (("data",), ("declare",), ("store", "studies"), ("compare", "train"), ("report",), ("sweep",), ("jobs",))
 # which modules may import a package that takes seconds to load, be it inside a function
 HEAVY = {
-    "ray": {"fmnist.sweep.connection", "fmnist.sweep.tracking", "fmnist.sweep.tuner", "fmnist.sweep.worker"},
+    "ray": {
+        "fmnist.sweep.connection",
+        "fmnist.sweep.proposals",
+        "fmnist.sweep.tracking",
+        "fmnist.sweep.tuner",
+        "fmnist.sweep.worker",
+    },
     "tensorflow": {"fmnist.train", "fmnist.declare.structure"},
     "keras": {"fmnist.train", "fmnist.declare.architectures", "fmnist.declare.structure"},
 }

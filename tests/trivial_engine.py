@@ -49,14 +49,18 @@ def train_run(
             time.sleep(SLOW_SECONDS)
         on_epoch(record, partial(pickle.dumps, (weights, epoch + 1)))
         misbehave(course, checkpoint)
+        is_pruned = epoch + 1 < settings.epochs and weights / 1009 < run.pruned_below.get(epoch + 1, 0.0)
+        if is_pruned:
+            break
     seconds = time.perf_counter() - started
     row = {
         **run.columns(),
-        "status": "ok",
+        "status": "pruned" if is_pruned else "ok" if run.scores_test else "validated",
         "error": None,
         "attempts": 1,
-        "test_accuracy": weights / 1009,
-        "epochs_run": settings.epochs,
+        "test_accuracy": weights / 1009 if run.scores_test else None,
+        "validation_accuracy": weights / 1009,
+        "epochs_run": epoch + 1,
         "history": history,
         "test_predicted": np.full(10, weights % 10, dtype=np.uint8),
         "compile_seconds": 0.0,

@@ -32,5 +32,6 @@ from fmnist.compare.tracks import (
     is_spent,
     read_results,
     replay,
+    run_result,
 )
 from fmnist.compare.trade_offs import TARGET_ACCURACY, pareto_front, times_to_target

@@ -91,17 +91,21 @@ class PointResult:
 
 
 def replay(
-    generations: Sequence[Sequence[Point]], results: Results, strategy: Strategy, repeats: int
+    generations: Sequence[Sequence[Point]],
+    results: Results,
+    strategy: Strategy,
+    repeats: int,
+    before: Sequence[PointResult] = (),
 ) -> list[PointResult]:
     """Tell how each point of a track has come out, or what it needs next, in the order in which they were proposed.
 
     Without pruning a point needs all repeats at once. With halving its first run competes with the first runs of
     earlier generations at epochs 1, 3, 9 and so on; the first run of those that are left is followed by all others.
     With a race one repeat comes after the other; after each the point ends that loses against the best complete one of
-    the earlier generations.
+    the earlier generations. `before` are the points of generations that went before those given, told already.
     """
-    told: list[PointResult] = []
-    for number, points in enumerate(generations):
+    told = list(before)
+    for number, points in enumerate(generations, before[-1].generation + 1 if before else 0):
         rules = _Rules.after(told, strategy.pruning)
         told += [_judged(point, number, rules, results, repeats) for point in points]
     return told
@@ -272,17 +276,21 @@ def _of_table(table: pa.Table, placement: Placement) -> Iterable[tuple[tuple[str
     for row, end, length in zip(rows.itertuples(index=False), ends, lengths, strict=True):
         if placement == "exclusive" and row.placement != placement:
             continue
-        accuracies = tuple(flat[end - length : end].tolist())
-        known = row.validation_accuracy if row.status != "pruned" else (accuracies or (math.nan,))[-1]
-        yield (
-            (row.configuration_id, row.repeat),
-            RunResult(
-                repeat=row.repeat,
-                status=RUN_STATUSES[row.status],
-                accuracies=accuracies,
-                value=math.nan if known is None else float(known),
-                core_seconds=float(row.cost),
-                started_at=None if pd.isna(row.started_at) else row.started_at,
-                node=row.node,
-            ),
-        )
+        accuracies = flat[end - length : end].tolist()
+        yield (row.configuration_id, row.repeat), run_result(row._asdict(), accuracies, row.cost)
+
+
+def run_result(row: Mapping[str, Any], accuracies: Sequence[float], cost: float) -> RunResult:
+    """Make the result of one row, given its validation accuracy after each epoch and its core-seconds."""
+    known, started_at = row.get("validation_accuracy"), row.get("started_at")
+    if row["status"] == "pruned":
+        known = accuracies[-1] if accuracies else None
+    return RunResult(
+        repeat=row["repeat"],
+        status=RUN_STATUSES[row["status"]],
+        accuracies=tuple(accuracies),
+        value=math.nan if known is None else float(known),
+        core_seconds=float(cost),
+        started_at=None if pd.isna(started_at) else started_at,
+        node=row.get("node"),
+    )

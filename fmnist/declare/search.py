@@ -2,14 +2,25 @@
 
 import itertools
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from fmnist import UserError
 from fmnist.declare.architectures import find_architecture
 from fmnist.declare.checks import member, number, text, whole
+from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.declare.identity import seeds_of_repeat
 from fmnist.declare.space import Given, Space, Values
-from fmnist.declare.study import MOST_REPEATS, PLACEMENTS, Configuration, Placement, Study, checked_name, configure
+from fmnist.declare.study import (
+    MOST_REPEATS,
+    PLACEMENTS,
+    Configuration,
+    Placement,
+    RunSpec,
+    Study,
+    checked_name,
+    configure,
+)
 
 SEARCH_METRIC = "validation_accuracy"  # points are chosen by it; the test set is not looked at
 MOST_POINTS = 100_000  # of a grid, for each architecture
@@ -94,6 +105,7 @@ class Search:
     budget: Budget = Budget()
     settings: Mapping[str, Any] = field(default_factory=dict)
     placement: Placement = "shared"
+    source: str = field(default="", compare=False, repr=False)  # text of its own file, see Configuration
 
     def __post_init__(self) -> None:
         checked_name("search", self.name)
@@ -115,6 +127,7 @@ class Search:
             raise UserError(f"budget: got {self.budget!r:.100}, expected Budget(points=..., core_seconds=...)")
         return {
             "question": text("question", self.question, longest=1000),
+            "settings": {name: _typed(name, value) for name, value in self.settings.items()},
             "architectures": _several("architectures", self.architectures, str),
             "strategies": _several("strategies", self.strategies, Strategy),
             "repeats": whole("repeats", self.repeats, 1, MOST_REPEATS),
@@ -155,7 +168,20 @@ class Search:
 
     def configuration(self, architecture: str, values: Values, label: str) -> Configuration:
         """Take a point as a configuration."""
-        return configure(architecture, label=label, **{**self.settings, **values})
+        return replace(configure(architecture, label=label, **{**self.settings, **values}), source=self.source)
+
+    def run(self, configuration: Configuration, repeat: int, structure: str, data_fingerprint: str) -> RunSpec:
+        """Take one of a point's runs, given the fingerprints of its model's structure and of the data."""
+        return RunSpec(
+            configuration=configuration,
+            repeat=repeat,
+            seeds=seeds_of_repeat(repeat),
+            structure=structure,
+            data_fingerprint=data_fingerprint,
+            placement=self.placement,
+            study=self.name,
+            scores_test=False,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +199,7 @@ class Tuning:
     repeats: int
     path: bool = False
     architectures: Sequence[str] = ()  # none: all of the search
+    placement: Placement | None = None  # None: that of the search
 
     def __post_init__(self) -> None:
         checked_name("study", self.name)
@@ -185,6 +212,7 @@ class Tuning:
             object.__setattr__(self, "architectures", chosen)
             object.__setattr__(self, "question", text("question", self.question, longest=1000))
             object.__setattr__(self, "repeats", whole("repeats", self.repeats, 1, MOST_REPEATS))
+            member("placement", self.placement or self.search.placement, PLACEMENTS)
         except UserError as error:
             raise UserError(f"study {self.name!r}: {error}") from None
 
@@ -212,7 +240,7 @@ class Tuning:
             configurations=tuple(configurations.values()),
             repeats=self.repeats,
             first_repeat=self.search.repeats,
-            placement=self.search.placement,
+            placement=self.placement or self.search.placement,
             tuning={"search": self.search.name, "labels": labels},
         )
 
@@ -245,6 +273,11 @@ class Tuning:
             if item.is_active(values):
                 values[item.hyperparameter] = getattr(own, item.hyperparameter)
         return values
+
+
+def _typed(name: str, value: Any) -> Any:
+    """A hyperparameter's value in its own type; of a name that is none as it is, to be refused with the others."""
+    return getattr(Hyperparameters(**{name: value}), name) if name in Hyperparameters.__dataclass_fields__ else value
 
 
 def _several(name: str, given: Any, kind: type) -> tuple[Any, ...]:

@@ -108,8 +108,9 @@ class Store:
         selection = RowSelection()
         for files in self._listings():
             with suppress(FileNotFoundError):
-                selection.choose(itertools.chain.from_iterable(self._row_files.keys(files).values()))
-                for table in self._row_files.tables(files, needed, configurations):
+                keys = self._row_files.keys(files)
+                selection.choose(itertools.chain.from_iterable(keys.values()))
+                for table in self._row_files.tables(_holding(keys, configurations), needed, configurations):
                     chosen = selection.take(table)
                     if chosen.num_rows:
                         yield chosen.select(names)
@@ -187,6 +188,14 @@ class Store:
         while True:
             with suppress(FileNotFoundError):
                 return action(next(listings))
+
+
+def _holding(keys: Mapping[StoredFile, list[RowKey]], configurations: Collection[str] | None) -> list[StoredFile]:
+    """The files with a row of these configurations; all where none are named."""
+    if configurations is None:
+        return list(keys)
+    wanted = frozenset(configurations)
+    return [file for file, rows in keys.items() if any(row.configuration_id in wanted for row in rows)]
 
 
 def _checked_manifest(manifest: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from fmnist import UserError
-from fmnist.declare import ARCHITECTURES, Configuration, Study
+from fmnist.declare import ARCHITECTURES, Configuration, Search, Study, Tuning
 
 
 def study_names() -> list[str]:
@@ -18,15 +18,14 @@ def study_names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def find_study(name: str) -> Study:
-    """Return the study of that name, or of the Python file of that path; UserError lists the known names.
+def find_study(name: str) -> Study | Search | Tuning:
+    """Return what the file of that name, or the Python file of that path, declares; UserError lists the known names.
 
     The text of such a file goes along with its configurations: it must do without other files of its folder.
     """
     if name.endswith(".py"):
         source = _read(Path(name))
-        study = _study_of(_run(source, name), name)
-        return replace(study, configurations=tuple(replace(item, source=source) for item in study.configurations))
+        return _with_source(_study_of(_run(source, name), name), source)
     if name not in study_names():
         raise UserError(f"study: got {name!r}, expected one of {', '.join(study_names())}, or the path of a .py file")
     study = _study_of(importlib.import_module(f"fmnist.studies.{name}"), name)
@@ -59,8 +58,16 @@ def _run(source: str, path: str) -> ModuleType:
     return module
 
 
-def _study_of(module: ModuleType, name: str) -> Study:
+def _with_source(study: Study | Search | Tuning, source: str) -> Study | Search | Tuning:
+    if isinstance(study, Study):
+        return replace(study, configurations=tuple(replace(item, source=source) for item in study.configurations))
+    if isinstance(study, Search):
+        return replace(study, source=source)
+    return replace(study, search=replace(study.search, source=source))
+
+
+def _study_of(module: ModuleType, name: str) -> Study | Search | Tuning:
     study = getattr(module, "STUDY", None)
-    if not isinstance(study, Study):
-        raise UserError(f"study {name!r}: its file defines no STUDY = Study(...)")
+    if not isinstance(study, (Study, Search, Tuning)):
+        raise UserError(f"study {name!r}: its file defines no STUDY = Study(...), Search(...) or Tuning(...)")
     return study

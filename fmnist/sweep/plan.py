@@ -39,11 +39,14 @@ def make_plan(runs: Sequence[RunSpec], present: Set[tuple[str, str, str]], retry
 
 
 def is_satisfied(run: RunSpec, present: Set[tuple[str, str, str]], *, failed: bool = False) -> bool:
-    """Whether a row that is `present` makes it needless to compute `run`; a failed one only with `failed`.
+    """Whether a row that is `present` makes it needless to compute `run`.
 
-    A row of a search, which has no score of the test set, serves another search alone.
+    With `failed` also one of a run that was given up: it failed, or was pruned where `run` may be, too. A row of a
+    search, which has no score of the test set, serves another search alone.
     """
-    statuses = {"ok", "diverged"} | ({"failed"} if failed else set()) | (set() if run.scores_test else {"validated"})
+    statuses = {"ok", "diverged"} | (set() if run.scores_test else {"validated"})
+    if failed:
+        statuses |= {"failed"} | ({"pruned"} if run.pruned_below else set())
     placements = {"exclusive", run.placement}
     return any((run.run_id, place, status) in present for place in placements for status in statuses)
 

@@ -15,6 +15,7 @@ from fmnist.store import RowKey, Store
 from fmnist.sweep.in_flight import Claims, Key, forget, forget_old
 from fmnist.sweep.plan import is_satisfied
 
+REPLACEABLE = ("failed", "pruned")  # rows of runs that may be wanted all the same
 LISTING_SHARE = 10  # looking at the results takes at most one part in so many of the time
 
 
@@ -57,9 +58,9 @@ class RunQueue:
         self._store, self._claims = store, Claims(store.storage)
         self._max_failures, self._done_elsewhere, self._expected = max_failures, done_elsewhere, expected
         self._ordered_repeat: int | None = None  # the repeat whose runs are in order
-        self._rows_before = store.keys()
+        self._rows = self._rows_before = store.keys()
         self._present: set[tuple[str, str, str]] = set()  # run_id, placement and status of rows that count
-        self._note(self._rows_before)
+        self._note(self._rows)
         there = {(run_id, placement) for run_id, placement, _ in self._present}
         forget(store.storage, there | {(run_id, "shared") for run_id, _ in there})
         forget_old(store.storage)
@@ -68,6 +69,14 @@ class RunQueue:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def add(self, runs: Sequence[RunSpec]) -> None:
+        """Let further runs wait, behind the others; rows of theirs that are known do not count."""
+        ids = {run.run_id for run in runs}
+        known = {row for row in self._rows if row.run_id in ids and row.status in REPLACEABLE}
+        self._rows_before = self._rows_before | known
+        self._present -= {(*row.run, row.status) for row in known}
+        self._waiting += [Attempt(run) for run in runs]
 
     def take(self) -> Attempt | None:
         """Return the attempt to start now, and claim its run; None if none waits."""
@@ -127,15 +136,15 @@ class RunQueue:
             return
         rows: set[RowKey] = set()
         with suppress(OSError):  # a storage that is away for a while: nothing new to see
-            rows = self._store.keys()
+            rows = self._rows = self._store.keys()
         self._note(rows)
         new_rows = {row.run for row in rows - self._rows_before}
         self._beside_another |= bool((new_rows | (self._claims.claimed() or set())) - self._handed_out)
         self._look_again_at = time.monotonic() + LISTING_SHARE * (time.monotonic() - now)
 
     def _note(self, rows: set[RowKey]) -> None:
-        """Take in rows that are there; a failed one counts if it is new, else the run is here to be tried again."""
-        counting = (row for row in rows if row.status != "failed" or row not in self._rows_before)
+        """Take in rows that are there; a failed or pruned one counts if it is new, else the run is here to go on."""
+        counting = (row for row in rows if row.status not in REPLACEABLE or row not in self._rows_before)
         self._present |= {(*row.run, row.status) for row in counting}
 
 

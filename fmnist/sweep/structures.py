@@ -12,6 +12,37 @@ from fmnist.studies import define_architecture
 from fmnist.train import load_initial_weights
 
 
+class Structures:
+    """The structure fingerprints of models, asked for as they are needed: a model is built once."""
+
+    def __init__(self, pool: ProcessPoolExecutor) -> None:
+        self._pool = pool
+        self._known: dict[Hashable, str] = {}
+        pool.submit(fingerprints, ())  # let the process load Keras while the caller does other things
+
+    def of(self, configurations: Sequence[Configuration]) -> list[str]:
+        """Give each configuration's fingerprint; UserError for a hyperparameter that no layer reads."""
+        keys = [_model_key(item) for item in configurations]
+        unknown = {key: item for key, item in zip(keys, configurations, strict=True) if key not in self._known}
+        if unknown:
+            found = self._pool.submit(fingerprints, tuple(unknown.values())).result()
+            self._known |= {key: found[item.label] for key, item in unknown.items()}
+        return [self._known[key] for key in keys]
+
+
+def _model_key(configuration: Configuration) -> Hashable:
+    """What a model is built from: equal ones have one structure."""
+    settings = configuration.hyperparameters
+    return configuration.architecture, settings.precision, settings.dropout_rate
+
+
+@contextmanager
+def structure_process() -> Iterator[Structures]:
+    """Start a process that computes fingerprints as long as the block runs; OSError where it does not live."""
+    with _process() as pool:
+        yield Structures(pool)
+
+
 @contextmanager
 def structures_of(configurations: Sequence[Configuration]) -> Iterator[Future[dict[str, str]]]:
     """Begin to compute the fingerprint of each configuration's model; gives a future of label -> fingerprint.
@@ -19,10 +50,16 @@ def structures_of(configurations: Sequence[Configuration]) -> Iterator[Future[di
     Its result raises UserError for a layer that no fingerprint can tell and for initial weights that do not fit,
     OSError where the process did not live.
     """
+    with _process() as pool:
+        yield pool.submit(fingerprints, tuple(configurations))
+
+
+@contextmanager
+def _process() -> Iterator[ProcessPoolExecutor]:
     context = multiprocessing.get_context("spawn")
     try:
         with ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=_prepare) as pool:
-            yield pool.submit(fingerprints, tuple(configurations))
+            yield pool
     except BrokenProcessPool as error:
         raise OSError(
             "models: the process that builds them ended without a word; most often the machine ran out of memory, or"

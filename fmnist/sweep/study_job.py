@@ -1,40 +1,41 @@
 """A study from its declaration to its rows and its report, in order. Ray and the report load when they are needed."""
 
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from fmnist import UserError
 from fmnist.data import Dataset, load_data
-from fmnist.declare import METRICS, MOST_REPEATS, RunSpec, Study, whole
+from fmnist.declare import METRICS, MOST_REPEATS, Placement, RunSpec, Study, Tuning, whole
 from fmnist.store import Store
 from fmnist.sweep.display import Display, SweepState, say
 from fmnist.sweep.in_flight import key_of
 from fmnist.sweep.options import StudyOptions
 from fmnist.sweep.plan import Durations, Plan, make_plan
 from fmnist.sweep.resources import Cluster, RunResources, resources_for
-from fmnist.sweep.structures import structures_of
+from fmnist.sweep.structures import structure_process, structures_of
 
 if TYPE_CHECKING:
     from fmnist.compare import Design
+    from fmnist.sweep.tuner import Follow
 
 COMPACTED_FROM = 1000  # files of rows: from there on reading them one by one takes longer than merging them
 
 
-def run_study(study: Study, options: StudyOptions, console: Console) -> int:
+def run_study(study: Study | Tuning, options: StudyOptions, console: Console) -> int:
     """Compute what is missing of `study` and report on it.
 
     Returns the number of runs that have no row in the results: given up, or waiting on this machine because the results
     do not answer.
     """
     with opened(study, options, console) as job:
-        job.write_manifest(study.repeats)
-        given_up = job.compute(study)
-    return given_up + job.report()
+        job.write_manifest(job.study.repeats)
+        given_up = job.compute(job.study)
+    return given_up + job.report(job.names)
 
 
 def run_until_decided(study: Study, options: StudyOptions, console: Console, metric: str, cap: int) -> int:
@@ -65,19 +66,100 @@ def run_until_decided(study: Study, options: StudyOptions, console: Console, met
                 break
             repeats = following
             left = replace(study, configurations=tuple(item for item in study.configurations if item.label in labels))
-    return given_up + job.report()
+    return given_up + job.report(job.names)
 
 
 @dataclass(frozen=True)
-class StudyJob:
-    """One study on one store, while a Ray is connected; its methods take the study or a part of it."""
+class Job:
+    """What is computed on one store, while a Ray is connected: a study, or a search."""
 
-    study: Study
+    name: str
     options: StudyOptions
     console: Console
     store: Store
     data: Dataset
     cluster: Cluster
+
+    def sweep(
+        self,
+        missing: list[RunSpec],
+        present: int,
+        failed: int,
+        placement: Placement,
+        *,
+        keep_order: bool = False,
+        follow: "Follow | None" = None,
+    ) -> int:
+        """Compute what is missing; returns the number of runs that only failed.
+
+        `present` runs are there, `failed` of them without more than that they failed; `follow` as tuner.sweep takes it.
+        """
+        told = f", {failed} of them failed: --retry-failed computes those again" if failed else ""
+        if not missing:
+            self.say(f"Nothing to compute: all {present} runs are in {self.store.uri}{told}")
+            return failed
+        resources = resources_for(placement, self.cluster.nodes, self.options)
+        state = SweepState(
+            title=f"study {self.name}",
+            present=present,
+            left={run.run_id: run for run in missing},
+            durations=Durations.of(self.store),
+            concurrency=max(1, resources.concurrency(self.cluster.nodes)),
+            asks_for=self.cluster.awaited(resources),
+        )
+        given = f"{state.concurrency} at a time with {resources.describe()} each"
+        self.say(f"{len(missing)} of {state.wanted} runs to compute, {given}; rows go to {self.store.uri}")
+        if told:
+            self.say(f"{present} are there{told}")
+        if state.asks_for:
+            self.say(f"No node that is up has {state.asks_for}: the runs wait for one, as long as it takes")
+        try:
+            self._sweep(missing, resources, state, keep_order=keep_order, **({"follow": follow} if follow else {}))
+        finally:
+            if state.done:
+                self.say(state.summary())
+        return failed + state.failed
+
+    def _sweep(self, missing: list[RunSpec], resources: RunResources, state: SweepState, **how: Any) -> None:
+        from fmnist.sweep.tracking import tracking_callbacks
+        from fmnist.sweep.tuner import sweep
+
+        callbacks = tracking_callbacks(self.name, self.options)
+        with Display(state, self.console) as display:
+            sweep(missing, self.data, self.options, resources, display, callbacks=callbacks, **how)
+
+    def report(self, names: Callable[[], Mapping[str, str]]) -> int:
+        """Write the report and print its table; returns how many files wait to be sent, told last.
+
+        `names` gives names of runs by run_id.
+        """
+        try:
+            if not self.store.flush() and self.store.file_count() >= COMPACTED_FROM:
+                self.store.compact()
+            if self.options.report is not None:
+                from fmnist.report import build_report, print_results
+
+                folder, data = self.options.report, self.options.data
+                print_results(build_report(self.options.results, [self.name], folder, data), self.console)
+        finally:
+            waiting = self.store.flush()
+            if waiting:
+                named = names()
+                listed = ", ".join(named.get(key_of(path)[0], path) for path in waiting)
+                place = self.store.unsent.uri
+                self.say(f"{len(waiting)} files wait in {place}, the same command sends them: {listed}")
+        return len(waiting)
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        say(self.console, line)
+
+
+@dataclass(frozen=True)
+class StudyJob(Job):
+    """One study on one store, while a Ray is connected; its methods take the study or a part of it."""
+
+    study: Study
     structures: Mapping[str, str]  # label -> fingerprint of the model's structure
 
     def runs(self, study: Study) -> list[RunSpec]:
@@ -90,40 +172,12 @@ class StudyJob:
 
     def compute(self, study: Study) -> int:
         """Compute what is missing; returns the number of runs that only failed."""
-        plan = self.plan(study)
-        failed = f", {plan.failed} of them failed: --retry-failed computes those again" if plan.failed else ""
-        if not plan.missing:
-            self.say(f"Nothing to compute: all {plan.wanted} runs are in {self.store.uri}{failed}")
-            return plan.failed
-        resources = resources_for(study.placement, self.cluster.nodes, self.options)
-        state = SweepState(
-            title=f"study {study.name}",
-            present=len(plan.present),
-            left={run.run_id: run for run in plan.missing},
-            durations=Durations.of(self.store),
-            concurrency=max(1, resources.concurrency(self.cluster.nodes)),
-            asks_for=self.cluster.awaited(resources),
-        )
-        given = f"{state.concurrency} at a time with {resources.describe()} each"
-        self.say(f"{len(plan.missing)} of {plan.wanted} runs to compute, {given}; rows go to {self.store.uri}")
-        if failed:
-            self.say(f"{len(plan.present)} are there{failed}")
-        if state.asks_for:
-            self.say(f"No node that is up has {state.asks_for}: the runs wait for one, as long as it takes")
-        try:
-            self._sweep(plan.missing, resources, state)
-        finally:
-            if state.done:
-                self.say(state.summary())
-        return plan.failed + state.failed
+        plan, keep_order = self.plan(study), self.study.shuffle_within_repeat
+        return self.sweep(plan.missing, len(plan.present), plan.failed, study.placement, keep_order=keep_order)
 
-    def _sweep(self, missing: list[RunSpec], resources: RunResources, state: SweepState) -> None:
-        from fmnist.sweep.tracking import tracking_callbacks
-        from fmnist.sweep.tuner import sweep
-
-        callbacks, keep_order = tracking_callbacks(self.study.name, self.options), self.study.shuffle_within_repeat
-        with Display(state, self.console) as display:
-            sweep(missing, self.data, self.options, resources, display, keep_order=keep_order, callbacks=callbacks)
+    def names(self) -> dict[str, str]:
+        """Names of the study's runs by run_id."""
+        return {run.run_id: run.name for run in self.runs(self.study)}
 
     def write_manifest(self, repeats: int, design: "Design | None" = None) -> None:
         """Tell the store what the study is, so that its rows can be found without its models.
@@ -156,46 +210,54 @@ class StudyJob:
             }
         )
 
-    def report(self) -> int:
-        """Write the report on the study and print its table; returns how many files wait to be sent, told last."""
-        try:
-            if not self.store.flush() and self.store.file_count() >= COMPACTED_FROM:
-                self.store.compact()
-            if self.options.report is not None:
-                from fmnist.report import build_report, print_results
-
-                folder, data = self.options.report, self.options.data
-                print_results(build_report(self.options.results, [self.study.name], folder, data), self.console)
-        finally:
-            waiting = self.store.flush()
-            if waiting:
-                names = {run.run_id: run.name for run in self.runs(self.study)}
-                listed = ", ".join(names.get(key_of(path)[0], path) for path in waiting)
-                place = self.store.unsent.uri
-                self.say(f"{len(waiting)} files wait in {place}, the same command sends them: {listed}")
-        return len(waiting)
-
-    def say(self, line: str) -> None:
-        """Print a line."""
-        say(self.console, line)
-
 
 @contextmanager
 def opened(
-    study: Study, options: StudyOptions, console: Console, cluster: AbstractContextManager[Cluster] | None = None
+    declared: Study | Tuning,
+    options: StudyOptions,
+    console: Console,
+    cluster: AbstractContextManager[Cluster] | None = None,
 ) -> Iterator[StudyJob]:
     """Load the data, connect to Ray and find the models' structures, as far as possible at the same time.
 
     `cluster` is taken instead of a Ray where nothing is to be computed.
     """
-    with structures_of(study.configurations) as structures:
-        data, store = load_data(options.data), Store(options.results)
-        if cluster is None:
-            from fmnist.sweep.connection import connection
+    if isinstance(declared, Tuning):
+        with _opened_tuning(declared, options, console, cluster) as job:
+            yield job
+        return
+    with (
+        structures_of(declared.configurations) as structures,
+        workplace(options, cluster) as (store, data, connected),
+    ):
+        yield StudyJob(declared.name, options, console, store, data, connected, declared, structures.result())
 
-            cluster = connection(options.address)
-        with cluster as connected, _stopping_by_signals():
-            yield StudyJob(study, options, console, store, data, connected, structures.result())
+
+@contextmanager
+def _opened_tuning(
+    tuning: Tuning, options: StudyOptions, console: Console, cluster: AbstractContextManager[Cluster] | None
+) -> Iterator[StudyJob]:
+    from fmnist.sweep.tunings import tuned_study
+
+    with structure_process() as models, workplace(options, cluster) as (store, data, connected):
+        study = tuned_study(tuning, store, models, data.fingerprint)
+        labels = [item.label for item in study.configurations]
+        structures = dict(zip(labels, models.of(study.configurations), strict=True))
+        yield StudyJob(study.name, options, console, store, data, connected, study, structures)
+
+
+@contextmanager
+def workplace(
+    options: StudyOptions, cluster: AbstractContextManager[Cluster] | None
+) -> Iterator[tuple[Store, Dataset, Cluster]]:
+    """Open the store, load the data and connect to a Ray, or take `cluster` for it."""
+    data, store = load_data(options.data), Store(options.results)
+    if cluster is None:
+        from fmnist.sweep.connection import connection
+
+        cluster = connection(options.address)
+    with cluster as connected, _stopping_by_signals():
+        yield store, data, connected
 
 
 @contextmanager

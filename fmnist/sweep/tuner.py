@@ -13,7 +13,7 @@ A Tuner's memory grows with the trials it has seen: after TRIALS_OF_TUNER anothe
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ TUNE_SETTINGS = {
 }
 TRIALS_OF_TUNER = 500
 
+Follow = Callable[[RunSpec, Mapping[str, Any] | None], Sequence[RunSpec]]
+
 
 def sweep(
     runs: Sequence[RunSpec],
@@ -48,17 +50,30 @@ def sweep(
     *,
     keep_order: bool = False,
     callbacks: Sequence[tune.Callback] = (),
+    follow: Follow = lambda *_: (),
 ) -> None:
     """Compute `runs` on the Ray that is connected; each row, also of a run that fails, is in the store at the end.
 
     A repeat's runs come the longest first, or with `keep_order` as they are given. The state of `display` is kept up to
-    date, and failures are said there. `callbacks` are Ray Tune's, for dashboards.
+    date, and failures are said there. `callbacks` are Ray Tune's, for dashboards. `follow(run, row)` gives the runs
+    that are wanted now that one is over: `row` has its scalar columns and `accuracies`, its validation accuracy after
+    each epoch; None where another sweep made it.
     """
     os.environ.update(TUNE_SETTINGS)  # until the connection ends
     store, state = Store(options.results), display.state
     expected = (lambda _: None) if keep_order else state.durations.expected
-    queue = RunQueue(runs, store, options.max_failures, done_elsewhere=state.drop, expected=expected)
-    callback = SweepCallback(queue, store, display)
+
+    def over(run: RunSpec, row: Mapping[str, Any] | None) -> None:
+        further = follow(run, row)
+        queue.add(further)
+        state.left.update({run.run_id: run for run in further})
+
+    def done_elsewhere(run: RunSpec) -> None:
+        state.drop(run)
+        over(run, None)
+
+    queue = RunQueue(runs, store, options.max_failures, done_elsewhere=done_elsewhere, expected=expected)
+    callback = SweepCallback(queue, store, display, over)
     worker = tune.with_parameters(Worker, data=data, options=options, resources=resources)
     trainable = tune.with_resources(worker, tune.PlacementGroupFactory([resources.demand]))
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
@@ -128,8 +143,11 @@ class RunSearcher(_NotSaved, Searcher):
 class SweepCallback(_NotSaved, tune.Callback):
     """Keeps count of what runs, what is done, and what failed and is tried again or given up."""
 
-    def __init__(self, queue: RunQueue, store: Store, display: Display) -> None:
+    def __init__(
+        self, queue: RunQueue, store: Store, display: Display, over: Callable[[RunSpec, Mapping[str, Any]], None]
+    ) -> None:
         self._queue, self._store, self._display, self._state = queue, store, display, display.state
+        self._over = over  # told of each run that has a row, or would have one if it could be written
         self._unsent: set[str] = set()  # paths of this sweep's rows that wait on this machine
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
@@ -172,6 +190,7 @@ class SweepCallback(_NotSaved, tune.Callback):
         if self._unsent:
             self._unsent &= set(self._store.waiting())
             self._state.unsent = len(self._unsent)
+        self._over(attempt.run, result["row"])
 
     def on_trial_error(self, *_: Any, **info: Any) -> None:
         """Take in that a worker is lost."""
@@ -183,12 +202,14 @@ class SweepCallback(_NotSaved, tune.Callback):
         run, again = attempt.run, self._queue.failed(attempt)
         outcome = "is tried again" if again else "given up"
         self._display.say(f"{run.name} failed (attempt {attempt.number}), {outcome}: {_last_line(error)}")
+        self._state.fail(run, given_up=not again)
         if not again:
+            row = failed_row(run, error, attempt.number)
             try:
-                self._store.write(failed_row(run, error, attempt.number))
+                self._store.write(row)
             except OSError as lost:
                 self._display.say(f"{run.name}: that it failed can be written nowhere: {lost}")
-        self._state.fail(run, given_up=not again)
+            self._over(run, row)
 
 
 def _last_line(error: str) -> str:

@@ -74,7 +74,8 @@ class Worker(tune.Trainable):
             in_place = Store(self._options.results).send(path, content)
         except OSError:  # this machine has no room either
             in_place = False
-        shown = {key: value for key, value in row.items() if isinstance(value, (str, int, float))}
+        shown: dict[str, Any] = {key: value for key, value in row.items() if isinstance(value, (str, int, float))}
+        shown["accuracies"] = [entry["validation_accuracy"] for entry in row.get("history") or ()]
         problem = self._fork_server.wait_for_end() if self._options.save_models else None
         told = {"row": shown, "path": path, "model_failure": problem}
         return told if in_place else {**told, "content": content}

@@ -80,9 +80,9 @@ def test_durations_are_those_of_the_configuration_or_else_of_the_architecture():
     durations.learn(row_of(known, 1000.0, status="failed"))
     durations.learn(row_of(known, 1.0, status="pruned"))
     assert durations.expected(known) == 12.0
-    durations.learn(row_of(known, 12.0, status="validated"))
-    assert durations.expected(known) == 12.0
     assert durations.expected(other) == pytest.approx(60.0)
+    durations.learn(row_of(known, 11.0, status="validated"))
+    assert durations.expected(known) == 11.5
     assert durations.devices == {"a CPU"}
 
 

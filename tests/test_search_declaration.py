@@ -86,7 +86,7 @@ LIMITED = {"budget": Budget(points=5)}
         ({"budget": 5}, r"budget: got 5, expected Budget"),
         ({"strategies": ("grid",)}, r"strategies: got \('grid',\), expected at least one Strategy"),
         ({"strategies": (Strategy("random"),)}, "strategy Random ends nowhere: give points or core_seconds"),
-        ({"strategies": (Strategy("optuna", "race"),), **LIMITED}, "repeats: got 3, but a race decides nothing below"),
+        ({"strategies": (Strategy("optuna", "race"),), **LIMITED}, "repeats: got 3, but a race saves nothing below 5"),
         ({"space": Space({"dropout_rate": Choice((0.1, 0.2))})}, "dropout_rate: lenet5 reads nothing of it"),
         ({"space": Space({"l2": Range(0.1, 0.2)})}, "space: l2: got Range.*a grid is made of a Choice"),
         ({"space": Space({name: Choice(tuple(number / 100 for number in range(1, 99)))

@@ -148,10 +148,10 @@ class Search:
     def space_of(self, architecture: str) -> Space:
         """The space without the hyperparameters that have no effect in an architecture; UserError if none is left."""
         found = find_architecture(architecture)
-        unread = {name for name in self.space.dimensions if not found.reads(name)}
-        if unread >= set(self.space.dimensions):
+        unread = [name for name in self.space.dimensions if not found.reads(name)]
+        if len(unread) == len(self.space.dimensions):
             raise UserError(f"space: {', '.join(unread)}: {architecture} reads nothing of it; leave that out")
-        return self.space.without(unread)
+        return self.space.without(set(unread))
 
     def most_points(self, track: Track) -> int | None:
         """The most points that a track may try; None where only its core-seconds end it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,6 +50,7 @@ class Maker:
     statuses: dict[int, str] = field(default_factory=dict)  # repeat -> status, where it is not ok
     left_out: frozenset[int] = frozenset()  # repeats without a row
     generation: str = "present"  # another one is another configuration under the same label
+    settings: Mapping[str, Any] = field(default_factory=dict)  # hyperparameters other than those of all
 
     @property
     def configuration_id(self) -> str:
@@ -113,7 +114,7 @@ def _identity(maker: Maker, repeat: int, study: str, data: str) -> dict[str, Any
         "architecture": maker.architecture or maker.label,
         "repeat": repeat,
         **{f"seed_{name}": seed for name, seed in seeds.items()},
-        **asdict(Hyperparameters(epochs=maker.epochs)),
+        **asdict(Hyperparameters(**{"epochs": maker.epochs, **maker.settings})),
         "data_fingerprint": data,
     }
 
@@ -255,6 +256,37 @@ def study_data_of(
         store.write(row)
     store.write_manifest(manifest_of(makers, repeats, **changes))
     return gather(select_studies(store)[0], store, dataset)
+
+
+def searched_rows(rows: Iterable[dict[str, Any]], lift: float = 0.0) -> Iterator[dict[str, Any]]:
+    """Make of rows those of a search: without a score of the test set, `lift` higher on validation."""
+    for row in rows:
+        unknown = ("test_accuracy", "test_loss", "train_accuracy", "train_loss", "test_predicted", "test_confidence")
+        validation = {"validation_accuracy": min(row["validation_accuracy"] + lift, 1.0)}
+        yield {**row, **dict.fromkeys(unknown), **validation, "status": "validated", "study": "grid"}
+
+
+def tuning_store(
+    directory: Path,
+    makers: Sequence[Maker],
+    labels: Mapping[str, Sequence[str]],
+    *,
+    searched: int = 3,
+    repeats: int = 10,
+    **changes: Any,
+) -> Store:
+    """Write a store in which a search chose each architecture's last label, and a study then ran all of them anew."""
+    store, chosen = Store(directory), {way[-1] for way in labels.values()}
+    rows = list(rows_of(makers, searched + repeats, study="winners", labels=changes.pop("test_labels", None)))
+    for row in rows:
+        if row["repeat"] >= searched:
+            store.write(row)
+    before = (row for row in rows if row["repeat"] < searched and row["label"] in chosen)
+    for row in searched_rows(before, lift=0.004):
+        store.write(row)
+    described = {"name": "winners", "first_repeat": searched, "tuning": {"search": "grid", "labels": labels}}
+    store.write_manifest(manifest_of(makers, repeats, **{**described, **changes}))
+    return store
 
 
 def without_figures(data: StudyData, styles: Mapping[str, Style]) -> StudyReport:

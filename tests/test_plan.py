@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 import statistics
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmnist.sweep.plan import Durations, make_plan
+from fmnist.sweep.plan import Durations, is_satisfied, make_plan
 from tests.sweep_runs import trivial_runs
 
 
@@ -33,6 +34,19 @@ def test_failed_runs_are_computed_again_only_when_asked():
     assert not make_plan([run], {presence(run, "failed")}).missing
     assert make_plan([run], {presence(run, "failed")}, retry_failed=True).missing
     assert not make_plan([run], {presence(run, "diverged")}, retry_failed=True).missing
+
+
+@pytest.mark.parametrize(
+    ("status", "serves_study", "serves_search"),
+    [("ok", True, True), ("diverged", True, True), ("failed", False, False), ("validated", False, True),
+     ("pruned", False, False)],
+)  # fmt: skip
+def test_a_row_without_a_score_of_the_test_set_serves_searches_alone(status, serves_study, serves_search):
+    (run,) = trivial_runs(1)
+    there = {presence(run, status)}
+    assert is_satisfied(run, there) == serves_study
+    assert is_satisfied(dataclasses.replace(run, scores_test=False), there) == serves_search
+    assert is_satisfied(run, there, failed=True) == (serves_study or status == "failed")
 
 
 def test_failed_runs_are_counted_where_no_other_row_stands_for_them():
@@ -64,8 +78,11 @@ def test_durations_are_those_of_the_configuration_or_else_of_the_architecture():
     for seconds in (30.0, 10.0, 12.0):
         durations.learn(row_of(known, seconds))
     durations.learn(row_of(known, 1000.0, status="failed"))
+    durations.learn(row_of(known, 1.0, status="pruned"))
     assert durations.expected(known) == 12.0
     assert durations.expected(other) == pytest.approx(60.0)
+    durations.learn(row_of(known, 11.0, status="validated"))
+    assert durations.expected(known) == 11.5
     assert durations.devices == {"a CPU"}
 
 

@@ -9,7 +9,9 @@ import pytest
 from fmnist import UserError
 from fmnist.compare import Design, Hardware, Refusal
 from fmnist.declare import METRICS
+from fmnist.report.chapters.overview import _lacking_sentences
 from fmnist.report.selection import refusal_words, select_studies, tell_apart
+from fmnist.report.study_data import gather
 from fmnist.store.store import Store
 from tests.synthetic_rows import SIX, manifest_of, rows_of
 
@@ -266,3 +268,57 @@ def test_values_search_the_rows_once_and_not_once_a_label(store, monkeypatch):
     assert len(study.values("test_accuracy")) == 30
     assert study.missing_repeats["net7"] == study.missing_repeats["net8"] == []
     assert sum(compared) <= len(whole)
+
+
+def searched(rows, **changes):
+    """What a search makes of rows: no score of the test set."""
+    return [{**row, "status": "validated", "study": "grid", "test_accuracy": None, **changes} for row in rows]
+
+
+def test_repeats_may_begin_after_those_of_a_search(store):
+    rows = list(rows_of(TWO, 6))
+    fill(store, [*searched(rows[:4]), *rows[4:11]]).write_manifest(manifest_of(TWO, 3, first_repeat=2))
+    (study,) = select_studies(store)
+    assert sorted(set(study.outcomes["repeat"])) == [2, 3, 4]
+    assert study.missing_repeats == {"lenet5": [], "brownlee": []}
+    assert study.remarks == (
+        "Repeats beyond the 3 that the study asks for are there and left out (lenet5 1): their number was not fixed"
+        " before these results were seen.",
+    )
+    assert (study.first_repeat, study.counts()["ok"].to_dict()) == (2, {"lenet5": 3, "brownlee": 3})
+
+
+def test_missing_repeats_are_counted_from_the_first_that_is_asked_for(store):
+    rows = [row for row in rows_of(TWO, 5) if row["repeat"] != 3]
+    fill(store, rows).write_manifest(manifest_of(TWO, 3, first_repeat=2))
+    (study,) = select_studies(store)
+    assert study.missing_repeats == {"lenet5": [3], "brownlee": [3]}
+    (words,) = _lacking_sentences(gather(study, store, None))
+    assert "lack 1 repeat of 3 (3)" in words
+
+
+def test_rows_of_a_search_are_in_no_study(store):
+    rows = list(rows_of(TWO, 3))
+    ends = [*searched(rows[:2]), *searched(rows[2:4], status="pruned", error="below"), *rows[4:]]
+    fill(store, [*ends, *searched(rows_of(SIX[3:4], 2))]).write_manifest(manifest_of(TWO, 3))
+    (study,) = select_studies(store)  # and none made up for the rows of own_v2, which no manifest names
+    assert list(study.rows["repeat"]) == list(study.outcomes["repeat"]) == [2, 2]
+    assert set(study.counts().columns) == {"wanted", "ok", "failed", "diverged", "missing"}
+    assert study.missing_repeats == {"lenet5": [0, 1], "brownlee": [0, 1]}
+    assert study.search_rows.empty
+    assert study.remarks == ()
+
+
+def test_the_runs_that_chose_a_configuration_stand_beside_those_that_judge_it(store):
+    """One row each, as the search read them: also one that a study had scored on the test set."""
+    rows = list(rows_of(TWO, 4))
+    both = [*searched(rows[:2]), *rows[:1], *searched(rows[2:3], status="pruned"), *searched(rows[3:6]), *rows[6:]]
+    labels = {"lenet5": ["lenet5", "brownlee"]}
+    manifest = manifest_of(TWO, 1, first_repeat=3, tuning={"search": "grid", "labels": labels})
+    fill(store, both).write_manifest(manifest)
+    (study,) = select_studies(store)
+    found = [tuple(row) for row in study.search_rows[["label", "repeat", "status"]].itertuples(index=False)]
+    assert sorted(found) == [("brownlee", 0, "validated"), ("brownlee", 1, "validated"), ("brownlee", 2, "validated"),
+                             ("lenet5", 0, "ok"), ("lenet5", 2, "validated")]  # fmt: skip
+    assert study.tuning == {"search": "grid", "labels": labels}
+    assert list(study.outcomes["repeat"]) == [3, 3]

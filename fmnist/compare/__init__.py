@@ -9,6 +9,7 @@ from fmnist.compare.intervals import (
     Estimate,
     Interval,
     Summary,
+    difference_estimate,
     mean_estimate,
     summarize,
     wilson_interval,
@@ -35,3 +36,4 @@ from fmnist.compare.tracks import (
     run_result,
 )
 from fmnist.compare.trade_offs import TARGET_ACCURACY, pareto_front, times_to_target
+from fmnist.compare.tuning import OrderChange, Path, Ranking, Step, Tuned, TuningComparison, compare_tuning

@@ -13,7 +13,7 @@ import numpy as np
 from fmnist.compare.intervals import FAMILY_ERROR, Estimate
 from fmnist.compare.paired import holm
 
-ClaimVerdict = Literal["confirmed", "refuted", "not decidable", "open"]
+ClaimVerdict = Literal["confirmed", "refuted", "not decidable"]
 
 
 class Region(NamedTuple):

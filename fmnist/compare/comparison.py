@@ -10,7 +10,7 @@ What is generalised to: new seeds and validation splits of the same configuratio
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,12 +94,14 @@ def compare_pairs(
     margin: float | None,
     *,
     labels: Sequence[str] | None = None,
+    pairs: Sequence[tuple[str, str]] | None = None,
     decisions: Sequence[PairDecision] = (),
 ) -> list[PairComparison]:
-    """Compare every pair of labels on one metric over their common repeats; one family for Holm's adjustment.
+    """Compare pairs of labels on one metric over their common repeats; one family for Holm's adjustment.
 
     `frame` has one row per label and repeat (columns label, repeat and the metric; see comparable.select_comparable).
-    `labels` gives the pairs' order (a before b; default: alphabetical). `margin` is the smallest difference that
+    `labels` gives the pairs' order (a before b; default: alphabetical), `pairs` those to compare, in the order and
+    direction given, each once (default: every pair of the labels). `margin` is the smallest difference that
     matters: stored units for accuracy, a fraction for time, memory and size; None leaves equivalence untested.
     Time, memory and size are compared on logarithms, with the margin log(1 + margin) on either side. `decisions` of a
     group-sequential design over the same labels in the same order give the verdicts in place of these tests, which do
@@ -109,7 +111,7 @@ def compare_pairs(
     """
     if margin is not None and not margin > 0:
         raise UserError(f"margin: got {margin}, expected a number above 0, or None to leave equivalence untested")
-    samples = pair_samples(metric_table(frame, metric, labels), metric, margin)
+    samples = pair_samples(metric_table(frame, metric, labels), metric, margin, pairs)
     tests = [pair_tests(sample.differences, sample.margin) for sample in samples]
     p_values = holm(np.array([pair[:3] for pair in tests]).reshape(-1, 3).T).T.tolist()  # each kind is a family
     adjusted = [
@@ -124,10 +126,12 @@ def compare_pairs(
     ]
 
 
-def pair_samples(table: pd.DataFrame, metric: Metric, margin: float | None) -> list[PairSample]:
-    """Take the common repeats of every pair of columns of a metric_table, on the scale of the analysis."""
+def pair_samples(
+    table: pd.DataFrame, metric: Metric, margin: float | None, pairs: Iterable[tuple[str, str]] | None = None
+) -> list[PairSample]:
+    """Take the common repeats of pairs of columns of a metric_table (None: of every pair), on the analysis' scale."""
     scaled = float(np.log1p(margin)) if margin and metric.by_ratio else margin
-    pairs = itertools.combinations(table.columns, 2)
+    pairs = itertools.combinations(table.columns, 2) if pairs is None else pairs
     return [_pair_sample(table, a, b, scaled, by_ratio=metric.by_ratio) for a, b in pairs]
 
 

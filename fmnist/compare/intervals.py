@@ -102,6 +102,21 @@ def mean_estimate(sample: Array) -> Estimate:
     return Estimate(value=mean_of(sample), standard_error=error, degrees_of_freedom=n - 1, n=n)
 
 
+def difference_estimate(a: Array, b: Array) -> Estimate:
+    """Mean of `a` less that of `b`, shapes (n,) and (m,), of different repeats: unpaired, Welch (1947), Biometrika 34.
+
+    The error is NaN where either sample has fewer than two values or no spread; n is the smaller number of repeats.
+    """
+    squares = [sample_deviation(sample) ** 2 / max(len(sample), 1) for sample in (a, b)]
+    spread = sum(square**2 / max(len(sample) - 1, 1) for square, sample in zip(squares, (a, b), strict=True))
+    return Estimate(
+        value=mean_of(a) - mean_of(b),
+        standard_error=sum(squares) ** 0.5,
+        degrees_of_freedom=sum(squares) ** 2 / spread,
+        n=min(len(a), len(b)),
+    )
+
+
 def mean_of(sample: Array) -> float:
     """Mean of a sample of shape (n,); NaN for n = 0."""
     return float(sample.mean()) if len(sample) else float("nan")

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from fmnist import UserError
 from fmnist.declare.architectures import find_architecture
-from fmnist.declare.checks import member, number, text, whole
+from fmnist.declare.checks import flag, member, number, text, whole
 from fmnist.declare.hyperparameters import Hyperparameters
 from fmnist.declare.identity import seeds_of_repeat
 from fmnist.declare.space import Given, Space, Values
@@ -138,11 +138,13 @@ class Search:
     def _refuse_unusable_points(self) -> None:
         for architecture in self.architectures:
             space = self.space_of(architecture)
-            has_grid = any(strategy.sampler == "grid" for strategy in self.strategies)
-            if has_grid and sum(1 for _ in itertools.islice(space.grid(), MOST_POINTS + 1)) > MOST_POINTS:
-                raise UserError(f"space: a grid of more than {MOST_POINTS:,} points; use random or optuna")
-            for item in space.parameters:  # one value of each, beside those that make it active
-                values = space.point({**space.flat({}), **({item.parent: item.value} if item.parent else {})})
+            if any(strategy.sampler == "grid" for strategy in self.strategies):
+                space.grid()
+                if (size := space.size or 0) > MOST_POINTS:
+                    raise UserError(
+                        f"space: a grid of {size:,} points, more than {MOST_POINTS:,}; use random or optuna"
+                    )
+            for values in space.pairs():
                 self.configuration(architecture, values, "point")
         for strategy in self.strategies:
             if strategy.sampler != "grid" and not self.budget.is_limited:
@@ -157,9 +159,12 @@ class Search:
         return [Track(architecture, strategy, seed) for seed, architecture, strategy in ways]
 
     def space_of(self, architecture: str) -> Space:
-        """The space without the hyperparameters that have no effect in an architecture."""
+        """The space without the hyperparameters that have no effect in an architecture; UserError if none is left."""
         found = find_architecture(architecture)
-        return self.space.without(frozenset(name for name in self.space.dimensions if not found.reads(name)))
+        unread = [name for name in self.space.dimensions if not found.reads(name)]
+        if len(unread) == len(self.space.dimensions):
+            raise UserError(f"space: {', '.join(unread)}: {architecture} reads nothing of it; leave that out")
+        return self.space.without(set(unread))
 
     def most_points(self, track: Track) -> int | None:
         """The most points that a track may try; None where only its core-seconds end it."""
@@ -213,6 +218,7 @@ class Tuning:
             object.__setattr__(self, "question", text("question", self.question, longest=1000))
             object.__setattr__(self, "repeats", whole("repeats", self.repeats, 1, MOST_REPEATS))
             member("placement", self.placement or self.search.placement, PLACEMENTS)
+            object.__setattr__(self, "path", flag("path", self.path))
         except UserError as error:
             raise UserError(f"study {self.name!r}: {error}") from None
 
@@ -224,13 +230,13 @@ class Tuning:
     ) -> Study:
         """Make the study, given each architecture's best point, and the order in which a path changes hyperparameters.
 
-        Of configurations with one `identity`, as one net with two sets of defaults has them once it is tuned, the first
-        one's label stands for all.
+        What an order leaves out comes last, as the space has it. Of configurations with one `identity`, as one net with
+        two sets of defaults has them once it is tuned, the first one's label stands for all.
         """
         configurations: dict[Hashable, Configuration] = {}
         labels: dict[str, list[str]] = {}
         for architecture in self.architectures:
-            steps = self.steps(architecture, best[architecture], order.get(architecture, ()) if self.path else ())
+            steps = self.steps(architecture, best[architecture], order.get(architecture, ()))
             made = [self.search.configuration(architecture, values, label) for label, values in steps]
             kept = [configurations.setdefault(identity(item), item).label for item in made]
             labels[architecture] = list(dict.fromkeys(kept))
@@ -245,25 +251,43 @@ class Tuning:
         )
 
     def steps(self, architecture: str, best: Values, order: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
-        """Label and values of each configuration from the default to the best point; with an `order`, of those between.
+        """Label and values of each configuration from the default to the best point; of a path also those between.
 
         A hyperparameter that depends on another one changes together with it.
         """
+        default = self.default_values(architecture)
+        between = self._between(architecture, default, best, order) if self.path else []
+        return [(f"{architecture} default", default), *between, (f"{architecture} tuned", dict(best))]
+
+    def _between(
+        self, architecture: str, values: Values, best: Values, order: Sequence[str]
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """Follow the order, but for what nothing would read yet: that waits for what makes it read."""
         dimensions = self.search.space_of(architecture).dimensions
         parents = {name: item.name for name, item in dimensions.items() if isinstance(item, Given)}
-        values = self.default_values(architecture)
-        steps = [(f"{architecture} default", values)]
-        for name in order:
-            parent = parents.get(name)
-            if values.get(name) == best.get(name) or (parent and values[parent] != best[parent]):
-                continue
-            group = {name, *(child for child, of in parents.items() if of == name)}
-            values = {key: (best if key in group else values).get(key) for key in dimensions}
-            values = {key: value for key, value in values.items() if value is not None}
+        with_parent = {name for name, parent in parents.items() if values[parent] != best[parent]}
+        ordered = dict.fromkeys((*order, *dimensions))
+        waiting = [name for name in ordered if name not in with_parent and not _same(name, values, best)]
+
+        def changed(name: str) -> dict[str, Any]:
+            group = {name, *(child for child, parent in parents.items() if parent == name)}
+            source = {key: best if key in group else values for key in dimensions}
+            return {key: of[key] for key, of in source.items() if key in of}
+
+        steps = []
+        while len(waiting) > 1:  # the last one makes the best point
+            name = next((name for name in waiting if self._is_usable(architecture, changed(name))), waiting[0])
+            waiting.remove(name)
+            values = changed(name)
             steps.append((f"{architecture} + {name}", values))
-        if order and values == dict(best):
-            steps.pop()
-        return [*steps, (f"{architecture} tuned", dict(best))]
+        return steps
+
+    def _is_usable(self, architecture: str, values: Values) -> bool:
+        try:
+            self.search.configuration(architecture, values, "step")
+        except UserError:
+            return False
+        return True
 
     def default_values(self, architecture: str) -> dict[str, Any]:
         """An architecture's own values of the hyperparameters in its space, those that are read beside each other."""
@@ -278,6 +302,11 @@ class Tuning:
 def _typed(name: str, value: Any) -> Any:
     """A hyperparameter's value in its own type; of a name that is none as it is, to be refused with the others."""
     return getattr(Hyperparameters(**{name: value}), name) if name in Hyperparameters.__dataclass_fields__ else value
+
+
+def _same(name: str, values: Values, others: Values) -> bool:
+    """Whether a hyperparameter has the same value in both, or none."""
+    return (name in values) == (name in others) and values.get(name) == others.get(name)
 
 
 def _several(name: str, given: Any, kind: type) -> tuple[Any, ...]:

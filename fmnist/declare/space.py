@@ -2,8 +2,10 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+import numbers
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any, Self
 
 from fmnist import UserError
@@ -35,7 +37,7 @@ class Range:
 class Given:
     """Values that depend on the value of another hyperparameter, `name`; where it has no case there is nothing to set.
 
-    Given("optimizer", {"adam": Range(1e-4, 1e-2, log=True), "sgd": Range(1e-3, 0.3, log=True)})
+    `Given("optimizer", {"adam": Range(1e-4, 1e-2, log=True), "sgd": Range(1e-3, 0.3, log=True)})`
     """
 
     name: str
@@ -84,7 +86,7 @@ class Space:
             try:
                 checked[name] = self._checked(name, dimension, checked)
             except UserError as error:
-                raise UserError(f"space: {name}: {error}") from None
+                raise UserError(f"space: {name}: {str(error).removeprefix(f'{name}: ')}") from None
             parameters += _parameters(name, checked[name])
         object.__setattr__(self, "dimensions", checked)
         object.__setattr__(self, "parameters", tuple(parameters))
@@ -95,43 +97,62 @@ class Space:
             raise UserError(f"it is no hyperparameter; expected one of {', '.join(_TYPES)}")
         if not isinstance(dimension, Given):
             return _checked_domain(name, dimension)
-        parent = before.get(dimension.name)
+        parent = before.get(dimension.name) if isinstance(dimension.name, str) else None
         if not isinstance(parent, Choice):
             raise UserError(f"it depends on {dimension.name!r}, expected a Choice that stands before it in the space")
-        if not dimension.cases:
-            raise UserError(f"it has no case: give its values for some of {dimension.name}'s, or leave it out")
+        if not isinstance(dimension.cases, Mapping) or not dimension.cases:
+            raise UserError(f"got the cases {dimension.cases!r:.100}, expected its values beside {dimension.name}'s")
         if unknown := [value for value in dimension.cases if value not in parent.values]:
             raise UserError(f"it has a case for {dimension.name}={unknown[0]!r}, expected some of {parent.values}")
-        return Given(dimension.name, {key: _checked_domain(name, case) for key, case in dimension.cases.items()})
+        given = {value: dimension.cases[value] for value in parent.values if value in dimension.cases}
+        return Given(dimension.name, {value: _checked_domain(name, case) for value, case in given.items()})
 
     @property
     def size(self) -> int | None:
         """Number of points; None where a Range makes it infinite."""
         if any(isinstance(item.domain, Range) for item in self.parameters):
             return None
-        return sum(1 for _ in self.grid())
+        tops = (item for item in self.parameters if item.parent is None)
+        return math.prod(sum(self._children_size(top, value) for value in _ends(top.domain)) for top in tops)
+
+    def _children_size(self, parent: Parameter, value: Any) -> int:
+        """Number of ways to set what depends on a hyperparameter beside one of its values."""
+        children = (item for item in self.parameters if item.parent == parent.name and item.value == value)
+        return math.prod(len(_ends(child.domain)) for child in children)
 
     def grid(self) -> Iterator[dict[str, Any]]:
         """Give every point, the last hyperparameter changing fastest; UserError for a Range, which has no end."""
         for item in self.parameters:
             if isinstance(item.domain, Range):
                 raise UserError(f"space: {item.name}: got {item.domain}, but a grid is made of a Choice")
+        return self._corners(self.parameters)
+
+    def pairs(self) -> Iterator[dict[str, Any]]:
+        """Give points in which each two values stand beside each other: all of a Choice, the ends of a Range.
+
+        What is wrong with a point only because of two of its values shows in one of them.
+        """
+        for two in itertools.combinations_with_replacement(self.dimensions, 2):
+            parents = {item.parent for item in self.parameters if item.hyperparameter in two}
+            varied = {*two, *parents}
+            yield from self._corners(
+                item if item.hyperparameter in varied else replace(item, domain=Choice((first_value(item),)))
+                for item in self.parameters
+            )
+
+    @staticmethod
+    def _corners(parameters: Iterable[Parameter]) -> Iterator[dict[str, Any]]:
+        """Combine all values of Choices and both ends of Ranges."""
+        by_name: dict[str, list[Parameter]] = {}
+        for item in parameters:
+            by_name.setdefault(item.hyperparameter, []).append(item)
         points: Iterator[dict[str, Any]] = iter([{}])
-        for name in self.dimensions:
-            points = itertools.chain.from_iterable(map(self._further(name), points))
+        for items in by_name.values():
+            points = itertools.chain.from_iterable(map(partial(_extended, items), points))
         return points
 
-    def _further(self, name: str) -> Any:
-        def further(point: dict[str, Any]) -> list[dict[str, Any]]:
-            for item in self.parameters:
-                if item.hyperparameter == name and item.is_active(point) and isinstance(item.domain, Choice):
-                    return [{**point, name: value} for value in item.domain.values]
-            return [point]
-
-        return further
-
-    def without(self, names: frozenset[str]) -> Self:
-        """Leave out hyperparameters, and what depends on them."""
+    def without(self, names: Set[str]) -> Self:
+        """Leave out hyperparameters, and what depends on them; UserError if none is left."""
         kept = {
             name: item
             for name, item in self.dimensions.items()
@@ -160,7 +181,7 @@ class Space:
         """Whether values, and no others, make a point of the space."""
         active = [item for item in self.parameters if item.is_active(values)]
         names = [item.hyperparameter for item in active]
-        return set(values) == set(names) and all(_within(item.domain, values[item.hyperparameter]) for item in active)
+        return set(values) == set(names) and all(_within(item, values[item.hyperparameter]) for item in active)
 
     def to_json(self) -> dict[str, Any]:
         """Describe the space for a manifest."""
@@ -171,15 +192,25 @@ class Space:
         """Read what `to_json` wrote; ValueError for anything else."""
         try:
             return cls({name: _dimension(item) for name, item in described.items()})
-        except (AttributeError, KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"space: got {described!r:.100}, expected that of a search ({error})") from error
 
 
 def first_value(item: Parameter) -> Any:
     """A value of a domain, always the same: its first, or its lowest."""
-    if isinstance(item.domain, Choice):
-        return item.domain.values[0]
-    return int(item.domain.low) if item.is_whole else item.domain.low
+    return _ends(item.domain)[0]
+
+
+def _ends(domain: Choice | Range) -> tuple[Any, ...]:
+    return domain.values if isinstance(domain, Choice) else (domain.low, domain.high)
+
+
+def _extended(items: Iterable[Parameter], point: Values) -> list[dict[str, Any]]:
+    """Add to a point each end of that of the parameters, all of one hyperparameter, which is active beside it."""
+    active = next((item for item in items if item.is_active(point)), None)
+    if active is None:
+        return [dict(point)]
+    return [{**point, active.hyperparameter: value} for value in _ends(active.domain)]
 
 
 def _parameters(name: str, dimension: Dimension) -> list[Parameter]:
@@ -204,9 +235,11 @@ def _checked_domain(name: str, domain: Any) -> Choice | Range:
             raise UserError(f"got {domain.values!r:.100}, expected some values, each once")
         return Choice(values)
     if not isinstance(domain, Range):
-        raise UserError(f"got {domain!r:.100}, expected a Choice, a Range or a Given")
+        raise UserError(f"got {domain!r:.100}, expected a Choice, a Range or a Given, whose cases are of the first two")
     if _TYPES[name].split(" ")[0] not in ("float", "int"):
         raise UserError(f"got {domain}, but its values are no numbers: give a Choice")
+    if None in (domain.low, domain.high):
+        raise UserError(f"got {domain}, but None is no number: give a Choice")
     low, high = typed(domain.low), typed(domain.high)
     log = flag("log", domain.log)
     if not low < high or (log and not low > 0):
@@ -214,10 +247,12 @@ def _checked_domain(name: str, domain: Any) -> Choice | Range:
     return Range(low, high, log)
 
 
-def _within(domain: Choice | Range, value: Any) -> bool:
-    if isinstance(domain, Choice):
-        return value in domain.values
-    return isinstance(value, (int, float)) and math.isfinite(value) and domain.low <= value <= domain.high
+def _within(item: Parameter, value: Any) -> bool:
+    if isinstance(item.domain, Choice):
+        return value in item.domain.values
+    kind = numbers.Integral if item.is_whole else numbers.Real
+    is_number = isinstance(value, kind) and not isinstance(value, bool)
+    return is_number and item.domain.low <= value <= item.domain.high
 
 
 def _described(dimension: Dimension) -> dict[str, Any]:

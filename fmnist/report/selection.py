@@ -31,10 +31,11 @@ class StudyRows:
     outcomes: pd.DataFrame  # one row for each label and repeat that the study asks for, whatever its status
     rows: pd.DataFrame  # every row: a repeat may be there shared and exclusive, or on several kinds of hardware
     design: Design | None = None  # by which repeats were added; None: their number was fixed
-    first_repeat: int = 0
+    first_repeat: int = 0  # of those the study asks for
     # of a study of what a search found: its name, and each architecture's labels from its default to its best point
     tuning: Mapping[str, Any] = field(default_factory=dict)
-    search_rows: pd.DataFrame = field(default_factory=pd.DataFrame)  # of its configurations, made by searches
+    # of its configurations' runs in the repeats before its first, one row each: those by which a search chose
+    search_rows: pd.DataFrame = field(default_factory=pd.DataFrame)
     remarks: tuple[str, ...] = ()  # sentences: which rows are there and left out, what of the manifest cannot be used
 
     @property
@@ -82,9 +83,8 @@ class StudyRows:
     def counts(self) -> pd.DataFrame:
         """Count, for each label, the runs wanted, those of each status, and the repeats that have no row."""
         table = pd.crosstab(self.outcomes["label"], self.outcomes["status"])
-        table = table.reindex(
-            index=self.labels, columns=[item for item in STATUSES if item not in SEARCH_STATUSES], fill_value=0
-        )
+        statuses = [status for status in STATUSES if status not in SEARCH_STATUSES]
+        table = table.reindex(index=self.labels, columns=statuses, fill_value=0)
         table.insert(0, "wanted", [self.repeats] * len(table))
         return table.assign(missing=[len(self.missing_repeats[label]) for label in self.labels])
 
@@ -92,12 +92,8 @@ class StudyRows:
     def missing_repeats(self) -> dict[str, list[int]]:
         """The wanted repeats of each label without any row."""
         there = self.outcomes.groupby("label")["repeat"].agg(set)
-        return {
-            label: sorted(
-                set(range(self.first_repeat, self.first_repeat + (self.repeats or 0))) - there.get(label, set())
-            )
-            for label in self.labels
-        }
+        wanted = set(range(self.first_repeat, self.first_repeat + (self.repeats or 0)))
+        return {label: sorted(wanted - there.get(label, set())) for label in self.labels}
 
 
 def refusal_words(refusal: Refusal, metric: Metric) -> str:
@@ -203,10 +199,9 @@ def _select(rows: pd.DataFrame, manifest: Mapping[str, Any], earlier: int) -> St
     )
     described = manifest.get("sequential_design")
     design = described and Design(metric=described["metric"], analyses=tuple(described["looks"]))
-    searched = own["status"].isin(SEARCH_STATUSES)
-    search_rows, own = own[searched].drop(columns="of_study"), own[~searched]
     first, most = manifest.get("first_repeat", 0), design.analyses[-1] if design else manifest["repeats"]
-    asked = own if most is None else own[own["repeat"].between(first, first + most, inclusive="left")]
+    before, own = own[own["repeat"] < first], own[~own["status"].isin(SEARCH_STATUSES) & (own["repeat"] >= first)]
+    asked = own if most is None else own[own["repeat"] < first + most]
     primary = manifest["primary_metric"]
     margins = {**DEFAULT_MARGINS, **manifest["margins"]}
     return StudyRows(
@@ -221,10 +216,10 @@ def _select(rows: pd.DataFrame, manifest: Mapping[str, Any], earlier: int) -> St
         design=design,
         first_repeat=first,
         tuning=manifest.get("tuning") or {},
-        search_rows=search_rows.reset_index(drop=True),
+        search_rows=_one_a_repeat(before[before["status"].isin(("ok", "validated"))], manifest["placement"]),
         remarks=(
             *_remarks_on_manifest(manifest),
-            *_remarks_on_rows(own[own["repeat"] >= first], manifest, most and first + most, earlier),
+            *_remarks_on_rows(own, manifest, most, earlier),
             *_remarks_on_divergence(asked),
         ),
     )
@@ -253,7 +248,8 @@ def _remarks_on_rows(own: pd.DataFrame, manifest: Mapping[str, Any], most: int |
     if earlier:
         are = "row of earlier settings is" if earlier == 1 else "rows of earlier settings are"
         yield f"{earlier:,} {are} left out."
-    further = own[own["repeat"] >= most].drop_duplicates(["label", "repeat"])["label"].value_counts()
+    first = manifest.get("first_repeat", 0)
+    further = own[own["repeat"] >= first + most].drop_duplicates(["label", "repeat"])["label"].value_counts()
     named = [f"{item['label']} {further[item['label']]}" for item in manifest["configurations"]
              if item["label"] in further]  # fmt: skip
     if named:
@@ -275,10 +271,10 @@ def _remarks_on_divergence(rows: pd.DataFrame) -> Iterator[str]:
 
 
 def _one_a_repeat(rows: pd.DataFrame, placement: str) -> pd.DataFrame:
-    """Keep one row for each label and repeat: one that trained to its end or diverged before failed; then of the
+    """Keep one row for each label and repeat: a study's that trained to its end or diverged before others; then of the
     study's own placement; then asked for by the study; then the latest.
     """
-    rank = rows["status"].map({"ok": 0, "diverged": 0, "failed": 1})
+    rank = rows["status"].map({"ok": 0, "diverged": 0, "failed": 1, "validated": 1})
     ordered = rows.assign(rank=rank, elsewhere=rows["placement"] != placement).sort_values(
         ["rank", "elsewhere", "of_study", "started_at"], ascending=[True, True, False, False], kind="stable"
     )

@@ -17,8 +17,10 @@ from fmnist.compare import (
     Interval,
     PairComparison,
     Summary,
+    TuningComparison,
     Verdict,
     compare_pairs,
+    compare_tuning,
     friedman,
     hardware_of,
     summarize,
@@ -109,6 +111,16 @@ class StudyData:
     def primary(self) -> MetricData | None:
         """The metric that the study is decided by; None if no run finished."""
         return self.metrics.get(self.study.primary_metric)
+
+    @cached_property
+    def tuning(self) -> TuningComparison | None:
+        """What a study of a search's best points compares on its primary metric; None for other studies."""
+        study, labels = self.study, self.study.tuning.get("labels")
+        if not labels or self.primary is None:
+            return None
+        fresh, _ = study.rows_for(study.primary_metric)
+        margin = study.margins.get(study.primary_metric)
+        return compare_tuning(fresh, study.search_rows, labels, self.primary.metric, margin)
 
     def metrics_of(self, chapter: str) -> list[MetricData]:
         """The metrics whose figures and pairs stand in a chapter, by the key of it."""

@@ -12,13 +12,8 @@ import pyarrow.parquet as pq
 
 from fmnist.store.schema import RETIRED_COLUMNS, SCHEMA, STATUSES
 
-RANKS: Mapping[str, int] = {
-    "ok": 4,
-    "validated": 3,
-    "diverged": 2,
-    "pruned": 1,
-    "failed": 0,
-}  # of two rows the higher one counts
+# of several rows of one run the highest counts
+RANKS: Mapping[str, int] = {"ok": 4, "validated": 3, "diverged": 2, "pruned": 1, "failed": 0}
 
 _POSITIVE = (0.0, sys.float_info.max)
 _RANGE_OF_SUFFIX = {

@@ -53,9 +53,7 @@ SCHEMA = pa.schema(
         pa.field("compile_seconds", pa.float64()),  # building the model, tracing and compiling its functions
         pa.field("pretraining_seconds", pa.float64()),  # of train_seconds, the part before the run's own task
         pa.field("evaluate_seconds", pa.float64()),  # validation after each epoch and the final scores
-        pa.field(
-            "processor_seconds", pa.float64()
-        ),  # that the run's process used of all cores, from its start to its row
+        pa.field("processor_seconds", pa.float64()),  # of all cores, used by the run from its start to its row
         # placement
         pa.field("placement", pa.string(), nullable=False),  # shared or exclusive
         pa.field("neighbours", pa.int32()),  # most runs at a time beside it on the node, or on its GPU

@@ -14,11 +14,13 @@ from fmnist.report.chapters.methods import measurement, methods_chapter
 from fmnist.report.chapters.original import original_chapter
 from fmnist.report.chapters.overview import missing_words, overview_chapter
 from fmnist.report.chapters.runs import runs_chapter
+from fmnist.report.chapters.tuning import tuning_chapter
 from fmnist.report.study_data import StudyData
 from fmnist.report.style import Styles
 
 CHAPTERS: tuple[Callable[[StudyData, Styles], Chapter], ...] = (
     overview_chapter,
+    tuning_chapter,
     accuracy_chapter,
     costs_chapter,
     curves_chapter,

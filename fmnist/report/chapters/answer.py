@@ -8,6 +8,7 @@ from fmnist.declare import METRICS, OVERVIEW_COSTS
 from fmnist.report import text
 from fmnist.report.chapters.metrics import way_to_compare
 from fmnist.report.chapters.pairs import is_turned
+from fmnist.report.chapters.tuning_words import tuning_answer
 from fmnist.report.study_data import MetricData, StudyData, turned
 
 MOST_LISTED = 5  # configurations of one verdict; more are summed up
@@ -20,6 +21,8 @@ def answer(data: StudyData) -> str:
     compared = [label for label in data.ranked_labels if primary and label in primary.summaries]
     if primary is None or not compared:
         return _no_answer(data)
+    if data.tuning:
+        return tuning_answer(data, data.tuning, primary.metric)
     sentences = [_leader_sentence(data, primary, compared)]
     if len(compared) > 1:
         sentences += [*_leader_against_others(data, primary, compared), _other_pairs(compared[0], primary)]

@@ -5,6 +5,7 @@ fmnist.compare.test_set); times, memory, spreads and epochs that of the seeds. E
 raises UndecidableError where the runs do not allow it.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -77,6 +78,22 @@ def accuracy_gap(data: StudyData, label: str, *others: str) -> list[Part]:
         Part(f"{label} less {other}", accuracy_difference(sums[label], sums[other]), group=other if others else "")
         for other in every
     ]
+
+
+def tuning_gain(data: StudyData, architecture: str) -> list[Part]:
+    """Test accuracy of an architecture's best point of a search less that of its default.
+
+    Where the best point is the default they do not differ, as surely as anything is known.
+    """
+    labels = data.study.tuning["labels"].get(architecture)
+    if labels is None:
+        raise UndecidableError(f"{architecture} was not tuned")
+    if len(labels) > 1:
+        return accuracy_gap(data, labels[-1], labels[0])
+    _require_finished(data, labels[0])
+    n = len(_rows(data, labels[0])[0])
+    certain = Estimate(value=0.0, standard_error=sys.float_info.min, degrees_of_freedom=1, n=n)
+    return [Part(f"{labels[0]} is the best point of the search", certain)]
 
 
 def cost_ratio(data: StudyData, label: str, other: str, metric: str) -> list[Part]:

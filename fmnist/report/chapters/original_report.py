@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fmnist.declare import Tuning
 from fmnist.report.selection import StudyRows
-from fmnist.studies import comparison, timing
+from fmnist.studies import comparison, find_study, study_names, timing
 
 REPEATING_STUDY = "comparison"  # the study that trains with the original report's settings
 # The report does not say which version its "own CNN" is. Version 1 is the plain one that it describes, and the only one
@@ -60,8 +61,13 @@ ORIGINAL_EPOCHS: Mapping[str, tuple[Mapping[str, float], ...]] = {
 def is_package_study(study: StudyRows) -> bool:
     """Whether a study is the package's own one that repeats the report, and not just another of its name.
 
-    It has the same question and the same architectures under the same labels.
+    It has the same question and the same architectures under the same labels; one of a search's best points the same
+    question and search.
     """
+    if study.tuning and study.name in study_names():
+        found = find_study(study.name)
+        same = isinstance(found, Tuning) and found.search.name == study.tuning.get("search")
+        return same and study.question == found.question
     own = {item.name: item for item in (comparison.STUDY, timing.STUDY)}.get(study.name)
     architectures = {item.label: item.architecture for item in own.configurations} if own else {}
     return own is not None and study.question == own.question and study.architectures == architectures

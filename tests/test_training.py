@@ -16,8 +16,9 @@ from fmnist.train import run
 from fmnist.train.checkpoint import Checkpoint, UnusableCheckpointError
 from fmnist.train.devices import prepare_process
 from fmnist.train.loop import Engine
+from fmnist.train.optimizers import scheduled
 from fmnist.train.run import train_run
-from fmnist.train.schedule import TrainingState, scheduled
+from fmnist.train.schedule import TrainingState
 
 # before any test of any file starts TensorFlow, which would settle its threads
 prepare_process(1, 0.0)

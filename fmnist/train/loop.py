@@ -20,8 +20,7 @@ from fmnist.declare import Hyperparameters, Seeds
 from fmnist.train.augmentation import augment, blend
 from fmnist.train.kernels import forward, unsupported, used_side
 from fmnist.train.measurement import graphics_cards
-from fmnist.train.optimizers import LossScale, Optimizer
-from fmnist.train.schedule import scheduled
+from fmnist.train.optimizers import LossScale, Optimizer, scheduled
 
 Tensor = Any
 ByteArray = npt.NDArray[np.uint8]

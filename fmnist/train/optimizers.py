@@ -1,5 +1,6 @@
-"""Weight updates: one fused TensorFlow kernel a weight, where Keras builds each update of a dozen small ops."""
+"""Weight updates: one fused TensorFlow kernel a weight, where Keras builds each of a dozen small ops; their rate."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,27 @@ Variable = Any
 ADAM_BETA_1 = 0.9
 ADAM_BETA_2 = 0.999
 ADAM_EPSILON = 1e-7
+
+WARM_UP = 0.3  # of all steps
+WARM_UP_START = 1 / 25  # of the highest rate
+
+
+def scheduled(learning_rate: Any, schedule: str, step: Any, steps: int) -> Any:
+    """Give the rate of a step, 0 to `steps` - 1, where `learning_rate` is the highest of the schedule.
+
+    `cosine` falls along half a cosine, 0 after the last step (Loshchilov and Hutter 2017, without restarts).
+    `one_cycle` rises linearly from 1/25 over the first 30 % of the steps, then falls along half a cosine to 0 (after
+    Smith and Topin 2018; the momentum stays). Arithmetic is float32 unless the schedule is constant.
+    """
+    if schedule == "constant":
+        return learning_rate
+    warm_up = WARM_UP if schedule == "one_cycle" else 0.0
+    progress = tf.cast(step, tf.float32) / steps
+    falling = 0.5 + 0.5 * tf.cos(math.pi * (progress - warm_up) / (1.0 - warm_up))
+    if schedule == "cosine":
+        return learning_rate * falling
+    rising = WARM_UP_START + (1.0 - WARM_UP_START) * progress / warm_up
+    return learning_rate * tf.where(progress < warm_up, rising, falling)
 
 
 class Optimizer:

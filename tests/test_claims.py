@@ -12,8 +12,6 @@ import pytest
 
 from fmnist.compare import Estimate, claim_verdicts
 from fmnist.data import CLASS_NAMES, load_data
-from fmnist.declare import Choice, Search, Space, Tuning
-from fmnist.report.chapters import original_report
 from fmnist.report.chapters.claim_measures import (
     UndecidableError,
     accuracy_gap,
@@ -30,7 +28,7 @@ from fmnist.report.predictions import PredictionSums, accuracy_difference, right
 from fmnist.report.selection import select_studies
 from fmnist.report.study_data import gather
 from fmnist.store.store import Store
-from fmnist.studies import comparison, timing
+from fmnist.studies import comparison, timing, winners
 from tests import synthetic_rows
 from tests.synthetic_rows import SIX
 
@@ -294,45 +292,29 @@ def test_only_the_packages_own_study_is_compared_with_the_report(base, six):
         assert claims_table(dataclasses.replace(data, study=dataclasses.replace(base.study, **change))) is None
 
 
-WINNERS = Tuning(
-    name="winners",
-    question="Is it better tuned?",
-    search=Search(name="grid", question="?", architectures=("own_v1", "lenet5"), repeats=3,
-                  space=Space({"batch_size": Choice((32, 64))})),
-    repeats=12,
-)  # fmt: skip
-
-
 def winners_of(base, sums, labels=("own_v1 default", "own_v1 tuned"), **changes):
     """A study of winners whose own CNN has these labels from default to best point, with their predictions."""
     tuning = {"search": "grid", "labels": {"own_v1": list(labels)}}
     outcomes = pd.concat([base.study.outcomes[base.study.outcomes["label"] == "own_v1"].assign(label=label)
                           for label in labels])  # fmt: skip
     study = dataclasses.replace(
-        base.study, name="winners", question=WINNERS.question, tuning=tuning, outcomes=outcomes,
+        base.study, name="winners", question=winners.STUDY.question, tuning=tuning, outcomes=outcomes,
         architectures=dict.fromkeys(labels, "own_v1"),
     )  # fmt: skip
     data = dataclasses.replace(base, study=dataclasses.replace(study, **changes))
     return with_predictions(data, dict(zip(labels, sums, strict=True)))
 
 
-@pytest.fixture
-def _package_winners(monkeypatch):
-    monkeypatch.setattr(original_report, "study_names", lambda: ["winners"])
-    monkeypatch.setattr(original_report, "find_study", {"winners": WINNERS}.get)
-
-
-@pytest.mark.usefixtures("_package_winners")
 @pytest.mark.parametrize(("wins", "expected"), [(0, "confirmed"), (30, "refuted"), (1, "not decidable")])
 def test_what_a_grid_search_finds_is_read_from_the_tuned_own_cnn(base, wins, expected):
     default = sums_of()
     (item,) = outcomes_of(winners_of(base, [default, shifted(default, wins)]))
-    assert item["claim"].startswith("An exhaustive grid search of the own CNN finds nothing better")
+    assert winners.STUDY.search.settings == {"epochs": 2}
+    assert item["claim"].endswith("finds nothing better than its settings (here two epochs a run)")
     assert item["reading"] == expected
     assert item["evidence"].startswith("own_v1 tuned less own_v1 default +" if wins else "own_v1 tuned less")
 
 
-@pytest.mark.usefixtures("_package_winners")
 def test_a_search_that_chose_the_default_found_nothing_better(base):
     data = winners_of(base, [sums_of()], ["own_v1 default"])
     (item,) = outcomes_of(data)
@@ -342,7 +324,6 @@ def test_a_search_that_chose_the_default_found_nothing_better(base):
     assert note.startswith("Intervals are 95 %")
 
 
-@pytest.mark.usefixtures("_package_winners")
 def test_only_the_packages_own_winners_answer_the_claim(base):
     both = [sums_of(), sums_of()]
     other = {"search": "mine", "labels": {"own_v1": ["own_v1 default", "own_v1 tuned"]}}

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fmnist.declare import Tuning
+from fmnist.declare import Study, Tuning
 from fmnist.report.selection import StudyRows
-from fmnist.studies import comparison, find_study, study_names, timing
+from fmnist.studies import comparison, timing, winners
 
 REPEATING_STUDY = "comparison"  # the study that trains with the original report's settings
 # The report does not say which version its "own CNN" is. Version 1 is the plain one that it describes, and the only one
@@ -64,13 +64,13 @@ def is_package_study(study: StudyRows) -> bool:
     It has the same question and the same architectures under the same labels; one of a search's best points the same
     question and search.
     """
-    if study.tuning and study.name in study_names():
-        found = find_study(study.name)
-        same = isinstance(found, Tuning) and found.search.name == study.tuning.get("search")
-        return same and study.question == found.question
-    own = {item.name: item for item in (comparison.STUDY, timing.STUDY)}.get(study.name)
-    architectures = {item.label: item.architecture for item in own.configurations} if own else {}
-    return own is not None and study.question == own.question and study.architectures == architectures
+    package: tuple[Study | Tuning, ...] = (comparison.STUDY, timing.STUDY, winners.STUDY)
+    own = next((item for item in package if item.name == study.name), None)
+    if own is None or study.question != own.question:
+        return False
+    if isinstance(own, Tuning):
+        return bool(study.tuning.get("search") == own.search.name)
+    return study.architectures == {item.label: item.architecture for item in own.configurations}
 
 
 def original_value(architecture: str, metric: str) -> float:

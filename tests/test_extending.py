@@ -93,6 +93,11 @@ def test_the_study_is_listed(project):
     assert "15 runs wanted" in run(project, "jobs/study.py", "patience", "--dry-run", "--data", "stripes")
 
 
+def test_the_search_is_previewed(project):
+    told = run(project, "jobs/study.py", "rates", "--dry-run", "--data", "stripes")
+    assert "at most 12 points, 36 runs wanted" in told
+
+
 def test_architecture_hyperparameter_metric_table_figure_and_data_are_in_the_rows_and_the_report(project):
     run(project, "jobs/study.py", "noisy.py", "--data", "stripes", "--address", "local")
     page = (project / "report" / "index.html").read_text()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fmnist.declare.study import Study, configure
@@ -54,6 +56,43 @@ def test_a_failed_run_that_is_to_be_computed_again_is(store):
     runs = trivial_runs(2)
     store.write(failed_row(runs[0], "from an earlier sweep", 1))
     assert drain(RunQueue(runs, store, max_failures=0)) == [0, 1]
+
+
+def test_further_runs_come_behind_the_others(store):
+    runs = trivial_runs(4)
+    queue = RunQueue(runs[:2], store, max_failures=0)
+    queue.finished(queue.take())
+    queue.add(runs[2:])
+    assert drain(queue) == [1, 2, 3]
+
+
+def searched(run, **cutoffs):
+    return replace(run, scores_test=False, pruned_below={int(epoch[1:]): least for epoch, least in cutoffs.items()})
+
+
+def test_a_pruned_row_serves_only_if_it_came_meanwhile_and_only_a_run_that_may_be_pruned(store, monkeypatch):
+    monkeypatch.setattr(queue_module, "LISTING_SHARE", 0)  # look each time
+    first, second, third = trivial_runs(3)
+    elsewhere = []
+    store.write({**row_of(first), "status": "pruned"})
+    queue = RunQueue([searched(first, e1=0.5), searched(second, e1=0.5)], store, 0, done_elsewhere=elsewhere.append)
+    store.write({**row_of(second), "status": "pruned"})
+    store.write({**row_of(third), "status": "pruned"})
+    queue.add([searched(third)])
+    assert drain(queue) == [0, 2]
+    assert elsewhere == [searched(second, e1=0.5)]
+    queue.add([searched(second, e1=0.4)])  # that row was looked at, and is too short
+    assert drain(queue) == [1]
+
+
+@pytest.mark.parametrize(
+    ("status", "scores_test", "computed"),
+    [("validated", True, [0]), ("validated", False, []), ("ok", False, []), ("ok", True, [])],
+)
+def test_a_row_of_a_search_serves_searches_alone(store, status, scores_test, computed):
+    run = trivial_runs(1)[0]
+    store.write({**row_of(run), "status": status})
+    assert drain(RunQueue([replace(run, scores_test=scores_test)], store, max_failures=0)) == computed
 
 
 def test_rows_that_another_sweep_made_and_compacted_are_not_computed(store, monkeypatch):

@@ -104,6 +104,36 @@ def test_predictions_agree_with_the_scores(undisturbed, data):
     assert row["test_accuracy"] == np.mean(row["test_predicted"] == data.test_labels)
 
 
+def test_a_run_of_a_search_never_sees_the_test_set_and_trains_as_that_of_a_study(undisturbed, data):
+    spec = replace(make_spec(rotation=10.0, zoom=0.1, restore_best_weights=True), scores_test=False)
+    row = train_run(spec, data)
+    assert (row["status"], row["error"]) == ("validated", None)
+    assert [name for name in SCHEMA.names if name.startswith("test_") and row[name] is not None] == []
+    assert row["train_accuracy"] is None
+    for name in ("run_id", "validation_accuracy", "validation_loss", "best_epoch"):
+        assert row[name] == undisturbed[0][name]
+    assert row["processor_seconds"] > 0
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+def test_a_run_below_the_cutoff_of_an_epoch_is_pruned_there(undisturbed, data, resumes):
+    row, records, checkpoints = undisturbed
+    second = records[1]["validation_accuracy"]
+    spec = replace(make_spec(rotation=10.0, zoom=0.1, restore_best_weights=True), scores_test=False)
+    from_checkpoint = checkpoints[0] if resumes else None
+    pruned = train_run(replace(spec, pruned_below={2: second + 1e-9}), data, checkpoint=from_checkpoint)
+    assert pruned["status"] == "pruned"
+    assert pruned["error"] == f"validation accuracy {second:.4f} after epoch 2, below {second:.4f}"
+    assert [entry["validation_accuracy"] for entry in pruned["history"]] == [
+        entry["validation_accuracy"] for entry in records[:2]
+    ]
+    assert pruned["test_accuracy"] is None
+    assert pruned["resumed"] == resumes
+    for harmless in ({2: second}, {3: 1.1}):  # not below; the last epoch, at which the run is over anyway
+        whole = train_run(replace(spec, pruned_below=harmless), data, checkpoint=checkpoints[0])
+        assert (whole["status"], whole["validation_accuracy"]) == ("validated", row["validation_accuracy"])
+
+
 def test_the_same_run_gives_the_same_row(undisturbed, data):
     again = train_run(make_spec(rotation=10.0, zoom=0.1, restore_best_weights=True), data)
     assert without_clocks(again) == without_clocks(undisturbed[0])

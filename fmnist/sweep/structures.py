@@ -21,19 +21,13 @@ class Structures:
         pool.submit(fingerprints, ())  # let the process load Keras while the caller does other things
 
     def of(self, configurations: Sequence[Configuration]) -> list[str]:
-        """Give each configuration's fingerprint; UserError for a hyperparameter that no layer reads."""
+        """Give each configuration's fingerprint; UserError for a layer that no fingerprint can tell."""
         keys = [_model_key(item) for item in configurations]
         unknown = {key: item for key, item in zip(keys, configurations, strict=True) if key not in self._known}
         if unknown:
             found = self._pool.submit(fingerprints, tuple(unknown.values())).result()
             self._known |= {key: found[item.label] for key, item in unknown.items()}
         return [self._known[key] for key in keys]
-
-
-def _model_key(configuration: Configuration) -> Hashable:
-    """What a model is built from: equal ones have one structure."""
-    settings = configuration.hyperparameters
-    return configuration.architecture, settings.precision, settings.dropout_rate
 
 
 @contextmanager
@@ -80,15 +74,22 @@ def fingerprints(configurations: Sequence[Configuration]) -> dict[str, str]:
     A model is built once for all configurations that differ only in what its layers do not depend on.
     """
     known: dict[Hashable, str] = {}
-    return {item.label: _fingerprint(item, known) for item in configurations}
+    for item in configurations:
+        define_architecture(item)
+        key = _model_key(item)
+        if key not in known:
+            known[key] = _fingerprint(item)
+    return {item.label: known[_model_key(item)] for item in configurations}
 
 
-def _fingerprint(configuration: Configuration, known: dict[Hashable, str]) -> str:
-    define_architecture(configuration)
+def _fingerprint(configuration: Configuration) -> str:
     name, settings = configuration.architecture, configuration.hyperparameters
-    key = (name, settings.precision, settings.initial_weights, *find_architecture(name).read_from(settings).items())
-    if key not in known:
-        if settings.initial_weights:
-            load_initial_weights(build_model(name, settings), settings.initial_weights)
-        known[key] = structure_of(name, settings)
-    return known[key]
+    if settings.initial_weights:
+        load_initial_weights(build_model(name, settings), settings.initial_weights)
+    return structure_of(name, settings)
+
+
+def _model_key(configuration: Configuration) -> Hashable:
+    """All that a model is built from."""
+    name, settings = configuration.architecture, configuration.hyperparameters
+    return (name, settings.precision, settings.initial_weights, *find_architecture(name).read_from(settings).items())

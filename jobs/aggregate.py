@@ -63,7 +63,7 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("--results", default="results", metavar="URI", help="folder or URI of the rows (default: %(default)s)")
     add("--study", nargs="+", default=[], metavar="NAME",
-        help="report on these studies, in this order (default: on all, that with the latest run first)")  # fmt: skip
+        help="report on these studies and searches, in this order (default: on all, the latest run first)")  # fmt: skip
     add("--out", type=Path, default=Path("report"), metavar="DIR", help="where it goes (default: %(default)s)")
     add("--data", type=Path, metavar="DIR", help="folder of Fashion-MNIST (default: looked for as a run does)")
     add("--check", action="store_true", help="verify every row and manifest instead, and name what is wrong")

@@ -291,12 +291,7 @@ class Tuning:
 
     def default_values(self, architecture: str) -> dict[str, Any]:
         """An architecture's own values of the hyperparameters in its space, those that are read beside each other."""
-        own = find_architecture(architecture).defaults
-        values: dict[str, Any] = {}
-        for item in self.search.space_of(architecture).parameters:
-            if item.is_active(values):
-                values[item.hyperparameter] = getattr(own, item.hyperparameter)
-        return values
+        return self.search.space_of(architecture).values_of(find_architecture(architecture).defaults)
 
 
 def _typed(name: str, value: Any) -> Any:

@@ -177,6 +177,14 @@ class Space:
             for item in self.parameters
         }
 
+    def values_of(self, settings: Hyperparameters) -> dict[str, Any]:
+        """The values that settings have of the space's hyperparameters, of those that are read beside each other."""
+        values: dict[str, Any] = {}
+        for item in self.parameters:
+            if item.is_active(values):
+                values[item.hyperparameter] = getattr(settings, item.hyperparameter)
+        return values
+
     def contains(self, values: Values) -> bool:
         """Whether values, and no others, make a point of the space."""
         active = [item for item in self.parameters if item.is_active(values)]

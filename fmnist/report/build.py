@@ -11,9 +11,10 @@ from pathlib import Path
 from matplotlib.figure import Figure as Drawing
 
 from fmnist.report.chapter import StudyReport
-from fmnist.report.chapters import report_study
+from fmnist.report.chapters import report_search, report_study
 from fmnist.report.html import SavedFigure, StudySection, render
-from fmnist.report.selection import read_rows, select_studies, tell_apart
+from fmnist.report.search_data import SearchRows, gather_search
+from fmnist.report.selection import StudyRows, read_rows, select_reported, tell_apart
 from fmnist.report.study_data import find_dataset, gather
 from fmnist.report.style import figure_savers, styles_of
 from fmnist.report.text import counted, number
@@ -41,7 +42,7 @@ def build_report(
     on_progress: Callable[[str], None] | None = None,
     processes: int = 1,
 ) -> ReportResult:
-    """Write the report on the studies of those names, in their order, or on all of a store, into the folder `out`.
+    """Write the report on the studies and searches of those names, or on all of a store, into the folder `out`.
 
     `data` is the folder of Fashion-MNIST (None: looked for as a run does); without data the report lacks confusion
     matrices and images, and says so. `on_progress` is told in words what comes next. With more than one of `processes`
@@ -52,23 +53,34 @@ def build_report(
     tell = on_progress or log.info
     tell(f"Reading {store.uri}")
     rows = read_rows(store)
-    selected = select_studies(store, studies, rows)
+    selected = select_reported(store, studies, rows)
     folder.mkdir(parents=True, exist_ok=True)
     rows.to_csv(folder / "results.csv", index=False)
     dataset, dataset_problem = find_dataset(data)
-    styles = styles_of(label for study in selected for label in study.finished_labels)
+    with_labels = [item for item in selected if isinstance(item, StudyRows)]
+    styles = styles_of(label for study in with_labels for label in study.finished_labels)
     sections = []
     with figure_savers(processes) as save:
-        for study, name in zip(selected, file_names(study.name for study in selected), strict=True):
-            runs = f"{counted(len(study.finished), 'finished run')} of {counted(len(study.labels), 'configuration')}"
-            tell(f"Study {study.name}: {runs}")
-            report = report_study(gather(study, store, dataset, dataset_problem), styles)
+        for item, name in zip(selected, file_names(item.name for item in selected), strict=True):
+            tell(progress_words(item))
+            if isinstance(item, SearchRows):
+                report = report_search(gather_search(item, store))
+            else:
+                report = report_study(gather(item, store, dataset, dataset_problem), styles)
             sections.append(write_study(report, name, folder, save))
     command = ["python", "jobs/aggregate.py", "--results", store.uri, *(["--study", *studies] if studies else [])]
     page = render(sections, store=store.uri, damaged=store.damaged, rows=number(len(rows)), command=shlex.join(command))
     path = folder / "index.html"
     path.write_text(page, encoding="utf-8")
     return ReportResult(path=path, studies=tuple(section.report for section in sections))
+
+
+def progress_words(item: StudyRows | SearchRows) -> str:
+    """Say what is reported on."""
+    if isinstance(item, SearchRows):
+        return f"Search {item.name}: {counted(len(item.rows), 'run')} of {counted(len(item.labels), 'point')}"
+    runs = counted(len(item.finished), "finished run")
+    return f"Study {item.name}: {runs} of {counted(len(item.labels), 'configuration')}"
 
 
 def write_study(report: StudyReport, name: str, folder: Path, save: Save) -> StudySection:

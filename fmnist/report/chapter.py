@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from matplotlib.figure import Figure as Drawing
 
@@ -34,7 +35,7 @@ class Chapter:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StudyReport:
-    """The report on one study: its short, and the chapters in their order."""
+    """The report on one study or search: its short, and the chapters in their order."""
 
     name: str
     question: str
@@ -42,6 +43,13 @@ class StudyReport:
     missing: Sequence[str]  # which runs it lacks, in sentences
     measurement: str  # how, when and on what was measured
     chapters: Sequence[Chapter]
+    kind: Literal["study", "search"] = "study"
+    warnings: Sequence[str] = ()  # what must be looked at before the answer is relied on, in sentences
+
+    @property
+    def title(self) -> str:
+        """What it is called: Study comparison."""
+        return f"{self.kind.capitalize()} {self.name}"
 
     @property
     def main_tables(self) -> list[Table]:

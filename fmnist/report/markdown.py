@@ -83,9 +83,9 @@ def _lines(shown: pd.DataFrame) -> list[str]:
 
 
 def _study_parts(study: StudyReport) -> Iterator[str]:
-    yield f"### Study `{study.name}`"
+    yield f"### {study.kind.capitalize()} `{study.name}`"
     yield f"*{study.question}* {study.answer}"
-    if study.missing:
-        yield "\n".join(f"- {sentence}" for sentence in study.missing)
+    if study.warnings or study.missing:
+        yield "\n".join(f"- {sentence}" for sentence in (*study.warnings, *study.missing))
     yield from map(markdown_table, study.main_tables)
     yield study.measurement

@@ -12,6 +12,7 @@ import pandas as pd
 from fmnist import UserError
 from fmnist.compare import Design, Hardware, PairDecision, Refusal, decide, select_comparable
 from fmnist.declare import DEFAULT_MARGINS, METRICS, Metric
+from fmnist.report.search_data import SearchRows, select_search
 from fmnist.store import SCALAR_COLUMNS, SEARCH_STATUSES, STATUSES, Store
 
 FALLBACK_METRIC = "test_accuracy"  # decides a study whose manifest names no metric that is known
@@ -121,7 +122,14 @@ def read_rows(store: Store) -> pd.DataFrame:
 
 
 def select_studies(store: Store, names: Sequence[str] = (), rows: pd.DataFrame | None = None) -> list[StudyRows]:
-    """Select the studies of those names, in their order, or every study of the store, that with the latest run first.
+    """Select the studies of those names, in their order, or every study of the store, as `select_reported` does."""
+    return [item for item in select_reported(store, names, rows) if isinstance(item, StudyRows)]
+
+
+def select_reported(
+    store: Store, names: Sequence[str] = (), rows: pd.DataFrame | None = None
+) -> list[StudyRows | SearchRows]:
+    """Select the studies and searches of those names, in their order, or all of the store, the latest run first.
 
     A study's configurations and its number of repeats are those of its manifest, that is of the last command that ran
     it; what other rows there are is left out and told in its remarks. Rows of no manifest, whose study has none either,
@@ -143,14 +151,20 @@ def select_studies(store: Store, names: Sequence[str] = (), rows: pd.DataFrame |
         if name not in by_name:
             raise UserError(f"study: got {name!r}, expected one with results in {store.uri}: {', '.join(by_name)}")
     earlier = orphans["study"].value_counts()
-    studies = [_select(rows, by_name[name], int(earlier.get(name, 0))) for name in dict.fromkeys(names) or by_name]
-    there, lacking = ([study for study in studies if study.outcomes.empty == empty] for empty in (False, True))
+    chosen = [by_name[name] for name in dict.fromkeys(names) or by_name]
+    found = [
+        select_search(rows, manifest)
+        if "search" in manifest
+        else _select(rows, manifest, int(earlier.get(manifest["name"], 0)))
+        for manifest in chosen
+    ]
+    there, lacking = ([item for item in found if item.rows.empty == empty] for empty in (False, True))
     if lacking and (names or not there):
         raise UserError(
             f"study {lacking[0].name!r}: its configurations have no run in {store.uri}: run"
             f" `python jobs/study.py {lacking[0].name}` first. {' '.join(lacking[0].remarks)}".rstrip()
         )
-    return studies if names else sorted(there, key=lambda study: study.outcomes["started_at"].max(), reverse=True)
+    return found if names else sorted(there, key=lambda item: item.rows["started_at"].max(), reverse=True)
 
 
 def _manifests_of_rows(orphans: pd.DataFrame, known: Collection[str]) -> list[dict[str, Any]]:

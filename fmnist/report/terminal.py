@@ -15,17 +15,24 @@ WIDEST = 1_000  # characters, more than any of these tables takes
 
 
 def print_results(result: ReportResult, console: Console | None = None) -> None:
-    """Print each study's table of results and its answer, then the path of the page."""
+    """Print each study's table of results, of a search all main tables, and its answer, then the path of the page."""
     console = console or Console()
     for study in result.studies:
-        table = rich_table(f"Study {study.name}", study.main_tables[0])
-        unlimited = console.options.update(max_width=WIDEST)
-        if console.measure(table, options=unlimited).maximum > console.width:
-            table = rich_table(f"Study {study.name}", study.main_tables[0], intervals_below=True)
-        console.print(table)
-        console.print(Text(study.answer))
+        print_table(study.title, study.main_tables[0], console)
+        for table in study.main_tables[1:] if study.kind == "search" else ():
+            print_table(table.title, table, console)
+        for sentence in (study.answer, *study.warnings):
+            console.print(Text(sentence))
         console.print()
     console.print(Text(f"Report: {result.path}"), soft_wrap=True)
+
+
+def print_table(title: str, table: Table, console: Console) -> None:
+    """Print a table; where the console is too narrow, each interval on a line of its own."""
+    shown = rich_table(title, table)
+    if console.measure(shown, options=console.options.update(max_width=WIDEST)).maximum > console.width:
+        shown = rich_table(title, table, intervals_below=True)
+    console.print(shown)
 
 
 def rich_table(title: str, table: Table, *, intervals_below: bool = False) -> RichTable:

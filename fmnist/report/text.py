@@ -147,6 +147,37 @@ def holm_words(family: int) -> str:
     return f" after Holm's adjustment over {counted(family, 'pair')}" if family > 1 else ""
 
 
+def setting(value: Any) -> str:
+    """Write the value of a hyperparameter: 0.00123, 128, adam, none; a dash for nan, where it is not set."""
+    if value is None:
+        return "none"
+    if isinstance(value, float) and math.isnan(value):
+        return NOTHING
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def settings_words(values: Mapping[str, Any]) -> str:
+    """Name hyperparameters with their values: optimizer adam, learning rate 0.001."""
+    return ", ".join(f"{spoken(name)} {setting(value)}" for name, value in values.items())
+
+
+def spoken(name: str) -> str:
+    """Write the name of a hyperparameter as words: learning rate."""
+    return name.replace("_", " ")
+
+
+def core_time(core_seconds: float) -> str:
+    """Write core-seconds in the unit that suits them: 45 core-seconds, 12 core-minutes, 3.4 core-hours."""
+    seconds, unit = core_unit(core_seconds)
+    return f"{core_seconds / seconds:,.3g} {unit}"
+
+
+def core_unit(core_seconds: float) -> tuple[float, str]:
+    """Choose the unit for so many core-seconds: its length in seconds, and its name."""
+    units = ((3600.0, "core-hours"), (60.0, "core-minutes"))
+    return next((item for item in units if core_seconds >= 2 * item[0]), (1.0, "core-seconds"))
+
+
 def design_words(design: Design) -> str:
     """Say when a group-sequential design decides: analyses at 5, 10 and 15 repeats."""
     when = "one analysis" if len(design.analyses) == 1 else "analyses"

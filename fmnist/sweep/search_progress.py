@@ -175,7 +175,7 @@ class SearchProgress:
         most = self.search.most_points(way.track)
         left = GENERATION if most is None else most - len(way.points)
         count = min(GENERATION, left) if self.learns(way) else left
-        tried = [(item.point.values, item.value) for item in way.points]  # noqa: PD011
+        tried = [(item.point.values, item.value) for item in way.points]
         values = self._propose(way.space, way.track.strategy, way.track.seed, tried, count)
         points = self._points(way.track.architecture, values, {})
         self._read(self._there & {point.configuration_id for point in points})

@@ -64,8 +64,15 @@ def _transfer(rows: pd.DataFrame) -> str:
 
 
 def measurement(data: StudyData) -> str:
-    """Say when, with what software, commit and hardware, and in what placement the runs were made."""
-    rows = data.study.rows
+    """Say how a study's runs were made, and on which of them time and memory are compared."""
+    return (
+        f"{made_words(data.study.rows)} Time and memory, as their tables define them, are compared on exclusive runs"
+        " (alone on the machine, never resumed) of one hardware only."
+    )
+
+
+def made_words(rows: pd.DataFrame) -> str:
+    """Say when, with what software, commit and hardware, and in what placement runs were made."""
     software = [f"{name} {_listed(rows[column])}" for column, name in _VERSIONS.items() if rows[column].notna().any()]
     started = rows["started_at"].dropna()
     days = sorted({f"{day:%Y-%m-%d}" for day in (started.min(), started.max()) if len(started)})
@@ -77,9 +84,7 @@ def measurement(data: StudyData) -> str:
     return (
         f"Runs were made{when} with {', '.join(software) or 'unrecorded versions'}, commit"
         f" {_listed(rows['commit'].str[:10])}{changed}, computed in {_listed(rows['compute_dtype'])} on"
-        f" {hardware_words(hardware_of(rows)) or 'unrecorded hardware'}. Placement of the rows: {placements}. Time and"
-        " memory, as their tables define them, are compared on exclusive runs (alone on the machine, never resumed) of"
-        " one hardware only."
+        f" {hardware_words(hardware_of(rows)) or 'unrecorded hardware'}. Placement of the rows: {placements}."
     )
 
 

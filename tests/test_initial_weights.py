@@ -94,9 +94,9 @@ def test_a_file_of_an_application_for_colours_starts_a_net_of_grey_images(folder
     images = np.random.default_rng(0).random((2, 28, 28, 1), np.float32)
     ours = keras.Model(model.inputs[0], model.layers[-1].input)(images)
     larger = keras.layers.UpSampling2D(2, interpolation="bilinear")(images) * 2.0 - 1.0
-    expected = theirs(keras.ops.repeat(larger, 3, axis=-1))
-    assert float(keras.ops.std(expected)) > 0
-    np.testing.assert_allclose(ours, expected, atol=1e-4)
+    expected = theirs(keras.ops.repeat(larger, 3, axis=-1)).numpy()
+    assert expected.std() > 0
+    np.testing.assert_allclose(ours, expected, atol=1e-3 * expected.std())  # random weights give small numbers
 
 
 def test_the_script_for_mnist_makes_a_file_that_starts_a_net(folder, monkeypatch):

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,14 @@ def known_structures():
     yield KnownStructures()
 
 
+@contextmanager
+def known_structures_of(configurations):
+    found = Future()
+    labels = [item.label for item in configurations]
+    found.set_result(dict(zip(labels, KnownStructures().of(configurations), strict=True)))
+    yield found
+
+
 @pytest.fixture(scope="module")
 def one_ray():
     patch = pytest.MonkeyPatch()
@@ -67,6 +76,7 @@ def on_one_ray(one_ray, monkeypatch):
     monkeypatch.setattr(study_job, "load_data", lambda _: data)
     monkeypatch.setattr(search_job, "structure_process", known_structures)
     monkeypatch.setattr(study_job, "structure_process", known_structures)
+    monkeypatch.setattr(study_job, "structures_of", known_structures_of)
     monkeypatch.setattr(connections, "connection", lambda _: nullcontext(one_ray))
 
 
@@ -91,7 +101,8 @@ SEVERAL = replace(
 
 
 def options(results, **changes):
-    return StudyOptions(results=str(results), engine="tests.trivial_engine", report=None, address="local", **changes)
+    trivial = {"engine": "tests.trivial_engine", "report": None, "address": "local"}
+    return StudyOptions(results=str(results), **{**trivial, **changes})
 
 
 def console():
@@ -297,8 +308,9 @@ def test_a_damaged_manifest_is_named(tmp_path):
 @pytest.mark.usefixtures("on_one_ray")
 def test_with_the_real_engine_poor_points_are_pruned_and_nothing_sees_the_test_set(tmp_path):
     space = Space({"learning_rate": Range(1e-5, 1e-2, log=True)})
-    search = replace(SEVERAL, space=space, settings={"epochs": 2}, repeats=1, budget=Budget(points=8))
-    run(replace(search, strategies=(Strategy("random", "halving"),)), tmp_path, engine="fmnist.train.run")
+    search = replace(GRID, architectures=("lenet5",), space=space, settings={"epochs": 2}, repeats=1,
+                     strategies=(Strategy("random", "halving"),), budget=Budget(points=8))  # fmt: skip
+    run(search, tmp_path, engine="fmnist.train.run")
     made = Store(tmp_path).read(["status", "history", "error", "test_accuracy", "test_predicted"]).to_pylist()
     assert {row["status"] for row in made} == {"validated", "pruned"}
     for row in made:

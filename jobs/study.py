@@ -19,7 +19,7 @@ from rich.console import Console
 from fmnist import UserError
 from fmnist.declare import METRICS, PLACEMENTS, Search, Study, Tuning
 from fmnist.studies import find_study
-from fmnist.sweep import StudyOptions, list_studies, preview, run_search, run_study, run_until_decided
+from fmnist.sweep import StudyOptions, list_studies, preview_study, run_search, run_study, run_until_decided
 
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 MAX_REPEATS = 30  # of --until-decided
@@ -49,7 +49,7 @@ def run(asked: argparse.Namespace, console: Console) -> int:
     study, options = wanted_study(asked), wanted_options(asked)
     refuse_unread(asked, study)
     if asked.dry_run:
-        preview(study, options, console, asked.price_per_gpu_hour)
+        preview_study(study, options, console, asked.price_per_gpu_hour)
         return 0
     if isinstance(study, Search):
         return int(run_search(study, options, console) > 0)

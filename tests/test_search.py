@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,14 @@ def known_structures():
     yield KnownStructures()
 
 
+@contextmanager
+def known_structures_of(configurations):
+    found = Future()
+    labels = [item.label for item in configurations]
+    found.set_result(dict(zip(labels, KnownStructures().of(configurations), strict=True)))
+    yield found
+
+
 @pytest.fixture(scope="module")
 def one_ray():
     patch = pytest.MonkeyPatch()
@@ -67,6 +76,7 @@ def on_one_ray(one_ray, monkeypatch):
     monkeypatch.setattr(study_job, "load_data", lambda _: data)
     monkeypatch.setattr(search_job, "structure_process", known_structures)
     monkeypatch.setattr(study_job, "structure_process", known_structures)
+    monkeypatch.setattr(study_job, "structures_of", known_structures_of)
     monkeypatch.setattr(connections, "connection", lambda _: nullcontext(one_ray))
 
 
@@ -80,20 +90,19 @@ WIDE = Space(
 )
 GRID = Search(name="s", question="?", architectures=("lenet5", "own_v1"), space=SPACE, repeats=2,
               settings={"epochs": 4, "learning_rate": 1.0})  # fmt: skip
-ALL = replace(
+SEVERAL = replace(
     GRID,
     architectures=("lenet5",),
     space=WIDE,
     repeats=5,
-    strategies=tuple(Strategy(sampler, pruning) for sampler in ("random", "optuna")
-                     for pruning in ("none", "halving", "race")),
-    seeds=2,
-    budget=Budget(points=10),
-)  # fmt: skip
+    strategies=(Strategy("optuna", "halving"), Strategy("optuna", "race"), Strategy("random")),
+    budget=Budget(points=8),
+)
 
 
 def options(results, **changes):
-    return StudyOptions(results=str(results), engine="tests.trivial_engine", report=None, address="local", **changes)
+    trivial = {"engine": "tests.trivial_engine", "report": None, "address": "local"}
+    return StudyOptions(results=str(results), **{**trivial, **changes})
 
 
 def console():
@@ -103,6 +112,12 @@ def console():
 def run(search, results, code=0, **changes):
     out = console()
     assert run_search(search, options(results, **changes), out) == code
+    return out.file.getvalue()
+
+
+def previewed(search, results, price=None):
+    out = console()
+    preview.preview_study(search, options(results), out, price)
     return out.file.getvalue()
 
 
@@ -143,35 +158,34 @@ def test_a_grid_runs_and_then_has_nothing_to_do(tmp_path):
     labels = [item["label"] for item in manifest["configurations"]]
     assert sorted(labels) == sorted(f"{name} point {i}" for name in GRID.architectures for i in range(1, 7))
     assert f"Nothing to compute: all 24 runs are in {tmp_path}" in run(GRID, tmp_path)
-    assert "12 of 36 runs to compute" in run(replace(GRID, repeats=3), tmp_path)
-    assert "Nothing to compute: all 8 runs" in run(replace(GRID, budget=Budget(points=2)), tmp_path)
+    assert "12 points, 36 runs wanted, 24 present" in previewed(replace(GRID, repeats=3), tmp_path)
+    assert "4 points, 8 runs wanted, 8 present" in previewed(replace(GRID, budget=Budget(points=2)), tmp_path)
     wider = Space({**SPACE.dimensions, "batch_size": Choice((16, 32, 64, 128))})
-    assert "8 of 32 runs to compute" in run(replace(GRID, space=wider), tmp_path)
+    assert "16 points, 32 runs wanted, 24 present" in previewed(replace(GRID, space=wider), tmp_path)
 
 
 @pytest.mark.usefixtures("on_one_ray")
 def test_every_strategy_spends_its_budget_and_rows_are_shared(tmp_path):
-    run(ALL, tmp_path)
-    told = replayed(tmp_path, ALL)
-    for track, described, results in zip(ALL.tracks, tracks(tmp_path), told, strict=True):
+    run(SEVERAL, tmp_path)
+    told = replayed(tmp_path, SEVERAL)
+    for track, described, results in zip(SEVERAL.tracks, tracks(tmp_path), told, strict=True):
         asked = points(described)
-        assert len(asked) == len({str(values) for values in asked}) == 10
+        assert len(asked) == len({str(values) for values in asked}) == 8
         assert all(WIDE.contains(values) for values in asked)
         allowed = {"complete"} if track.strategy.pruning == "none" else {"complete", "pruned"}
         assert {item.status for item in results} <= allowed
-    statuses = {row["status"] for row in rows(tmp_path)}
-    assert statuses == {"validated", "pruned"}
-    by_name = {track.name: described for track, described in zip(ALL.tracks, tracks(tmp_path), strict=True)}
-    assert points(by_name["lenet5 Random, seed 0"]) != points(by_name["lenet5 Random, seed 1"])
-    first = [points(by_name[f"lenet5 {name}, seed 0"])[:4] for name in ("Random", "Optuna", "Optuna + race")]
+    assert {row["status"] for row in rows(tmp_path)} == {"validated"}  # the race trains on what halving would prune
+    assert {item.status for item in told[0]} == {"complete", "pruned"}
+    assert {row["test_accuracy"] for row in rows(tmp_path)} == {None}
+    first = [points(described)[:4] for described in tracks(tmp_path)]
     assert first[0] == first[1] == first[2]
     assert len(rows(tmp_path)) < sum(len(item.runs) for results in told for item in results)
-    assert run(ALL, tmp_path).startswith("Nothing to compute")
+    assert run(SEVERAL, tmp_path).startswith("Nothing to compute")
 
 
 @pytest.mark.usefixtures("on_one_ray")
 def test_one_worker_finds_what_two_find_and_a_larger_budget_goes_on(tmp_path):
-    search = replace(ALL, budget=Budget(points=6), strategies=(Strategy("optuna", "halving"), Strategy("optuna")))
+    search = replace(SEVERAL, budget=Budget(points=6), strategies=(Strategy("optuna", "halving"), Strategy("optuna")))
     run(search, tmp_path / "two")
     run(search, tmp_path / "one", cpus_per_run=float(os.cpu_count()))
     assert tracks(tmp_path / "one") == tracks(tmp_path / "two")
@@ -182,15 +196,16 @@ def test_one_worker_finds_what_two_find_and_a_larger_budget_goes_on(tmp_path):
     more = replace(search, budget=Budget(points=9))
     run(more, tmp_path / "two")
     after = list(map(points, tracks(tmp_path / "two")))
-    assert [len(values) for values in after] == [9] * 4
+    assert [len(values) for values in after] == [9] * 2
     assert [values[:6] for values in after] == before
     assert {item.status for results in replayed(tmp_path / "two", more) for item in results} <= {"complete", "pruned"}
 
 
 @pytest.mark.usefixtures("on_one_ray")
 def test_without_its_manifest_a_search_proposes_the_same_points_again(tmp_path):
-    search = replace(ALL, strategies=(Strategy("optuna", "race"),), seeds=1)
+    search = replace(SEVERAL, strategies=(Strategy("optuna", "halving"),))
     run(search, tmp_path)
+    assert {row["status"] for row in rows(tmp_path)} == {"validated", "pruned"}
     before = tracks(tmp_path)
     (tmp_path / "studies" / "s.json").unlink()
     assert run(search, tmp_path).startswith("Nothing to compute")
@@ -269,19 +284,16 @@ def test_winners_are_run_on_fresh_repeats_and_score_the_test_set(tmp_path):
 
 @pytest.mark.usefixtures("on_one_ray")
 def test_the_preview_tells_points_runs_time_and_cost(tmp_path):
-    def told(search, price=None):
-        out = console()
-        preview.preview(search, options(tmp_path), out, price)
-        return out.file.getvalue()
-
-    assert f"Search s: 12 points, 24 runs wanted, 0 present in {tmp_path}, 24 missing" in told(GRID)
+    assert f"Search s: 12 points, 24 runs wanted, 0 present in {tmp_path}, 24 missing" in previewed(GRID, tmp_path)
     assert not (tmp_path / "studies").exists()
     run(replace(GRID, repeats=1), tmp_path)
-    assert "12 points, 24 runs wanted, 12 present" in told(GRID)
-    assert "One after the other they take at most 0 s" in told(GRID)
-    assert "at most 120 points, at most 600 runs wanted" in told(ALL).replace("points, 600", "points, at most 600")
+    assert "12 points, 24 runs wanted, 12 present" in previewed(GRID, tmp_path)
+    assert "One after the other they take at most 0 s" in previewed(GRID, tmp_path)
+    assert "at most 24 points, 120 runs wanted" in previewed(SEVERAL, tmp_path)
     dear = replace(GRID, budget=Budget(core_seconds=1800.0))
-    assert "2 tracks with 1800 core-seconds each, at most 1.00 core-hours: 3.00 in all" in told(dear, 3.0)
+    assert "2 tracks with 1800 core-seconds each, at most 1.00 core-hours: 3.00 in all" in previewed(
+        dear, tmp_path, 3.0
+    )
 
 
 @pytest.mark.usefixtures("on_one_ray")
@@ -293,6 +305,20 @@ def test_a_damaged_manifest_is_named(tmp_path):
         run(GRID, tmp_path)
 
 
+@pytest.mark.usefixtures("on_one_ray")
+def test_with_the_real_engine_poor_points_are_pruned_and_nothing_sees_the_test_set(tmp_path):
+    space = Space({"learning_rate": Range(1e-5, 1e-2, log=True)})
+    search = replace(GRID, architectures=("lenet5",), space=space, settings={"epochs": 2}, repeats=1,
+                     strategies=(Strategy("random", "halving"),), budget=Budget(points=8))  # fmt: skip
+    run(search, tmp_path, engine="fmnist.train.run")
+    made = Store(tmp_path).read(["status", "history", "error", "test_accuracy", "test_predicted"]).to_pylist()
+    assert {row["status"] for row in made} == {"validated", "pruned"}
+    for row in made:
+        assert (row["test_accuracy"], row["test_predicted"]) == (None, None)
+        assert len(row["history"]) == (1 if row["status"] == "pruned" else 2)
+        assert (row["error"] is not None) == (row["status"] == "pruned")
+
+
 SEARCH_ALONE = """
 import sys
 from tests.test_search import SLOW, known_structures, options, console
@@ -302,7 +328,7 @@ study_job.load_data = lambda _: tiny_dataset(40, 10)
 search_job.structure_process = known_structures
 search_job.run_search(SLOW, options(sys.argv[1]), console())
 """
-SLOW = replace(ALL, settings={"epochs": 2, "learning_rate": COURSES["is_slow"]}, budget=Budget(points=8), repeats=2,
+SLOW = replace(SEVERAL, settings={"epochs": 2, "learning_rate": COURSES["is_slow"]}, budget=Budget(points=8), repeats=2,
                strategies=(Strategy("optuna", "halving"), Strategy("optuna")), seeds=1)  # fmt: skip
 
 

@@ -158,6 +158,9 @@ def test_list_shows_what_there_is_without_tensorflow_and_ray():
         (["quick", "--gpus-per-run", "1e-320"], r"study: gpus per run: got .*, expected 0, 1"),
         (["quick", "--data", "/nonexistent", "--dry-run"], r"study: .*/nonexistent"),
         (["quick", "--repeats", "5", "--until-decided"], r"study: --repeats: got it with --until-decided"),
+        (["grid", "--until-decided"], r"study: --until-decided: got it with grid, whose repeats are fixed; use"),
+        (["winners", "--until-decided"], r"study: --until-decided: got it with winners, whose repeats are fixed"),
+        (["grid", "--max-repeats", "5"], r"study: --max-repeats: got it without --until-decided"),
         (["quick", "--max-repeats", "5"], r"study: --max-repeats: got it without --until-decided"),
         (["quick", "--until-decided", "--dry-run"], r"study: --until-decided: got it with --dry-run"),
         (["quick", "--price-per-gpu-hour", "2"], r"study: --price-per-gpu-hour: got it without --dry-run"),
@@ -196,7 +199,7 @@ def test_a_key_in_the_uri_is_never_printed(tmp_path, capsys):
     uri, out = f"file://{tmp_path}/rows?secret_key=hidden", console()
     for _ in range(2):
         assert run_study(STUDY, options(uri), out) == 0
-    preview.preview(STUDY, options(uri), out)
+    preview.preview_study(STUDY, options(uri), out)
     assert compact.main(["--results", uri]) == 0
     said = out.file.getvalue() + "".join(capsys.readouterr())
     assert said.count(f"file://{tmp_path}/rows?secret_key=...") == 4
@@ -224,7 +227,7 @@ def test_a_study_runs_is_extended_and_then_has_nothing_to_do(tmp_path):
     assert f"Nothing to compute: all 4 runs are in {tmp_path}" in out.file.getvalue()
 
     out = console()
-    preview.preview(STUDY, options(tmp_path), out)
+    preview.preview_study(STUDY, options(tmp_path), out)
     assert f"4 runs wanted, 4 present in {tmp_path}, 0 missing" in out.file.getvalue()
 
 
@@ -351,12 +354,12 @@ def test_many_files_are_merged_at_the_end(tmp_path, monkeypatch):
 def test_the_preview_estimates_time_and_cost_from_rows(tmp_path):
     runs = STUDY.runs({"a": "a", "b": "b"}, tiny_dataset(40, 10).fingerprint)
     nothing = console()
-    preview.preview(STUDY, options(tmp_path), nothing)
+    preview.preview_study(STUDY, options(tmp_path), nothing)
     assert "How long they take is not known" in nothing.file.getvalue()
     row = {"status": "ok", "attempts": 1, "resumed": False, "total_seconds": 3600.0, "device_model": "some CPU"}
     Store(tmp_path).write({**runs[0].columns(), **row, "device_kind": "CPU"})
     out = console()
-    preview.preview(STUDY, options(tmp_path, gpus_per_run=0.5), out, gpu_hour_price=2.0)
+    preview.preview_study(STUDY, options(tmp_path, gpus_per_run=0.5), out, gpu_hour_price=2.0)
     said = out.file.getvalue()
     assert "4 runs wanted, 1 present" in said
     assert "at most 3 h 0 min, 2 of them guessed from the others" in said
@@ -367,7 +370,7 @@ def test_the_preview_estimates_time_and_cost_from_rows(tmp_path):
     row |= {"total_seconds": 360.0, "device_model": "some GPU", "device_kind": "GPU"}
     Store(tmp_path).write({**runs[1].columns(), **row})
     out = console()
-    preview.preview(STUDY, options(tmp_path, gpus_per_run=0.5), out, gpu_hour_price=2.0)
+    preview.preview_study(STUDY, options(tmp_path, gpus_per_run=0.5), out, gpu_hour_price=2.0)
     assert "0.10 GPU-hours with 0.5 GPU a run: 0.20 in all, by the rows on some GPU" in out.file.getvalue()
 
 

@@ -67,3 +67,11 @@ def text(name: str, value: Any, longest: int = LONGEST) -> str:
             f"{name}: got {value!r:.200}, expected a line of 1 to {longest} printable characters, no blank at its ends"
         )
     return str(value)
+
+
+def several(name: str, given: Any, kind: type) -> tuple[Any, ...]:
+    """At least one of a kind, none of them twice."""
+    found = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else ()
+    if not found or not all(isinstance(item, kind) for item in found) or len(set(found)) < len(found):
+        raise UserError(f"{name}: got {given!r:.200}, expected at least one {kind.__name__}, each once")
+    return found

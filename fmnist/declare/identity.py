@@ -6,6 +6,7 @@ The hash of a model's structure, which needs TensorFlow, is in `structure`.
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,7 @@ class Seeds:
     augmentation: int
 
 
+@lru_cache(maxsize=10_000)
 def seeds_of_repeat(repeat: int) -> Seeds:
     """Draw the seeds of repeat `repeat` (>= 0): the same for every configuration, so that repeats pair.
 

@@ -1,23 +1,22 @@
-"""What is looked for: a search tries points of a space on validation alone; its winners are run again by a study."""
+"""What is looked for: a search tries points of a space on validation alone."""
 
 import itertools
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from fmnist import UserError
 from fmnist.declare.architectures import find_architecture
-from fmnist.declare.checks import flag, member, number, text, whole
+from fmnist.declare.checks import member, number, several, text, whole
 from fmnist.declare.hyperparameters import Hyperparameters
 from fmnist.declare.identity import seeds_of_repeat
-from fmnist.declare.space import Given, Space, Values
+from fmnist.declare.space import Space, Values
 from fmnist.declare.study import (
     MOST_REPEATS,
     PLACEMENTS,
     Configuration,
     Placement,
     RunSpec,
-    Study,
     checked_name,
     configure,
 )
@@ -128,8 +127,8 @@ class Search:
         return {
             "question": text("question", self.question, longest=1000),
             "settings": {name: _typed(name, value) for name, value in self.settings.items()},
-            "architectures": _several("architectures", self.architectures, str),
-            "strategies": _several("strategies", self.strategies, Strategy),
+            "architectures": several("architectures", self.architectures, str),
+            "strategies": several("strategies", self.strategies, Strategy),
             "repeats": whole("repeats", self.repeats, 1, MOST_REPEATS),
             "seeds": whole("seeds", self.seeds, 1, 1000),
             "placement": member("placement", self.placement, PLACEMENTS),
@@ -189,123 +188,6 @@ class Search:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tuning:
-    """A study of what a search found: each architecture's best point and its default, on repeats of their own.
-
-    Its repeats begin after the search's, so that no run that chose a point also judges it; only here is the test set
-    scored. With `path` the configurations between default and best point are run too: one hyperparameter after the
-    other takes the value of the best point, together with those that depend on it.
-    """
-
-    name: str
-    question: str
-    search: Search
-    repeats: int
-    path: bool = False
-    architectures: Sequence[str] = ()  # none: all of the search
-    placement: Placement | None = None  # None: that of the search
-
-    def __post_init__(self) -> None:
-        checked_name("study", self.name)
-        try:
-            if not isinstance(self.search, Search):
-                raise UserError(f"search: got {self.search!r:.100}, expected a Search")
-            chosen = _several("architectures", self.architectures or self.search.architectures, str)
-            for architecture in chosen:
-                member("architectures", architecture, self.search.architectures)
-            object.__setattr__(self, "architectures", chosen)
-            object.__setattr__(self, "question", text("question", self.question, longest=1000))
-            object.__setattr__(self, "repeats", whole("repeats", self.repeats, 1, MOST_REPEATS))
-            member("placement", self.placement or self.search.placement, PLACEMENTS)
-            object.__setattr__(self, "path", flag("path", self.path))
-        except UserError as error:
-            raise UserError(f"study {self.name!r}: {error}") from None
-
-    def study(
-        self,
-        best: Mapping[str, Values],
-        order: Mapping[str, Sequence[str]],
-        identity: Callable[[Configuration], Hashable] = lambda item: (item.architecture, item.hyperparameters),
-    ) -> Study:
-        """Make the study, given each architecture's best point, and the order in which a path changes hyperparameters.
-
-        What an order leaves out comes last, as the space has it. Of configurations with one `identity`, as one net with
-        two sets of defaults has them once it is tuned, the first one's label stands for all.
-        """
-        configurations: dict[Hashable, Configuration] = {}
-        labels: dict[str, list[str]] = {}
-        for architecture in self.architectures:
-            steps = self.steps(architecture, best[architecture], order.get(architecture, ()))
-            made = [self.search.configuration(architecture, values, label) for label, values in steps]
-            kept = [configurations.setdefault(identity(item), item).label for item in made]
-            labels[architecture] = list(dict.fromkeys(kept))
-        return Study(
-            name=self.name,
-            question=self.question,
-            configurations=tuple(configurations.values()),
-            repeats=self.repeats,
-            first_repeat=self.search.repeats,
-            placement=self.placement or self.search.placement,
-            tuning={"search": self.search.name, "labels": labels},
-        )
-
-    def steps(self, architecture: str, best: Values, order: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
-        """Label and values of each configuration from the default to the best point; of a path also those between.
-
-        A hyperparameter that depends on another one changes together with it.
-        """
-        default = self.default_values(architecture)
-        between = self._between(architecture, default, best, order) if self.path else []
-        return [(f"{architecture} default", default), *between, (f"{architecture} tuned", dict(best))]
-
-    def _between(
-        self, architecture: str, values: Values, best: Values, order: Sequence[str]
-    ) -> list[tuple[str, dict[str, Any]]]:
-        """Follow the order, but for what nothing would read yet: that waits for what makes it read."""
-        dimensions = self.search.space_of(architecture).dimensions
-        parents = {name: item.name for name, item in dimensions.items() if isinstance(item, Given)}
-        with_parent = {name for name, parent in parents.items() if values[parent] != best[parent]}
-        ordered = dict.fromkeys((*order, *dimensions))
-        waiting = [name for name in ordered if name not in with_parent and not _same(name, values, best)]
-
-        def changed(name: str) -> dict[str, Any]:
-            group = {name, *(child for child, parent in parents.items() if parent == name)}
-            source = {key: best if key in group else values for key in dimensions}
-            return {key: of[key] for key, of in source.items() if key in of}
-
-        steps = []
-        while len(waiting) > 1:  # the last one makes the best point
-            name = next((name for name in waiting if self._is_usable(architecture, changed(name))), waiting[0])
-            waiting.remove(name)
-            values = changed(name)
-            steps.append((f"{architecture} + {name}", values))
-        return steps
-
-    def _is_usable(self, architecture: str, values: Values) -> bool:
-        try:
-            self.search.configuration(architecture, values, "step")
-        except UserError:
-            return False
-        return True
-
-    def default_values(self, architecture: str) -> dict[str, Any]:
-        """An architecture's own values of the hyperparameters in its space, those that are read beside each other."""
-        return self.search.space_of(architecture).values_of(find_architecture(architecture).defaults)
-
-
 def _typed(name: str, value: Any) -> Any:
     """A hyperparameter's value in its own type; of a name that is none as it is, to be refused with the others."""
     return getattr(Hyperparameters(**{name: value}), name) if name in Hyperparameters.__dataclass_fields__ else value
-
-
-def _same(name: str, values: Values, others: Values) -> bool:
-    """Whether a hyperparameter has the same value in both, or none."""
-    return (name in values) == (name in others) and values.get(name) == others.get(name)
-
-
-def _several(name: str, given: Any, kind: type) -> tuple[Any, ...]:
-    several = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else ()
-    if not several or not all(isinstance(item, kind) for item in several) or len(set(several)) < len(several):
-        raise UserError(f"{name}: got {given!r:.200}, expected at least one {kind.__name__}, each once")
-    return several

@@ -45,7 +45,7 @@ def _facts(study: Study | Search | Tuning) -> str:
     return f"{runs}, {study.placement}; {architectures}"
 
 
-def preview(
+def preview_study(
     study: Study | Search | Tuning, options: StudyOptions, console: Console, gpu_hour_price: float | None = None
 ) -> None:
     """Print how many runs are wanted, present and missing, and how long the missing ones take on this machine.

@@ -39,8 +39,9 @@ class SearchJob(Job):
         """Compute runs until no track needs any; returns the number of runs that only failed."""
         missing = self.progress.start()
         self.write_manifest()
-        failed = self.progress.failed()
-        present = len(self.progress.present())
+        failed, present = self.progress.failed(), len(self.progress.present())
+        if going_on := sum(not self.progress.is_over(way) for way in self.progress.tracks if self.progress.learns(way)):
+            self.say(f"Search {self.name}: {going_on} tracks propose further points as their runs end")
         given_up = self.sweep(missing, present, failed, self.progress.search.placement, follow=self._follow)
         self.write_manifest()
         return given_up

@@ -152,7 +152,11 @@ class SearchProgress:
             for item in way.points:
                 for run in item.wanted:
                     key = item.point.configuration_id, run.repeat
-                    if key not in self._asked:
+                    if key in wanted:
+                        wanted[key] = replace(
+                            wanted[key], pruned_below=_looser(wanted[key].pruned_below, run.pruned_below)
+                        )
+                    elif key not in self._asked:
                         self._asked.add(key)
                         wanted[key] = replace(self._run(*key), pruned_below=run.pruned_below)
         return sorted(wanted.values(), key=lambda run: run.repeat)
@@ -235,9 +239,15 @@ class SearchProgress:
 
     def manifest(self) -> dict[str, Any]:
         """Describe the search and its points so far."""
-        names = ("configuration_id", "label", "architecture")
         search = self.search
-        columns = (run.columns() for run in self._first_runs.values())
+        configurations = [
+            {
+                "configuration_id": name,
+                "label": run.configuration.label,
+                "architecture": run.configuration.architecture,
+            }
+            for name, run in self._first_runs.items()
+        ]
         return {
             "name": search.name,
             "question": search.question,
@@ -246,7 +256,7 @@ class SearchProgress:
             "repeats": search.repeats,
             "placement": search.placement,
             "search": {**self._described(), "tracks": [way.describe() for way in self.tracks]},
-            "configurations": [{name: row[name] for name in names} for row in columns],
+            "configurations": configurations,
         }
 
     def _described(self) -> dict[str, Any]:
@@ -259,3 +269,8 @@ class SearchProgress:
             "budget": {"points": budget.points, "core_seconds": budget.core_seconds},
             "architectures": list(search.architectures),
         }
+
+
+def _looser(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, float]:
+    """Limits that prune a run only where both would."""
+    return {epoch: min(least, second[epoch]) for epoch, least in first.items() if epoch in second}

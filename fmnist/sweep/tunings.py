@@ -1,11 +1,9 @@
 """The study of what a search found, made from the search's rows."""
 
-import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Sequence
 
 from fmnist import UserError
-from fmnist.compare import PointResult, best
+from fmnist.compare import best, importances
 from fmnist.declare import Configuration, Study, Tuning, Values
 from fmnist.store import Store
 from fmnist.sweep.search_progress import SearchProgress
@@ -13,7 +11,10 @@ from fmnist.sweep.structures import Structures
 
 
 def tuned_study(tuning: Tuning, store: Store, structures: Structures, data_fingerprint: str) -> Study:
-    """Make the study; UserError where the search has not found every architecture's best point yet."""
+    """Make the study; UserError where the search has not found every architecture's best point yet.
+
+    A path changes the most important hyperparameter first.
+    """
     progress = SearchProgress(tuning.search, store, structures, data_fingerprint, lambda *_: [])
     command = f"run `python jobs/study.py {tuning.search.name}` first"
     chosen: dict[str, Values] = {}
@@ -35,29 +36,10 @@ def tuned_study(tuning: Tuning, store: Store, structures: Structures, data_finge
                 f" {store.uri}, all {len(points)} failed, diverged or were pruned; widen its space and {command}"
             )
         chosen[architecture] = found.point.values
-        order[architecture] = by_gain(points, tuning.default_values(architecture), found.point.values)
+        if tuning.path:
+            order[architecture] = importances(points, tuning.search.space_of(architecture))["hyperparameter"].tolist()
 
     def identity(item: Configuration) -> Hashable:
         return structures.of([item])[0], item.hyperparameters
 
     return tuning.study(chosen, order, identity)
-
-
-def by_gain(points: Iterable[PointResult], default: Values, best_values: Values) -> list[str]:
-    """Order hyperparameters, that first whose best value has the higher mean than its default over all points.
-
-    Those whose values the points do not tell apart come last, in the order of the space.
-    """
-    valued = [(item.point.values, item.value) for item in points if item.status == "complete"]
-    names: dict[str, None] = dict.fromkeys(name for values in (best_values, default) for name in values)
-
-    def gain(name: str) -> float:
-        means = [_mean_where(valued, name, values.get(name)) for values in (best_values, default)]
-        return -math.inf if math.isnan(means[0] - means[1]) else means[0] - means[1]
-
-    return sorted(names, key=gain, reverse=True)
-
-
-def _mean_where(valued: Sequence[tuple[Mapping[str, Any], float | None]], name: str, wanted: Any) -> float:
-    found = [value for values, value in valued if value is not None and values.get(name) == wanted]
-    return math.fsum(found) / len(found) if found else math.nan

@@ -29,6 +29,10 @@ from fmnist.declare import (
     Tuning,
     configure,
 )
+from fmnist.report.chapters import report_search
+from fmnist.report.search_data import gather_search
+from fmnist.report.selection import select_reported
+from fmnist.report.style import house_style
 from fmnist.store.store import Store
 from fmnist.sweep import connection as connections
 from fmnist.sweep import preview, search_job, study_job
@@ -347,3 +351,16 @@ def test_killed_in_the_middle_the_same_command_goes_on_and_proposes_the_same(tmp
     assert after == tracks(tmp_path / "whole")
     assert all(new["generations"][: len(old["generations"])] == old["generations"]
                for old, new in zip(before, after, strict=True))  # fmt: skip
+
+
+@pytest.mark.usefixtures("on_one_ray")
+def test_a_search_has_a_report_of_what_its_sweep_wrote(tmp_path):
+    small = replace(GRID, space=Space({"batch_size": Choice((16, 32)), "l2": Choice((0.0, 1e-4))}), repeats=1)
+    assert run_search(small, options(tmp_path), console()) == 0
+    store = Store(tmp_path)
+    (found,) = select_reported(store)
+    report = report_search(gather_search(found, store))
+    assert report.answer.startswith("Best on validation: ")
+    assert report.main_tables[0].frame["complete"].tolist() == [4] * len(small.architectures)
+    with house_style():
+        assert len([figure for chapter in report.chapters for figure in chapter.figures]) > 3

@@ -265,6 +265,7 @@ def test_pruned_points_are_left_out_of_the_importance_and_diverged_ones_are_the_
     lost = [replace(tried(point.point.values, [1.0 - point.value] * REPEATS), status="pruned") for point in grid]
     pruned = [*grid, *lost]  # as a race leaves them, with whole runs
     pd.testing.assert_frame_equal(importances(pruned, GRID), frame)
+    assert importances([*grid, *grid[:9]], GRID).equals(frame)  # as two tracks share points
     worst = [tried(point.point.values, [0.0] * REPEATS, "diverged") if point.point.values["l2"] else point
              for point in grid]  # fmt: skip
     before, after = (
@@ -318,7 +319,9 @@ def test_a_value_may_be_none():
     points = [tried(values, [0.9, 0.8]) for values in space.grid()]
     assert means_by_value(points, space.parameters[0])["value"].tolist() == [None, 3]
     assert means_by_pair(points, *space.parameters).columns.tolist() == ["None", "3"]
-    assert len(importances(points * 3, space)) == 2
+    wide = Space({**space.dimensions, "l2": Choice((0.0, 0.1, 0.2, 0.3, 0.4, 0.5))})
+    more = [tried(values, [0.9 - values["l2"]]) for values in wide.grid()]
+    assert importances(more, wide)["importance"].notna().all()
 
 
 def test_means_by_value_of_drawn_points_carry_the_interval_over_points(drawn):

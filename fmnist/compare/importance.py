@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fmnist.compare.intervals import UNKNOWN, Array, mean_estimate
-from fmnist.compare.search import complete, position, values_by_repeat
+from fmnist.compare.search import complete, distinct, position, values_by_repeat
 from fmnist.compare.tracks import PointResult
 from fmnist.declare import Parameter, Range, Space
 
@@ -38,13 +38,13 @@ def importances(points: Sequence[PointResult], space: Space, method: Method = "P
 
     Columns hyperparameter, importance (mean over the repeats), lower and upper (95 % interval by Student's t over the
     repeats, each of which gives an importance of its own) and n (repeats); the most important first. Points that were
-    pruned or failed are left out, diverged ones have the accuracy 0.
+    pruned or failed are left out, diverged ones have the accuracy 0; a point that several tracks tried counts once.
 
     PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255; conditional hyperparameters as in arXiv 2601.20800) speaks of
     what brings a point among the best tenth. fANOVA (Hutter et al. 2014) speaks of the whole variance; it leaves out
     hyperparameters that some points lack. NaN with fewer than FEWEST_FOR_IMPORTANCE points and where it is left out.
     """
-    judged = [item for item in points if item.status in ("complete", "diverged")]
+    judged = [item for item in distinct(points) if item.status in ("complete", "diverged")]
     repeats = sorted({repeat for item in complete(judged) for repeat in values_by_repeat(item)})
     names = list(space.dimensions)
     shares: list[dict[str, float]] = []

@@ -375,6 +375,8 @@ def test_names_of_narrow_parts_differ():
 def test_the_map_is_of_hyperparameters_that_are_set_together(drawn):
     first, second = first_pair(drawn, WIDE, ["learning_rate", "batch_size", "optimizer", "dropout_rate", "l2"])
     assert (first.hyperparameter, second.name) == ("learning_rate", "batch_size")
+    first, second = first_pair(drawn, WIDE, ["optimizer", "learning_rate", "batch_size", "dropout_rate", "l2"])
+    assert (first.name, second.name) == ("optimizer", "batch_size"), "beside its optimizer a rate's case has one column"
     assert first_pair(drawn[:1], Space({"l2": Choice((0.0, 1e-5, 1e-4, 1e-3))}), ["l2"]) is None
 
 

@@ -172,7 +172,8 @@ def trend(points: Sequence[PointResult], item: Parameter) -> pd.DataFrame:
 def first_pair(points: Sequence[PointResult], space: Space, order: Sequence[str]) -> tuple[Parameter, Parameter] | None:
     """Find the two most important parameters that some complete points set together; `order` has hyperparameters.
 
-    Of several cases of one hyperparameter that which most points have. None where there are no two.
+    Of several cases of one hyperparameter that which most points have; beside the hyperparameter that it depends on a
+    case has one value. None where there are no two.
     """
     counts = {item.name: len(having(points, item)) for item in space.parameters}
     ranked = sorted(
@@ -181,7 +182,8 @@ def first_pair(points: Sequence[PointResult], space: Space, order: Sequence[str]
     )
     for place, first in enumerate(ranked):
         for second in ranked[place + 1 :]:
-            if first.hyperparameter != second.hyperparameter and having(having(points, first), second):
+            related = {first.hyperparameter, first.parent} & {second.hyperparameter, second.parent} - {None}
+            if not related and having(having(points, first), second):
                 return first, second
     return None
 

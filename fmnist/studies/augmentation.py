@@ -1,4 +1,4 @@
-"""own_v1 on images shifted, zoomed, turned, mirrored, erased in part or blended, and several of these together.
+"""own_v1 on images shifted, zoomed, turned, mirrored, erased in part or blended, and all of these together.
 
     python jobs/study.py augmentation
 
@@ -22,8 +22,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "flip": {"horizontal_flip": True},
     "erasing 0.5": {"random_erasing": 0.5},
     "mixup 0.2": {"mixup": 0.2},
-    "shift, flip, erasing, mixup": {"translation": 0.1, "horizontal_flip": True, "random_erasing": 0.5, "mixup": 0.2},
 }
+CHANGES["all six"] = {name: value for change in CHANGES.values() for name, value in change.items()}
 
 STUDY = Study(
     name="augmentation",

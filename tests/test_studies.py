@@ -11,7 +11,7 @@ from fmnist import UserError
 from fmnist.declare.architectures import ARCHITECTURES, find_architecture
 from fmnist.declare.hyperparameters import Hyperparameters
 from fmnist.declare.metrics import METRICS
-from fmnist.declare.study import Configuration
+from fmnist.declare.study import Configuration, Study
 from fmnist.studies import find_study, study_names
 from fmnist.sweep import structures
 from fmnist.sweep.fork_server import ForkServer
@@ -35,9 +35,10 @@ def test_a_study_documents_itself(name):
     assert find_study(name) is module.STUDY
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_study_can_be_compared(name):
-    study = find_study(name)
+@pytest.mark.parametrize(
+    "study", [study for study in map(find_study, NAMES) if isinstance(study, Study)], ids=lambda study: study.name
+)
+def test_a_study_can_be_compared(study):
     assert study.primary_metric in METRICS
     assert study.primary_metric in study.margins
     assert set(study.margins) <= set(METRICS)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from fmnist import UserError
 from fmnist.declare import RunSpec, Search, Study, Tuning, number
 from fmnist.studies import find_study, study_names
 from fmnist.sweep.display import readable_seconds, say
@@ -21,11 +22,18 @@ from fmnist.sweep.study_job import opened
 
 
 def list_studies(console: Console) -> None:
-    """Print the studies and searches there are: question, runs, placement and architectures of each."""
+    """Print the studies and searches there are: question, runs, placement and architectures of each.
+
+    One that cannot be used, as with more `train_images` than the data set has, says why and hides no other.
+    """
     for name in study_names():
-        study = find_study(name)
+        try:
+            study = find_study(name)
+            lines = [study.question, _facts(study)]
+        except UserError as error:
+            lines = [f"cannot be used: {error}"]
         console.print(Text(name, style="bold"))
-        for line in (study.question, _facts(study)):
+        for line in lines:
             console.print(Padding(Text(line), (0, 0, 0, 2)))
 
 

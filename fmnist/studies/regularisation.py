@@ -6,7 +6,8 @@ own_v1 stands for the report's own CNN, whose improvement the report wished for:
 of 0.5 is the report's; the weight of L2 is one that leaves the cross-entropy the larger part of the loss.
 
 Expected time: 45 min on 2 cores, 30 min where the rows of study `comparison` are there, whose runs of own_v1 are those
-with dropout here.
+with dropout here. Expected test accuracy: 90.5 to 91.4 % with neither, 91.4 to 92.1 % with dropout, 90.6 to 91.5 % with
+L2, 91.1 to 92 % with both.
 """
 
 from fmnist.declare import Study, configure

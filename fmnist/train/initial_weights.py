@@ -1,4 +1,4 @@
-"""Weights that a run starts from, out of a file of Keras (.weights.h5 or .keras) that is found by its SHA-256.
+"""Weights that a run starts from, out of a Keras file (.weights.h5 or .keras) that is found by its SHA-256.
 
 Only arrays are read, no model is rebuilt and nothing is unpickled: a file from elsewhere runs no code. Keras and h5py
 load when a file is read.

@@ -39,7 +39,7 @@ def train_run(
     weights, first_epoch = unpacked(checkpoint) if checkpoint else (first_weights, 0)
     started = time.perf_counter()
     history = []
-    is_pruned = False
+    epoch, is_pruned = first_epoch - 1, False
     for epoch in range(first_epoch, settings.epochs):
         weights = (weights * 31 + epoch) % 1009
         record = {"epoch": epoch + 1, "validation_accuracy": weights / 1009}

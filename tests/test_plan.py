@@ -96,6 +96,27 @@ def test_epochs_of_few_images_tell_nothing_of_those_of_all():
     assert durations.expected(other) == pytest.approx(100.0)
 
 
+def test_a_run_on_few_images_or_one_that_pretrains_is_estimated_by_its_images():
+    from fmnist.declare.study import Study, configure
+
+    few = {"epochs": 10, "train_images": 1000}
+    study = Study(
+        name="few",
+        question="?",
+        configurations=(
+            configure("own_v1", label="all", epochs=10),
+            configure("own_v1", label="few", **few),
+            configure("own_v1", label="pretrained", **few, pretraining="half_classes", pretraining_epochs=4),
+        ),
+        repeats=1,
+    )
+    whole, small, pretrained = study.runs({"all": "a", "few": "a", "pretrained": "a"}, "data")
+    durations = Durations()
+    durations.learn({**row_of(whole, 100.0), "configuration_id": "another", "epochs_run": 10})
+    expected = [durations.expected(run) for run in (whole, small, pretrained)]
+    assert expected == pytest.approx([100.0, 10.0, 30.0])
+
+
 def test_unknown_runs_count_as_the_mean_of_the_known_ones():
     from fmnist.declare.study import Study, configure
 

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Self
 
-from fmnist.declare import RunSpec
+from fmnist.data import DATASET
+from fmnist.declare import Hyperparameters, RunSpec
 from fmnist.store import Store
 
 
@@ -83,7 +84,7 @@ class Durations:
         if known := self._by_configuration.get(run.configuration_id):
             return statistics.median(known)
         if epochs := self._epoch_by_architecture.get(run.configuration.architecture):
-            return statistics.median(epochs) * run.configuration.hyperparameters.epochs
+            return statistics.median(epochs) * _whole_epochs(run.configuration.hyperparameters)
         return None
 
     def total(self, runs: Collection[RunSpec]) -> float | None:
@@ -94,3 +95,14 @@ class Durations:
         if not known:
             return None if runs else 0.0
         return sum(seconds * count for seconds, count in known) / sum(count for _, count in known) * len(runs)
+
+
+def _whole_epochs(settings: Hyperparameters) -> float:
+    """Count a run's epochs, one on fewer images as so much of a whole one; about, since batches differ too.
+
+    Every epoch ends with the validation images; pretraining is on about half of the training images.
+    """
+    images = settings.train_images or DATASET.train_count
+    share = (images + DATASET.validation_count) / (DATASET.train_count + DATASET.validation_count)
+    pretraining = 0.0 if settings.pretraining == "none" else settings.pretraining_epochs / 2
+    return settings.epochs * share + pretraining

@@ -150,7 +150,9 @@ def replayed(results, search):
 
 @pytest.mark.usefixtures("on_one_ray")
 def test_a_grid_runs_and_then_has_nothing_to_do(tmp_path):
-    assert "24 of 24 runs to compute" in run(GRID, tmp_path)
+    told = run(GRID, tmp_path)
+    assert "24 of 24 runs to compute" in told
+    assert f"search {GRID.name}: " in told
     assert {(row["status"], row["test_accuracy"], row["study"]) for row in rows(tmp_path)} == {("validated", None, "s")}
     assert len(rows(tmp_path)) == 24
     manifest = Store(tmp_path).read_manifest("s")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import Console
 
@@ -32,6 +32,8 @@ def run_search(search: Search, options: StudyOptions, console: Console) -> int:
 @dataclass(frozen=True)
 class SearchJob(Job):
     """One search on one store, while a Ray is connected."""
+
+    kind: ClassVar[str] = "search"
 
     progress: "SearchProgress"
 

@@ -4,7 +4,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import Console
 
@@ -73,6 +73,8 @@ def run_until_decided(study: Study, options: StudyOptions, console: Console, met
 class Job:
     """What is computed on one store, while a Ray is connected: a study, or a search."""
 
+    kind: ClassVar[str] = "study"
+
     name: str
     options: StudyOptions
     console: Console
@@ -100,7 +102,7 @@ class Job:
             return failed
         resources = resources_for(placement, self.cluster.nodes, self.options)
         state = SweepState(
-            title=f"study {self.name}",
+            title=f"{self.kind} {self.name}",
             present=present,
             left={run.run_id: run for run in missing},
             durations=Durations.of(self.store),

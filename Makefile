@@ -7,7 +7,7 @@ BIN := .venv/bin
 STUDY ?= quick
 RESULTS ?= results
 REPORT ?= report
-PUBLISHED := comparison timing batch_size precision regularisation
+PUBLISHED := comparison timing batch_size precision regularisation transfer
 FIGURES := comparison/distribution-test_accuracy comparison/verdicts-test_accuracy timing/distribution-train_seconds
 
 .DEFAULT_GOAL := help

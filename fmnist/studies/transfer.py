@@ -8,7 +8,8 @@ epochs, so that every net has steps enough to converge: early stopping is to end
 
 own_v1 stands for the report's own CNN, whose improvement the report wished for: it trains in minutes.
 
-Expected time: 20 min on 2 cores. Expected test accuracy: see docs/results.md.
+Expected time: 20 min on 2 cores. Expected test accuracy: 80 to 83 % from scratch, 85 to 86 % pretrained, 85.5 to 87 %
+half frozen, 82 to 84 % frozen, 63 to 69 % of random features.
 """
 
 from fmnist.declare import Study, configure

@@ -36,7 +36,8 @@ def problems_of(store):
 
 
 def test_published_rows_are_as_they_were_written():
-    assert check_store(Store(ROOT / "published")) == (140, [])
+    store = Store(ROOT / "published")
+    assert check_store(store) == (store.read(["run_id"]).num_rows, [])
 
 
 def test_nothing_is_wrong(store):

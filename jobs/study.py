@@ -47,25 +47,22 @@ def run(asked: argparse.Namespace, console: Console) -> int:
     if asked.study is None:
         raise UserError("NAME: got none; --list shows the studies there are")
     study, options = wanted_study(asked), wanted_options(asked)
-    refuse_unread(asked, study)
+    refuse_unread(asked)
     if asked.dry_run:
         preview_study(study, options, console, asked.price_per_gpu_hour)
         return 0
+    if asked.until_decided is not None:
+        cap = asked.max_repeats or MAX_REPEATS
+        return int(run_until_decided(study, options, console, asked.until_decided, cap) > 0)
     if isinstance(study, Search):
         return int(run_search(study, options, console) > 0)
-    if isinstance(study, Study) and asked.until_decided is not None:
-        metric = asked.until_decided or study.primary_metric
-        cap = asked.max_repeats or MAX_REPEATS
-        return int(run_until_decided(study, options, console, metric, cap) > 0)
     return int(run_study(study, options, console) > 0)
 
 
-def refuse_unread(asked: argparse.Namespace, study: Study | Search | Tuning) -> None:
-    """UserError for options that the study, or another option, would leave unread."""
+def refuse_unread(asked: argparse.Namespace) -> None:
+    """UserError for options of which one would leave the other unread."""
     until_decided = asked.until_decided is not None
-    fixed = f"--until-decided: got it with {study.name}, whose repeats are fixed; use --repeats"
     for unread, words in (
-        (until_decided and not isinstance(study, Study), fixed),
         (asked.repeats and until_decided, "--repeats: got it with --until-decided, which has --max-repeats"),
         (asked.max_repeats and not until_decided, "--max-repeats: got it without --until-decided; there is --repeats"),
         (asked.dry_run and until_decided, "--until-decided: got it with --dry-run, which cannot know the repeats"),

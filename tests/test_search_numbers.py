@@ -19,11 +19,11 @@ from fmnist.compare import PointResult, RunResult, best
 from fmnist.compare.importance import (
     BINS,
     FEWEST_FOR_A_MEAN,
-    distributions,
     first_pair,
     importances,
     means_by_pair,
     means_by_value,
+    optuna_distribution,
     trend,
 )
 from fmnist.compare.search import (
@@ -232,10 +232,11 @@ def optunas_importances(points, space, repeat):
     """PED-ANOVA as optuna gives it for a study of the points' runs in a repeat."""
     study = optuna.create_study(direction="maximize")
     for item in points:
+        values = item.point.values
+        drawn_from = {p.hyperparameter: optuna_distribution(p) for p in space.parameters if p.is_active(values)}
         study.add_trial(
-            optuna.trial.create_trial(params=dict(item.point.values), distributions=distributions(item, space),
-                                      value=item.runs[repeat].value)
-        )  # fmt: skip
+            optuna.trial.create_trial(params=dict(values), distributions=drawn_from, value=item.runs[repeat].value)
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return optuna.importance.get_param_importances(study)

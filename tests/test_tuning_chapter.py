@@ -82,7 +82,7 @@ def test_the_table_has_both_means_the_paired_difference_and_what_was_changed(win
     shown, frame = table(winners, "tuned").shown, table(winners, "tuned").frame.set_index("label")
     assert list(shown["configuration"]) == ["lenet5", "own_v1", "own_v3"]
     assert list(shown["default → best point"]) == [
-        *["learning_rate 0.001 → 0.0003, early_stopping_patience none → 5"] * 2, NOTHING]  # fmt: skip
+        *["learning rate 0.001 → 0.0003, early stopping patience none → 5"] * 2, NOTHING]  # fmt: skip
     difference = column(winners, "lenet5 tuned") - column(winners, "lenet5 default")
     interval = stats.ttest_1samp(difference, 0).confidence_interval(0.95)
     low, high = frame.loc["lenet5", ["difference_lower", "difference_upper"]]
@@ -126,13 +126,13 @@ def test_the_answer_leads_with_tuned_against_default(winners, path):
                  "The order changes significantly: lenet5 is now ahead of own_v1."):  # fmt: skip
         assert part in words
     assert "highest mean test accuracy of" not in words
-    assert "own_v1: the largest gain comes from batch_size 128 → 64 (+" in answer(path)
+    assert "own_v1: the largest gain comes from batch size 128 → 64 (+" in answer(path)
 
 
 def test_steps_of_a_path_add_up_and_name_their_setting(path):
     found = table(path, "paths")
     assert list(found.shown["setting"]) == [
-        "learning_rate 0.001 → 0.0003", "batch_size 128 → 64", "early_stopping_patience none → 5"]  # fmt: skip
+        "learning rate 0.001 → 0.0003", "batch size 128 → 64", "early stopping patience none → 5"]  # fmt: skip
     assert list(found.frame["total"]) == pytest.approx(list(found.frame["difference"].cumsum()))
     assert found.frame["total"].iloc[-1] == pytest.approx(
         (column(path, PATH[-1]) - column(path, PATH[0])).mean())  # fmt: skip

@@ -13,6 +13,7 @@ from fmnist.compare.importance import (
     importances,
     means_by_pair,
     means_by_value,
+    optuna_distribution,
     trend,
 )
 from fmnist.compare.intervals import (

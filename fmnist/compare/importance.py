@@ -64,7 +64,9 @@ def _shares(points: Sequence[PointResult], repeat: int, space: Space, method: Me
 
     valued = [(item, values_by_repeat(item).get(repeat, 0.0 if item.status == "diverged" else None)) for item in points]
     trials = [
-        optuna.trial.create_trial(params=dict(item.point.values), distributions=distributions(item, space), value=value)
+        optuna.trial.create_trial(
+            params=dict(item.point.values), distributions=_distributions(item, space), value=value
+        )
         for item, value in valued
         if value is not None
     ]
@@ -86,21 +88,22 @@ def _shares(points: Sequence[PointResult], repeat: int, space: Space, method: Me
         optuna.logging.set_verbosity(before)
 
 
-def distributions(point: PointResult, space: Space) -> "dict[str, BaseDistribution]":
-    """What each hyperparameter of a point was drawn from, as optuna describes it."""
+def _distributions(point: PointResult, space: Space) -> "dict[str, BaseDistribution]":
+    values = point.point.values
+    active = (item for item in space.parameters if item.hyperparameter in values and item.is_active(values))
+    return {item.hyperparameter: optuna_distribution(item) for item in active}
+
+
+def optuna_distribution(item: Parameter) -> "BaseDistribution":
+    """What a parameter is drawn from, as optuna describes it."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    found: dict[str, BaseDistribution] = {}
-    for item in space.parameters:
-        if item.hyperparameter in point.point.values and item.is_active(point.point.values):
-            domain = item.domain
-            if not isinstance(domain, Range):
-                found[item.hyperparameter] = CategoricalDistribution(domain.values)
-            elif item.is_whole:
-                found[item.hyperparameter] = IntDistribution(int(domain.low), int(domain.high), log=domain.log)
-            else:
-                found[item.hyperparameter] = FloatDistribution(domain.low, domain.high, log=domain.log)
-    return found
+    domain = item.domain
+    if not isinstance(domain, Range):
+        return CategoricalDistribution(domain.values)
+    if item.is_whole:
+        return IntDistribution(int(domain.low), int(domain.high), log=domain.log)
+    return FloatDistribution(domain.low, domain.high, log=domain.log)
 
 
 def having(points: Sequence[PointResult], item: Parameter) -> list[PointResult]:

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from fmnist.declare import Budget, Placement, Pruning, Strategy
+from fmnist.store import STATUS_RANKS
 
 REDUCTION = (
     3  # of successive halving: one run in so many goes on past a rung, and rungs are so many times further apart
@@ -25,9 +26,11 @@ RACE_P = 0.1  # of Wilcoxon's one-sided test, below which a point has lost again
 
 RunStatus = Literal["validated", "pruned", "diverged", "failed"]
 PointStatus = Literal["complete", "pruned", "diverged", "failed", "open"]
-RUN_STATUSES: Mapping[str, RunStatus] = {  # of a row, best first -> of the run in a search
-    "ok": "validated", "validated": "validated", "diverged": "diverged", "pruned": "pruned", "failed": "failed",
-}  # fmt: skip
+# of a row, best first -> of the run in a search, where a study's row counts as one that was validated
+RUN_STATUSES: Mapping[str, RunStatus] = {
+    status: "validated" if status == "ok" else status  # type: ignore[misc]
+    for status in sorted(STATUS_RANKS, key=STATUS_RANKS.__getitem__, reverse=True)
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,6 +75,11 @@ class Hyperparameters:
         return bool(self.rotation or self.translation or self.zoom or self.horizontal_flip)
 
 
+def typed(name: str, value: Any) -> Any:
+    """Give a hyperparameter's value its own type; UserError as Hyperparameters, TypeError for a name that is none."""
+    return getattr(Hyperparameters(**{name: value}), name)
+
+
 def _checked(name: str, kind: str, value: Any, allowed: Any) -> Any:
     if kind == "bool":
         return flag(name, value)

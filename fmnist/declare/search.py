@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from fmnist import UserError
 from fmnist.declare.architectures import find_architecture
 from fmnist.declare.checks import member, number, several, text, whole
-from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.declare.hyperparameters import Hyperparameters, typed
 from fmnist.declare.identity import seeds_of_repeat
 from fmnist.declare.space import Space, Values
 from fmnist.declare.study import (
@@ -126,7 +126,11 @@ class Search:
             raise UserError(f"budget: got {self.budget!r:.100}, expected Budget(points=..., core_seconds=...)")
         return {
             "question": text("question", self.question, longest=1000),
-            "settings": {name: _typed(name, value) for name, value in self.settings.items()},
+            # a name that is no hyperparameter stays, to be refused with the points
+            "settings": {
+                name: typed(name, value) if name in Hyperparameters.__dataclass_fields__ else value
+                for name, value in self.settings.items()
+            },
             "architectures": several("architectures", self.architectures, str),
             "strategies": several("strategies", self.strategies, Strategy),
             "repeats": whole("repeats", self.repeats, 1, MOST_REPEATS),
@@ -186,8 +190,3 @@ class Search:
             study=self.name,
             scores_test=False,
         )
-
-
-def _typed(name: str, value: Any) -> Any:
-    """A hyperparameter's value in its own type; of a name that is none as it is, to be refused with the others."""
-    return getattr(Hyperparameters(**{name: value}), name) if name in Hyperparameters.__dataclass_fields__ else value

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from fmnist import UserError
 from fmnist.declare.checks import flag
-from fmnist.declare.hyperparameters import Hyperparameters
+from fmnist.declare.hyperparameters import Hyperparameters, typed
 
 Values = Mapping[str, Any]  # of the hyperparameters that a point sets, by their names
 
@@ -233,12 +233,10 @@ def _parameters(name: str, dimension: Dimension) -> list[Parameter]:
 
 def _checked_domain(name: str, domain: Any) -> Choice | Range:
     """The domain in the hyperparameter's own type."""
-
-    def typed(value: Any) -> Any:
-        return getattr(replace(Hyperparameters(), **{name: value}), name)
-
     if isinstance(domain, Choice):
-        values = tuple(map(typed, domain.values if isinstance(domain.values, (tuple, list)) else ()))
+        values = tuple(
+            typed(name, value) for value in (domain.values if isinstance(domain.values, (tuple, list)) else ())
+        )
         if not values or len(set(values)) < len(values):
             raise UserError(f"got {domain.values!r:.100}, expected some values, each once")
         return Choice(values)
@@ -248,7 +246,7 @@ def _checked_domain(name: str, domain: Any) -> Choice | Range:
         raise UserError(f"got {domain}, but its values are no numbers: give a Choice")
     if None in (domain.low, domain.high):
         raise UserError(f"got {domain}, but None is no number: give a Choice")
-    low, high = typed(domain.low), typed(domain.high)
+    low, high = typed(name, domain.low), typed(name, domain.high)
     log = flag("log", domain.log)
     if not low < high or (log and not low > 0):
         raise UserError(f"got {domain}, expected low below high{' and above 0' if log else ''}")

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from fmnist.store.schema import RETIRED_COLUMNS, SCHEMA, STATUSES
 
 # of several rows of one run the highest counts
-RANKS: Mapping[str, int] = {"ok": 4, "validated": 3, "diverged": 2, "pruned": 1, "failed": 0}
+STATUS_RANKS: Mapping[str, int] = {"ok": 4, "validated": 3, "diverged": 2, "pruned": 1, "failed": 0}
 
 _POSITIVE = (0.0, sys.float_info.max)
 _RANGE_OF_SUFFIX = {
@@ -44,7 +44,7 @@ class RowKey(NamedTuple):
     @property
     def priority(self) -> tuple[int, int]:
         """The row with the highest priority counts."""
-        return RANKS.get(self.status, -1), self.started_at
+        return STATUS_RANKS.get(self.status, -1), self.started_at
 
 
 KEY_COLUMNS = RowKey._fields

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.declare import Choice, Parameter, Space, Strategy, Values
+from fmnist.declare import Space, Strategy, Values
 
 ATTEMPTS = 100  # at a point that was not tried yet, before one is taken from a list of them
 METRIC = "value"
@@ -64,6 +64,8 @@ def _suggestions(
     import optuna
     from ray.tune.search.optuna import OptunaSearch
 
+    from fmnist.compare import optuna_distribution
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     drawn_from = int(np.random.SeedSequence([seed, len(tried)]).generate_state(1)[0])
     is_random = strategy.sampler == "random"
@@ -71,7 +73,7 @@ def _suggestions(
     valued = [] if is_random else [(space.flat(values), value) for values, value in tried if value is not None]
     names = {item.name: f"p{number}" for number, item in enumerate(space.parameters)}  # a "/" in a name would nest
     search = OptunaSearch(
-        {names[item.name]: _distribution(item) for item in space.parameters},
+        {names[item.name]: optuna_distribution(item) for item in space.parameters},
         metric=METRIC,
         mode="max",
         sampler=sampler,
@@ -83,14 +85,3 @@ def _suggestions(
         suggested: Mapping[str, Any] = search.suggest(str(number)) or {}
         yield space.point({name: suggested[short] for name, short in names.items()})
         number += 1
-
-
-def _distribution(item: Parameter) -> Any:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    domain = item.domain
-    if isinstance(domain, Choice):
-        return CategoricalDistribution(domain.values)
-    if item.is_whole:
-        return IntDistribution(int(domain.low), int(domain.high), log=domain.log)
-    return FloatDistribution(domain.low, domain.high, log=domain.log)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from fmnist import UserError
 from fmnist.data import Dataset, load_data
-from fmnist.declare import METRICS, MOST_REPEATS, Placement, RunSpec, Study, Tuning, whole
+from fmnist.declare import METRICS, MOST_REPEATS, Placement, RunSpec, Search, Study, Tuning, whole
 from fmnist.store import Store
 from fmnist.sweep.display import Display, SweepState, say
 from fmnist.sweep.in_flight import key_of
@@ -38,17 +38,21 @@ def run_study(study: Study | Tuning, options: StudyOptions, console: Console) ->
     return given_up + job.report(job.names)
 
 
-def run_until_decided(study: Study, options: StudyOptions, console: Console, metric: str, cap: int) -> int:
+def run_until_decided(
+    study: Study | Search | Tuning, options: StudyOptions, console: Console, metric: str, cap: int
+) -> int:
     """Compute repeats up to the next interim analysis and decide, until no pair is open or there are `cap` repeats.
 
     The analyses follow from `cap` alone, so that the same command, stopped and started again, makes the same ones. From
-    the first on only labels of open pairs get more repeats. Returns as `run_study`. UserError for a cap below 3.
+    the first on only labels of open pairs get more repeats. Without a `metric` it is the study's primary one. Returns
+    as `run_study`. UserError for a cap below 3, and for what is no study with repeats from 0 on.
     """
     from fmnist.compare import Design, next_analysis, open_labels, planned_analyses
     from fmnist.report import select_studies
 
-    if study.first_repeat:
-        raise UserError(f"--until-decided: got it with study {study.name}, whose repeats are fixed; use --repeats")
+    if not isinstance(study, Study) or study.first_repeat:
+        raise UserError(f"--until-decided: got it with {study.name}, whose repeats are fixed; use --repeats")
+    metric = metric or study.primary_metric
     design = Design(metric=metric, analyses=planned_analyses(whole("max repeats", cap, 3, MOST_REPEATS)))
     repeats, left, given_up = design.analyses[0], study, 0
     with opened(study, options, console) as job:

@@ -122,16 +122,20 @@ def path_sentence(study: StudyRows, path: Path, metric: Metric) -> str:
 
 
 def settings_changed(study: StudyRows, before: str, after: str) -> str:
-    """Name the hyperparameters in which two labels' rows differ: learning_rate 0.001 → 0.0003, l2 0 → 0.0001."""
+    """Name the hyperparameters in which two labels' rows differ: learning rate 0.001 → 0.0003, l2 0 → 0.0001."""
     first, second = (_settings(study, label) for label in (before, after))
     if first is None or second is None:
         return text.NOTHING
-    differ = [f"{name} {first[name]} → {second[name]}" for name in first if first[name] != second[name]]
+    differ = [
+        f"{text.spoken(name)} {text.setting(first[name])} → {text.setting(second[name])}"
+        for name in first
+        if first[name] != second[name]
+    ]
     return ", ".join(differ) or text.NOTHING
 
 
-def _settings(study: StudyRows, label: str) -> dict[str, str] | None:
-    """The hyperparameters of a label as text; None where it has no row.
+def _settings(study: StudyRows, label: str) -> dict[str, Any] | None:
+    """The hyperparameters of a label; None where it has no row.
 
     A row has nothing for one that is younger than it, which stands for the default.
     """
@@ -139,15 +143,9 @@ def _settings(study: StudyRows, label: str) -> dict[str, str] | None:
         own = rows[rows["label"] == label]
         if len(own):
             row = own.iloc[0]
-            return {item.name: _written(item.default if pd.isna(row[item.name]) else row[item.name])
+            return {item.name: item.default if pd.isna(row[item.name]) else row[item.name]
                     for item in fields(Hyperparameters)}  # fmt: skip
     return None
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    return "none" if value is None else str(value)
 
 
 def turned_words(item: Tuned) -> str:

@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=500, help="number of trivial runs (default: %(default)s)")
     asked = parser.parse_args()
     started, processor = time.perf_counter(), time.process_time()
-    with tempfile.TemporaryDirectory() as results, structure_process() as structures:
+    with tempfile.TemporaryDirectory() as results, structure_process(SEARCH.examples) as structures:
         store = Store(results)
         progress = SearchProgress(SEARCH, store, structures, "none", propose)
         missing = progress.start()

@@ -18,7 +18,7 @@ from fmnist.declare.identity import Seeds, seeds_of_repeat
 from fmnist.declare.study import Study, configure
 from fmnist.store.store import Store
 from fmnist.studies import find_study
-from fmnist.sweep.structures import fingerprints
+from fmnist.sweep.structures import fingerprint
 from fmnist.train.augmentation import random_matrices, random_rectangles, random_share
 from fmnist.train.run import order_of_epoch
 
@@ -44,7 +44,7 @@ def published():
 
 
 def runs_of(study, data_fingerprint):
-    return study.runs(fingerprints(study.configurations), data_fingerprint)
+    return study.runs({item.label: fingerprint(item) for item in study.configurations}, data_fingerprint)
 
 
 @pytest.mark.parametrize("name", ["comparison", "timing", "batch_size", "precision"])

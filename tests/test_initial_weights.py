@@ -19,7 +19,7 @@ from fmnist.declare.architectures import ARCHITECTURES, build_model
 from fmnist.declare.hyperparameters import Hyperparameters
 from fmnist.declare.study import Study, configure
 from fmnist.studies import find_study
-from fmnist.sweep.structures import fingerprints
+from fmnist.sweep.structures import fingerprint
 from fmnist.train import load_initial_weights
 from fmnist.train.run import build_for, train_run
 from tests.test_training import make_spec
@@ -87,7 +87,7 @@ def test_a_file_of_an_application_for_colours_starts_a_net_of_grey_images(folder
     (folder / "started.py").write_text(block + STARTED.format(digest))
     (configuration,) = find_study(str(folder / "started.py")).configurations
     try:
-        assert fingerprints([configuration])
+        assert fingerprint(configuration)
         model = build_for("mobilenet_v2", configuration.hyperparameters, 0)
     finally:
         del ARCHITECTURES["mobilenet_v2"]
@@ -168,11 +168,11 @@ def test_the_content_of_the_file_is_part_of_the_identity_and_is_looked_at_before
         digests.append(kept(build_model("lenet5"), folder, f"{seed}.weights.h5"))
     started = [configure("lenet5", label=digest[:4], initial_weights=digest) for digest in digests]
     study = Study(name="started", question="?", configurations=(configure("lenet5"), *started), repeats=1)
-    runs = study.runs(fingerprints(study.configurations), "data")
+    runs = study.runs({item.label: fingerprint(item) for item in study.configurations}, "data")
     assert len({run.configuration_id for run in runs}) == 3
     assert len({run.structure for run in runs}) == 1
     with pytest.raises(UserError, match="does not fit brownlee"):
-        fingerprints([configure("brownlee", initial_weights=digests[0])])
+        fingerprint(configure("brownlee", initial_weights=digests[0]))
 
 
 def test_a_run_trains_from_the_file_and_takes_no_other_path_for_it(folder):

@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import Future
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,39 +37,11 @@ from fmnist.sweep import connection as connections
 from fmnist.sweep import preview, search_job, study_job
 from fmnist.sweep.options import StudyOptions
 from fmnist.sweep.search_job import run_search
-from tests.sweep_runs import wait_for_rows
+from tests.sweep_runs import known_structures, wait_for_rows
 from tests.tiny_data import tiny_dataset
 from tests.trivial_engine import COURSES
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-class KnownStructures:
-    def of(self, configurations):
-        return [f"{item.architecture} {item.hyperparameters.dropout_rate}" for item in configurations]
-
-
-@contextmanager
-def known_structures():
-    yield KnownStructures()
-
-
-@contextmanager
-def known_structures_of(configurations):
-    found = Future()
-    labels = [item.label for item in configurations]
-    found.set_result(dict(zip(labels, KnownStructures().of(configurations), strict=True)))
-    yield found
-
-
-@pytest.fixture(scope="module")
-def one_ray():
-    patch = pytest.MonkeyPatch()
-    patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    patch.setenv("PYTHONPATH", str(ROOT))
-    with connections.connection("local") as nodes:
-        yield nodes
-    patch.undo()
 
 
 @pytest.fixture
@@ -80,7 +51,6 @@ def on_one_ray(one_ray, monkeypatch):
     monkeypatch.setattr(study_job, "load_data", lambda _: data)
     monkeypatch.setattr(search_job, "structure_process", known_structures)
     monkeypatch.setattr(study_job, "structure_process", known_structures)
-    monkeypatch.setattr(study_job, "structures_of", known_structures_of)
     monkeypatch.setattr(connections, "connection", lambda _: nullcontext(one_ray))
 
 
@@ -331,7 +301,8 @@ def test_with_the_real_engine_poor_points_are_pruned_and_nothing_sees_the_test_s
 
 SEARCH_ALONE = """
 import sys
-from tests.test_search import SLOW, known_structures, options, console
+from tests.sweep_runs import known_structures
+from tests.test_search import SLOW, options, console
 from fmnist.sweep import search_job, study_job
 from tests.tiny_data import tiny_dataset
 study_job.load_data = lambda _: tiny_dataset(40, 10)

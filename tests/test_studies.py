@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from concurrent.futures import Future
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from fmnist.sweep import structures
 from fmnist.sweep.fork_server import ForkServer
 from fmnist.sweep.options import StudyOptions
 from fmnist.sweep.resources import RunResources
-from fmnist.sweep.structures import fingerprints, structures_of
+from fmnist.sweep.structures import structure_process
 from tests.tiny_data import tiny_dataset
 
 NAMES = study_names()
@@ -184,16 +185,18 @@ def own_file(tmp_path):
 
 
 def own_structures(file):
-    with structures_of(find_study(str(file)).configurations) as found:
-        return found.result()
+    configurations = find_study(str(file)).configurations
+    with structure_process(configurations) as structures:
+        return structures.by_label(configurations)
 
 
 def test_an_architecture_of_a_studys_own_file_is_built_and_trained_where_the_file_is_not(own_file, tmp_path):
     study = find_study(str(own_file))
     own_file.unlink()
-    with structures_of(study.configurations) as found:
-        assert found.result()["lenet5"] == "4f523ec1d5d0522d"
-    run = study.runs(found.result(), "dd")[0]
+    with structure_process(study.configurations) as structures:
+        found = structures.by_label(study.configurations)
+    assert found["lenet5"] == "4f523ec1d5d0522d"
+    run = study.runs(found, "dd")[0]
     options = StudyOptions(results=str(tmp_path))
     fork_server = ForkServer(options, RunResources(cpus=1.0, gpus=0.0), tiny_dataset(train_count=120, test_count=20))
     fork_server.start(run)
@@ -243,7 +246,14 @@ def test_one_model_is_built_for_all_that_its_layers_do_not_depend_on(monkeypatch
             for changes in ({}, {"activation": "gelu"}, {"dropout_rate": 0.1}, {"precision": "mixed_bfloat16"})
         )
     ]
-    found = fingerprints(configurations)
+
+    class Here:  # in place of the process
+        def submit(self, compute, item):
+            done = Future()
+            done.set_result(compute(item))
+            return done
+
+    found = structures.Structures(Here()).by_label(configurations)
     assert len(found) == len(configurations) == 3600
     assert len(built) == 3 * 3 + 1  # dropout makes another model of own_v1 alone
     assert len({found[f"own_v1 0.0001 {place}"] for place in range(4)}) == 4

@@ -10,8 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import Future
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from fmnist.sweep.options import StudyOptions
 from fmnist.sweep.resources import Cluster
 from fmnist.sweep.study_job import run_study, run_until_decided
 from jobs import compact
+from tests.sweep_runs import KnownStructures, known_structures
 from tests.tiny_data import tiny_dataset
 from tests.trivial_engine import COURSES
 
@@ -48,29 +48,12 @@ def load_job():
 main = load_job().main
 
 
-@contextmanager
-def known_structures(configurations):
-    structures = Future()
-    structures.set_result({configuration.label: configuration.label for configuration in configurations})
-    yield structures
-
-
 @pytest.fixture
 def tiny(monkeypatch):
     """Tiny data and no Keras, for a study of trivial runs."""
     data = tiny_dataset(40, 10)
     monkeypatch.setattr(study_job, "load_data", lambda _: data)
-    monkeypatch.setattr(study_job, "structures_of", known_structures)
-
-
-@pytest.fixture(scope="module")
-def one_ray():
-    patch = pytest.MonkeyPatch()
-    patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    patch.setenv("PYTHONPATH", str(ROOT))
-    with connections.connection("local") as nodes:
-        yield nodes
-    patch.undo()
+    monkeypatch.setattr(study_job, "structure_process", known_structures)
 
 
 @pytest.fixture
@@ -352,7 +335,7 @@ def test_many_files_are_merged_at_the_end(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("tiny")
 def test_the_preview_estimates_time_and_cost_from_rows(tmp_path):
-    runs = STUDY.runs({"a": "a", "b": "b"}, tiny_dataset(40, 10).fingerprint)
+    runs = STUDY.runs(KnownStructures().by_label(STUDY.configurations), tiny_dataset(40, 10).fingerprint)
     nothing = console()
     preview.preview_study(STUDY, options(tmp_path), nothing)
     assert "How long they take is not known" in nothing.file.getvalue()

@@ -178,6 +178,16 @@ class Search:
         """Take a point as a configuration."""
         return replace(configure(architecture, label=label, **{**self.settings, **values}), source=self.source)
 
+    def example(self, architecture: str) -> Configuration:
+        """One point of an architecture, whose model and time stand for those of points that are not proposed yet."""
+        space = self.space_of(architecture)
+        return self.configuration(architecture, space.point(space.flat({})), architecture)
+
+    @property
+    def examples(self) -> list[Configuration]:
+        """One point of each architecture."""
+        return [self.example(architecture) for architecture in self.architectures]
+
     def run(self, configuration: Configuration, repeat: int, structure: str, data_fingerprint: str) -> RunSpec:
         """Take one of a point's runs, given the fingerprints of its model's structure and of the data."""
         return RunSpec(

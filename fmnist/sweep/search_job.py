@@ -71,7 +71,7 @@ def opened_search(
     """Load the data, connect to Ray and see how far the search has come; `cluster` as `study_job.opened` takes it."""
     from fmnist.sweep.search_progress import SearchProgress
 
-    with structure_process() as structures, workplace(options, cluster) as (store, data, connected):
+    with structure_process(search.examples) as structures, workplace(options, cluster) as (store, data, connected):
         progress = SearchProgress(
             search, store, structures, data.fingerprint, propose, retry_failed=options.retry_failed
         )

@@ -211,9 +211,7 @@ class SearchProgress:
 
     def stand_in(self, way: TrackProgress) -> RunSpec:
         """A run for those of the points that are not proposed yet: as long as theirs, as far as can be known."""
-        architecture = way.track.architecture
-        first = self.search.configuration(architecture, way.space.point(way.space.flat({})), architecture)
-        return self.search.run(first, 0, "", self._data)
+        return self.search.run(self.search.example(way.track.architecture), 0, "", self._data)
 
     def present(self) -> set[Key]:
         """The runs that the points so far have."""

@@ -2,8 +2,8 @@
 
 import multiprocessing
 import os
-from collections.abc import Hashable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
@@ -13,47 +13,41 @@ from fmnist.train import load_initial_weights
 
 
 class Structures:
-    """The structure fingerprints of models, asked for as they are needed: a model is built once."""
+    """The structure fingerprints of models; configurations that a model's layers do not tell apart share one."""
 
-    def __init__(self, pool: ProcessPoolExecutor) -> None:
+    def __init__(self, pool: Executor) -> None:
         self._pool = pool
-        self._known: dict[Hashable, str] = {}
-        pool.submit(fingerprints, ())  # let the process load Keras while the caller does other things
+        self._known: dict[Hashable, Future[str]] = {}
+
+    def begin(self, configurations: Iterable[Configuration]) -> None:
+        """Let the models be built while the caller does other things."""
+        for item in configurations:
+            key = _model_key(item)
+            if key not in self._known:
+                self._known[key] = self._pool.submit(fingerprint, item)
 
     def of(self, configurations: Sequence[Configuration]) -> list[str]:
-        """Give each configuration's fingerprint; UserError for a layer that no fingerprint can tell."""
-        keys = [_model_key(item) for item in configurations]
-        unknown = {key: item for key, item in zip(keys, configurations, strict=True) if key not in self._known}
-        if unknown:
-            found = self._pool.submit(fingerprints, tuple(unknown.values())).result()
-            self._known |= {key: found[item.label] for key, item in unknown.items()}
-        return [self._known[key] for key in keys]
+        """Give each configuration's fingerprint; UserError as `fingerprint`."""
+        self.begin(configurations)
+        return [self._known[_model_key(item)].result() for item in configurations]
+
+    def by_label(self, configurations: Sequence[Configuration]) -> dict[str, str]:
+        """Give the fingerprints of a study's configurations by their labels; UserError as `fingerprint`."""
+        return dict(zip((item.label for item in configurations), self.of(configurations), strict=True))
 
 
 @contextmanager
-def structure_process() -> Iterator[Structures]:
-    """Start a process that computes fingerprints as long as the block runs; OSError where it does not live."""
-    with _process() as pool:
-        yield Structures(pool)
+def structure_process(first: Iterable[Configuration]) -> Iterator[Structures]:
+    """Start a process that computes fingerprints as long as the block runs, those of `first` at once.
 
-
-@contextmanager
-def structures_of(configurations: Sequence[Configuration]) -> Iterator[Future[dict[str, str]]]:
-    """Begin to compute the fingerprint of each configuration's model; gives a future of label -> fingerprint.
-
-    Its result raises UserError for a layer that no fingerprint can tell and for initial weights that do not fit,
-    OSError where the process did not live.
+    OSError where it does not live.
     """
-    with _process() as pool:
-        yield pool.submit(fingerprints, tuple(configurations))
-
-
-@contextmanager
-def _process() -> Iterator[ProcessPoolExecutor]:
     context = multiprocessing.get_context("spawn")
     try:
         with ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=_prepare) as pool:
-            yield pool
+            structures = Structures(pool)
+            structures.begin(first)
+            yield structures
     except BrokenProcessPool as error:
         raise OSError(
             "models: the process that builds them ended without a word; most often the machine ran out of memory, or"
@@ -68,21 +62,12 @@ def _prepare() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # an error comes back through the future
 
 
-def fingerprints(configurations: Sequence[Configuration]) -> dict[str, str]:
-    """Compute the fingerprint of each configuration's model in this process, by label.
+def fingerprint(configuration: Configuration) -> str:
+    """Compute the fingerprint of a configuration's model in this process. Loads Keras.
 
-    A model is built once for all configurations that differ only in what its layers do not depend on.
+    UserError for a layer that no fingerprint can tell, and for initial weights that do not fit.
     """
-    known: dict[Hashable, str] = {}
-    for item in configurations:
-        define_architecture(item)
-        key = _model_key(item)
-        if key not in known:
-            known[key] = _fingerprint(item)
-    return {item.label: known[_model_key(item)] for item in configurations}
-
-
-def _fingerprint(configuration: Configuration) -> str:
+    define_architecture(configuration)
     name, settings = configuration.architecture, configuration.hyperparameters
     if settings.initial_weights:
         load_initial_weights(build_model(name, settings), settings.initial_weights)

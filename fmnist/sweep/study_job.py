@@ -17,7 +17,7 @@ from fmnist.sweep.in_flight import key_of
 from fmnist.sweep.options import StudyOptions
 from fmnist.sweep.plan import Durations, Plan, make_plan
 from fmnist.sweep.resources import Cluster, RunResources, resources_for
-from fmnist.sweep.structures import structure_process, structures_of
+from fmnist.sweep.structures import structure_process
 
 if TYPE_CHECKING:
     from fmnist.compare import Design
@@ -228,28 +228,15 @@ def opened(
 
     `cluster` is taken instead of a Ray where nothing is to be computed.
     """
-    if isinstance(declared, Tuning):
-        with _opened_tuning(declared, options, console, cluster) as job:
-            yield job
-        return
-    with (
-        structures_of(declared.configurations) as structures,
-        workplace(options, cluster) as (store, data, connected),
-    ):
-        yield StudyJob(declared.name, options, console, store, data, connected, declared, structures.result())
+    first = declared.search.examples if isinstance(declared, Tuning) else declared.configurations
+    with structure_process(first) as structures, workplace(options, cluster) as (store, data, connected):
+        study = declared
+        if isinstance(study, Tuning):
+            from fmnist.sweep.tunings import tuned_study
 
-
-@contextmanager
-def _opened_tuning(
-    tuning: Tuning, options: StudyOptions, console: Console, cluster: AbstractContextManager[Cluster] | None
-) -> Iterator[StudyJob]:
-    from fmnist.sweep.tunings import tuned_study
-
-    with structure_process() as models, workplace(options, cluster) as (store, data, connected):
-        study = tuned_study(tuning, store, models, data.fingerprint)
-        labels = [item.label for item in study.configurations]
-        structures = dict(zip(labels, models.of(study.configurations), strict=True))
-        yield StudyJob(study.name, options, console, store, data, connected, study, structures)
+            study = tuned_study(study, store, structures, data.fingerprint)
+        of_labels = structures.by_label(study.configurations)
+        yield StudyJob(study.name, options, console, store, data, connected, study, of_labels)
 
 
 @contextmanager

@@ -26,14 +26,14 @@ from fmnist.report.chapters.curves import (
     trainability,
     trainability_table,
 )
-from fmnist.report.chapters.original import original_epochs_table, original_table
+from fmnist.report.chapters.original import original_epochs_table, original_figures, original_table
 from fmnist.report.chapters.original_report import ORIGINAL_EPOCHS, ORIGINAL_FIGURES
 from fmnist.report.chapters.runs import metric_table
 from fmnist.report.predictions import PredictionSums, right_difference
 from fmnist.report.style import house_style, styles_of
 from fmnist.report.text import NOTHING
 from fmnist.studies import comparison
-from tests.synthetic_rows import SIX, study_data_of
+from tests.synthetic_rows import SIX, Maker, study_data_of
 
 REPEATS = 4
 ACCURACY = METRICS["test_accuracy"]
@@ -86,6 +86,15 @@ def test_only_the_repeating_study_is_compared_with_the_report(tmp_path):
         other = study_data_of(tmp_path / name, MAKERS[:1], 2, name=name, question=question)
         assert original_epochs_table(other) is None
         assert "settings of its own" in original_table(other).note
+
+
+def test_runs_on_few_images_do_not_stand_beside_the_reports_figures(tmp_path):
+    few = Maker(label="few", architecture="own_v1", accuracy=0.8, settings={"train_images": 1000})
+    alone = study_data_of(tmp_path / "alone", [few], 2)
+    assert original_table(alone) is None
+    assert not list(original_figures(alone, styles_of(["few"])))
+    both = study_data_of(tmp_path / "both", [few, MAKERS[0]], 2)
+    assert set(original_table(both).frame["label"]) == {MAKERS[0].label}
 
 
 def test_trainability_carries_n_and_spread(data):

@@ -36,8 +36,11 @@ def original_figures(data: StudyData, styles: Styles) -> Iterator[Figure]:
     """The distribution of each metric that the report gives and measured as we do, with its figures."""
     names = dict.fromkeys(item.metric for item in ORIGINAL_FIGURES if item.measured_alike)
     for measured in (data.metrics[name] for name in names if name in data.metrics):
-        metric, means = measured.metric, means_of(measured, data)
-        means["original"] = [original_value(data.study.architectures[label], metric.name) for label in means.index]
+        metric, means, few = measured.metric, means_of(measured, data), _trained_on_few(data)
+        means["original"] = [
+            float("nan") if label in few else original_value(data.study.architectures[label], metric.name)
+            for label in means.index
+        ]
         given = means["original"].dropna()
         if given.empty:
             continue
@@ -53,7 +56,7 @@ def original_table(data: StudyData) -> Table | None:
     for original in ORIGINAL_FIGURES:
         measured = data.metrics.get(original.metric)
         for label, summary in measured.summaries.items() if measured else ():
-            if data.study.architectures[label] != original.architecture:
+            if data.study.architectures[label] != original.architecture or label in _trained_on_few(data):
                 continue
             interval = summary.mean_t_interval
             ends = (summary.mean, interval.lower, interval.upper)
@@ -81,6 +84,12 @@ def original_table(data: StudyData) -> Table | None:
         note += f" This study has settings of its own; the package's study {REPEATING_STUDY} has the report's."
     is_main = data.study.name == REPEATING_STUDY
     return make_table("original", "Beside the original report", rows, columns, note, is_main=is_main)
+
+
+def _trained_on_few(data: StudyData) -> set[str]:
+    """Labels whose runs were given a part of the training images: the report's figures say nothing of those."""
+    rows = data.study.finished
+    return set(rows.loc[rows["train_images"].notna(), "label"])
 
 
 def _here(row: Row) -> str:
